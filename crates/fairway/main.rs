@@ -1,0 +1,3 @@
+//! `fairway`: arguments, configuration, build, run, drain.
+
+fn main() {}

@@ -1,0 +1,29 @@
+//! The routing model: what the cluster asks for, in pure types.
+//!
+//! ```text
+//! Service + EndpointSlice -> Service -> ServicePort -> Endpoint      what nf_tables is programmed from
+//! Ingress + IngressClass  -> RouteTable -> HostRoutes -> Rule        what requests are routed by
+//! Node                    -> Node                                    what is "local"
+//!                            \________ Snapshot ________/
+//! ```
+//!
+//! Nothing here does I/O or knows Kubernetes' wire types. Values are parsed once, at the edge, and
+//! are valid from then on: a port is never 0, a host never upper-case.
+
+mod endpoint;
+mod name;
+mod node;
+mod route;
+mod service;
+mod snapshot;
+
+pub use endpoint::{Conditions, Endpoint, Hints};
+pub use name::{ObjectName, ObjectRef};
+pub use node::Node;
+pub use route::{
+    Action, Backend, BackendPort, Filter, HostPattern, HostRoutes, NameMatch, PathMatch, Redirect,
+    RequestMatch, RouteTable, Rule, RuleId, SecretRef, TextMatch, TlsPolicy, UpstreamPolicy,
+    UpstreamProtocol, WildcardSpan,
+};
+pub use service::{Affinity, Port, Protocol, Service, ServiceKind, ServicePort, TrafficPolicy};
+pub use snapshot::{Changes, ServiceMap, Snapshot, Update};

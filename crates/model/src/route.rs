@@ -1,0 +1,258 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{ObjectName, ObjectRef, Port};
+
+/// All routes of the ingress listeners: Ingress today, the HTTP part of Gateway API on the same types.
+#[derive(Clone, Debug, Default)]
+pub struct RouteTable {
+    /// Routes by host. A request uses exactly one entry: exact before wildcard before any.
+    pub hosts: rpds::RedBlackTreeMapSync<HostPattern, Arc<HostRoutes>>,
+}
+
+/// Which hosts an entry is for. The order is by specificity and then by text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HostPattern {
+    /// Exactly this host: lower-case, without a trailing dot or port.
+    Exact(Arc<str>),
+    /// `*.` before this suffix (stored without `*.`).
+    Wildcard {
+        /// What follows the wildcard's dot.
+        suffix: Arc<str>,
+        /// How much the wildcard stands for.
+        span: WildcardSpan,
+    },
+    /// Every host that nothing more specific matches.
+    Any,
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(host) => f.write_str(host),
+            Self::Wildcard { suffix, .. } => write!(f, "*.{suffix}"),
+            Self::Any => f.write_str("*"),
+        }
+    }
+}
+
+/// How many labels a `*` stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WildcardSpan {
+    /// One, as in Ingress.
+    OneLabel,
+    /// One or more, as in Gateway API.
+    OneOrMoreLabels,
+}
+
+/// The routes of one host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostRoutes {
+    /// In the order in which equals win: oldest object first, then name, then position.
+    pub rules: Vec<Rule>,
+    /// Answers what no rule matches; without it the router answers 404.
+    pub default: Option<Rule>,
+    /// How TLS is served for the host; absent where no object asks for TLS.
+    pub tls: Option<Arc<TlsPolicy>>,
+}
+
+/// One match and what to do with the requests it matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Where it was declared.
+    pub id: RuleId,
+    /// Which requests it is for.
+    pub matches: RequestMatch,
+    /// Applied in order before the action.
+    pub filters: Vec<Filter>,
+    /// What answers the request.
+    pub action: Action,
+    /// How the upstream is spoken to.
+    pub policy: Arc<UpstreamPolicy>,
+}
+
+/// Names a rule for people, logs and metrics.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleId {
+    /// The object that declares it.
+    pub object: ObjectRef,
+    /// The field, for example `spec.rules[0].http.paths[1]`.
+    pub field: Arc<str>,
+}
+
+/// Conditions on a request; all must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestMatch {
+    /// The path.
+    pub path: PathMatch,
+    /// The method, upper-case.
+    pub method: Option<Arc<str>>,
+    /// Request headers, names lower-case.
+    pub headers: Vec<NameMatch>,
+    /// Query parameters.
+    pub query: Vec<NameMatch>,
+}
+
+impl RequestMatch {
+    /// Every request.
+    pub fn any() -> Self {
+        Self::path(PathMatch::Prefix("/".into()))
+    }
+
+    /// Every request whose path matches.
+    pub fn path(path: PathMatch) -> Self {
+        Self {
+            path,
+            method: None,
+            headers: Vec::new(),
+            query: Vec::new(),
+        }
+    }
+}
+
+/// How a path is matched. Always case-sensitive; the query is not part of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PathMatch {
+    /// The whole path, trailing slash included.
+    Exact(Arc<str>),
+    /// Whole elements from the start: `/foo` and `/foo/` both match `/foo`, `/foo/` and `/foo/x`, never `/foobar`.
+    Prefix(Arc<str>),
+    /// A regular expression from the start of the path.
+    Regex(Arc<str>),
+}
+
+/// A header or query parameter condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameMatch {
+    /// Header or parameter name.
+    pub name: Arc<str>,
+    /// Condition on the value.
+    pub value: TextMatch,
+}
+
+/// A condition on a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TextMatch {
+    /// Exactly this.
+    Exact(Arc<str>),
+    /// A regular expression over the whole text.
+    Regex(Arc<str>),
+}
+
+/// A change to the request or response on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// Sets a request header for the upstream, replacing what the client sent.
+    SetRequestHeader(Arc<str>, Arc<str>),
+    /// Removes a request header.
+    RemoveRequestHeader(Arc<str>),
+    /// Sets a response header for the client.
+    SetResponseHeader(Arc<str>, Arc<str>),
+    /// Removes a response header.
+    RemoveResponseHeader(Arc<str>),
+}
+
+/// What answers a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// One of these backends, picked by weight. Never empty.
+    Forward(Vec<Backend>),
+    /// A redirect.
+    Redirect(Redirect),
+    /// A status of our own, for example 404 for a backend kind that is not supported.
+    Respond(u16),
+}
+
+/// A share of the requests of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// The Service; always in the namespace of the object that names it.
+    pub service: ObjectName,
+    /// Its port.
+    pub port: BackendPort,
+    /// Relative to the other backends of the rule; 0 gets nothing.
+    pub weight: u32,
+}
+
+/// How a backend names a Service port: the Service's own port, never the target port.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BackendPort {
+    /// By number.
+    Number(Port),
+    /// By name.
+    Name(Arc<str>),
+}
+
+impl fmt::Display for BackendPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Where a redirect leads; what is absent stays as the client asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// `http` or `https`.
+    pub scheme: Option<Arc<str>>,
+    /// Another host.
+    pub host: Option<Arc<str>>,
+    /// Another port.
+    pub port: Option<Port>,
+    /// Another path.
+    pub path: Option<Arc<str>>,
+    /// 301, 302, 303, 307 or 308.
+    pub status: u16,
+}
+
+/// How an upstream is spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamPolicy {
+    /// The protocol; absent follows the port's `appProtocol`.
+    pub protocol: Option<UpstreamProtocol>,
+    /// Limit for opening a connection.
+    pub connect_timeout: Duration,
+    /// Longest silence of the upstream while an answer is awaited or being read.
+    pub read_timeout: Duration,
+    /// Longest time in which the upstream accepts nothing while the request is sent.
+    pub write_timeout: Duration,
+}
+
+impl Default for UpstreamPolicy {
+    /// nginx's limits, which most Ingress users have tuned their applications to.
+    fn default() -> Self {
+        Self {
+            protocol: None,
+            connect_timeout: Duration::from_secs(5),
+            read_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Protocols towards an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1 in clear text.
+    Http1,
+    /// HTTP/2 in clear text with prior knowledge.
+    Http2,
+    /// HTTP/1.1 over TLS.
+    Https,
+    /// HTTP/2 over TLS.
+    Http2Tls,
+}
+
+/// TLS of one host. Keys are never part of the model: it names where they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsPolicy {
+    /// The certificate's Secret; absent means the default certificate.
+    pub certificate: Option<SecretRef>,
+}
+
+/// Names a Secret that holds a certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SecretRef(pub ObjectName);

@@ -1,0 +1,64 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::{HostPattern, Node, ObjectName, RouteTable, Service};
+
+/// Services by name. Persistent: a new version shares all it did not change with the old one.
+pub type ServiceMap = rpds::RedBlackTreeMapSync<ObjectName, Arc<Service>>;
+
+/// Everything the cluster asks of this node at one moment. Immutable; a clone is a few
+/// reference counts, and a change of one Service copies only the path to it.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The node fairway runs on.
+    pub node: Arc<Node>,
+    /// All Services.
+    pub services: ServiceMap,
+    /// All routes of the ingress router.
+    pub routes: RouteTable,
+}
+
+/// What differs between two snapshots, so that consumers need not compare them.
+///
+/// A name may be listed although nothing changed; nothing that changed is missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Services added, changed or removed.
+    pub services: BTreeSet<ObjectName>,
+    /// Hosts whose routes were added, changed or removed.
+    pub hosts: BTreeSet<HostPattern>,
+    /// The node's facts changed.
+    pub node: bool,
+}
+
+impl Changes {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.services.is_empty() && self.hosts.is_empty() && !self.node
+    }
+
+    /// Adds the changes of a later update.
+    pub fn merge(&mut self, later: Self) {
+        self.services.extend(later.services);
+        self.hosts.extend(later.hosts);
+        self.node |= later.node;
+    }
+
+    /// Everything that `snapshot` holds: what to do when nothing is known of the past.
+    pub fn everything(snapshot: &Snapshot) -> Self {
+        Self {
+            services: snapshot.services.keys().cloned().collect(),
+            hosts: snapshot.routes.hosts.keys().cloned().collect(),
+            node: true,
+        }
+    }
+}
+
+/// A snapshot and what changed since the one published before it.
+#[derive(Clone, Debug, Default)]
+pub struct Update {
+    /// The state to converge to.
+    pub snapshot: Arc<Snapshot>,
+    /// How it differs from the last one published.
+    pub changes: Changes,
+}
