@@ -6,9 +6,21 @@
 //! Observed (read back at start) -^
 //! ```
 
+mod difference;
+mod family;
+mod found;
+mod frontend;
+mod layout;
+mod lint;
+mod planner;
+mod repair;
 mod ruleset;
+mod service;
+mod slots;
 mod transaction;
 
+pub use lint::lint;
+pub use planner::{Options, Planner};
 pub use ruleset::{
     Bytes, Chain, Element, Family, Hook, HookKind, HookPoint, Rule, Ruleset, Selector, Set,
     SetName, SlotClass, Statement, TABLE,

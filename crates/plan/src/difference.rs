@@ -1,0 +1,102 @@
+//! Which elements come and go, gathered over all Services of an update: a key may move from one
+//! Service to another, and some elements serve several Services.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
+
+use crate::{Bytes, Element, SetName};
+
+type Key = (SetName, Bytes);
+
+/// Gathers the difference of an update.
+#[derive(Debug, Default)]
+pub(crate) struct Difference {
+    gone: BTreeMap<Key, Bytes>,
+    new: BTreeMap<Key, Bytes>,
+    /// How many Services need each element of the sets that several may need.
+    needed: HashMap<Key, usize>,
+}
+
+/// The elements of an update, each list sorted.
+#[derive(Debug, Default)]
+pub(crate) struct Changed {
+    pub(crate) added: Vec<Element>,
+    pub(crate) replaced: Vec<Element>,
+    pub(crate) deleted: Vec<Element>,
+}
+
+impl Difference {
+    /// Adds what one Service contributes. Both lists are sorted.
+    pub(crate) fn between(&mut self, old: &[Element], new: &[Element]) {
+        let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+        loop {
+            let order = match (old.peek(), new.peek()) {
+                (None, None) => return,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(old), Some(new)) => old.cmp(new),
+            };
+            if order.is_le() {
+                let element = old.next().filter(|_| order.is_lt());
+                element.into_iter().for_each(|element| self.lose(element));
+            }
+            if order.is_ge() {
+                let element = new.next().filter(|_| order.is_gt());
+                element.into_iter().for_each(|element| self.gain(element));
+            }
+        }
+    }
+
+    fn lose(&mut self, element: &Element) {
+        let key = (element.set, element.key.clone());
+        if may_be_shared(element.set) {
+            let needed = self.needed.entry(key.clone()).or_insert(1);
+            *needed -= 1;
+            if *needed > 0 {
+                return;
+            }
+            self.needed.remove(&key);
+        }
+        self.gone.insert(key, element.value.clone());
+    }
+
+    fn gain(&mut self, element: &Element) {
+        let key = (element.set, element.key.clone());
+        if may_be_shared(element.set) {
+            let needed = self.needed.entry(key.clone()).or_default();
+            *needed += 1;
+            if *needed > 1 {
+                return;
+            }
+        }
+        self.new.insert(key, element.value.clone());
+    }
+
+    /// The elements of the update that has been gathered; starts a new one.
+    pub(crate) fn take(&mut self) -> Changed {
+        let mut gone = std::mem::take(&mut self.gone);
+        let mut changed = Changed::default();
+        for ((set, key), value) in std::mem::take(&mut self.new) {
+            let lookup = (set, key);
+            let before = gone.remove(&lookup);
+            let (set, key) = lookup;
+            let element = Element { set, key, value };
+            match before {
+                None => changed.added.push(element),
+                Some(value) if value != element.value => changed.replaced.push(element),
+                Some(_) => {}
+            }
+        }
+        changed.deleted = gone
+            .into_iter()
+            .map(|((set, key), value)| Element { set, key, value })
+            .collect();
+        changed
+    }
+}
+
+/// Elements of these sets may be needed by several Services: an address contested for a moment, a
+/// pod behind several Services. Keys of all other sets have one owner.
+fn may_be_shared(set: SetName) -> bool {
+    matches!(set, SetName::ClusterIps | SetName::Hairpin)
+}

@@ -1,0 +1,107 @@
+//! Keeps what is programmed of each Service and turns changes into transactions. The cost of a change
+//! is that of the Services it touches, never of all.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use fairway_model::{Changes, ObjectName, Snapshot};
+use ipnet::IpNet;
+
+use crate::family::FamilyPlanner;
+use crate::repair::repair;
+use crate::{Element, Family, Observed, Ruleset, Transaction};
+
+/// What an operator may choose about the tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The pod network, at most one per family: traffic to ClusterIPs from elsewhere is masqueraded.
+    /// Empty: nothing is known about where pods are, and ClusterIP traffic keeps its source.
+    pub cluster_cidrs: Vec<IpNet>,
+    /// Masquerades all ClusterIP traffic.
+    pub masquerade_all: bool,
+    /// The one bit of the packet mark that fairway uses, between its own chains.
+    pub mark: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cluster_cidrs: Vec::new(),
+            masquerade_all: false,
+            // kube-proxy's bit 14, which CNI plugins know of.
+            mark: 1 << 14,
+        }
+    }
+}
+
+/// Plans both families.
+#[derive(Debug)]
+pub struct Planner {
+    ip4: FamilyPlanner,
+    ip6: FamilyPlanner,
+}
+
+impl Planner {
+    /// Plans everything in the snapshot, starting from what the kernel holds: endpoints keep the
+    /// slots they have there, so that a restart moves nothing. The transactions lead from what was
+    /// observed to what is planned, and are empty if they agree.
+    pub fn start(
+        options: Options,
+        snapshot: &Snapshot,
+        observed: [&Observed; 2],
+    ) -> (Self, [Transaction; 2]) {
+        let options = Arc::new(options);
+        let [ip4, ip6] = observed;
+        let planner = Self {
+            ip4: FamilyPlanner::start(Family::Ip4, options.clone(), snapshot, ip4),
+            ip6: FamilyPlanner::start(Family::Ip6, options, snapshot, ip6),
+        };
+        let transactions = [
+            planner.repair(Family::Ip4, ip4),
+            planner.repair(Family::Ip6, ip6),
+        ];
+        (planner, transactions)
+    }
+
+    /// Plans an update. The transactions lead from what was planned before to the snapshot.
+    pub fn update(&mut self, snapshot: &Snapshot, changes: &Changes) -> [Transaction; 2] {
+        [
+            self.ip4.update(snapshot, changes),
+            self.ip6.update(snapshot, changes),
+        ]
+    }
+
+    /// The way from what the kernel holds to what is planned; empty if they agree.
+    pub fn repair(&self, family: Family, observed: &Observed) -> Transaction {
+        repair(&self.ruleset(family), observed)
+    }
+
+    /// The whole planned table: expensive, for rendering, repair and tests.
+    pub fn ruleset(&self, family: Family) -> Ruleset {
+        self.family(family).ruleset()
+    }
+
+    /// The Services that need an element: whom to name when the kernel refuses it.
+    pub fn owners(&self, family: Family, element: &Element) -> Vec<ObjectName> {
+        self.family(family).owners(element)
+    }
+
+    /// Addresses and node ports that several Services ask for: a line for people each, naming who has it.
+    pub fn conflicts(&self) -> Vec<String> {
+        let lines: BTreeSet<_> = self.ip4.conflicts().chain(self.ip6.conflicts()).collect();
+        lines.into_iter().collect()
+    }
+
+    fn family(&self, family: Family) -> &FamilyPlanner {
+        match family {
+            Family::Ip4 => &self.ip4,
+            Family::Ip6 => &self.ip6,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+mod history;

@@ -1,0 +1,147 @@
+//! From what the kernel holds to what is planned.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{Bytes, Change, Element, Observed, ObservedSet, Ruleset, SetName, Transaction};
+
+/// The transaction that turns the observed table into the planned one; empty if they agree.
+pub(crate) fn repair(planned: &Ruleset, observed: &Observed) -> Transaction {
+    let mut transaction = Transaction::new(planned.family);
+    if !observed.table {
+        transaction.make.push(Change::CreateTable);
+        create(planned, &mut transaction.make);
+        return transaction;
+    }
+    if must_rebuild(planned, observed) {
+        let make = &mut transaction.make;
+        make.extend([Change::DestroyTable, Change::CreateTable]);
+        create(planned, make);
+        return transaction;
+    }
+
+    let known: BTreeMap<SetName, &ObservedSet> = observed
+        .sets
+        .iter()
+        .filter_map(|set| Some((set.ours?, set)))
+        .collect();
+    let missing = planned.sets.keys().filter(|set| !known.contains_key(set));
+    transaction
+        .make
+        .extend(missing.copied().map(Change::CreateSet));
+    repair_chains(planned, observed, &mut transaction);
+    repair_elements(planned, &known, &mut transaction);
+    let stale_sets = observed.sets.iter().filter(|set| {
+        set.ours
+            .is_none_or(|name| !planned.sets.contains_key(&name))
+    });
+    transaction
+        .release
+        .extend(stale_sets.map(|set| Change::DestroySet(set.name.clone())));
+    transaction
+}
+
+/// Some differences cannot be mended in place: a set of our name with another shape, a base chain
+/// attached elsewhere. Replacing the table is one batch as well, so no packet notices.
+fn must_rebuild(planned: &Ruleset, observed: &Observed) -> bool {
+    let set_differs = observed
+        .sets
+        .iter()
+        .filter(|set| set.ours.is_none())
+        .filter_map(|set| set.name.parse::<SetName>().ok())
+        .any(|name| planned.sets.contains_key(&name));
+    let hook_differs = observed.chains.iter().any(|chain| {
+        let wanted = planned
+            .chains
+            .iter()
+            .find(|wanted| wanted.name == chain.name);
+        wanted.is_some_and(|wanted| wanted.hook != chain.hook)
+    });
+    set_differs || hook_differs
+}
+
+fn create(planned: &Ruleset, make: &mut Vec<Change>) {
+    make.extend(planned.sets.keys().copied().map(Change::CreateSet));
+    make.extend(planned.chains.iter().map(|chain| Change::CreateChain {
+        name: chain.name,
+        hook: chain.hook,
+    }));
+    for (set, elements) in &planned.sets {
+        make.extend(elements.iter().map(|pair| Change::Add(element(*set, pair))));
+    }
+    make.extend(planned.chains.iter().cloned().map(Change::SetRules));
+}
+
+fn repair_chains(planned: &Ruleset, observed: &Observed, transaction: &mut Transaction) {
+    for chain in &planned.chains {
+        let there = observed
+            .chains
+            .iter()
+            .find(|there| there.name == chain.name);
+        if there.is_none() {
+            transaction.make.push(Change::CreateChain {
+                name: chain.name,
+                hook: chain.hook,
+            });
+        }
+    }
+    for chain in &planned.chains {
+        let there = observed
+            .chains
+            .iter()
+            .find(|there| there.name == chain.name);
+        let wanted = chain.rules.iter().map(|rule| Some(rule.fingerprint()));
+        if there.is_none_or(|there| !there.rules.iter().copied().eq(wanted)) {
+            transaction.make.push(Change::SetRules(chain.clone()));
+        }
+    }
+    let names: BTreeSet<&str> = planned.chains.iter().map(|chain| chain.name).collect();
+    let stale = || {
+        let chains = observed.chains.iter();
+        chains.filter(|chain| !names.contains(chain.name.as_str()))
+    };
+    // All are emptied first, so that none is still jumped to when it goes.
+    let release = &mut transaction.release;
+    release.extend(stale().map(|chain| Change::ClearRules(chain.name.clone())));
+    release.extend(stale().map(|chain| Change::DestroyChain(chain.name.clone())));
+}
+
+fn repair_elements(
+    planned: &Ruleset,
+    known: &BTreeMap<SetName, &ObservedSet>,
+    transaction: &mut Transaction,
+) {
+    for (set, elements) in &planned.sets {
+        let there: BTreeMap<&Bytes, &Bytes> = known
+            .get(set)
+            .into_iter()
+            .flat_map(|set| &set.elements)
+            .map(|element| (&element.key, &element.value))
+            .collect();
+        for (key, value) in elements {
+            match there.get(key) {
+                Some(there) if *there == value => {}
+                Some(_) => {
+                    let change = Change::Replace(element(*set, (key, value)));
+                    transaction.make.push(change);
+                }
+                None => transaction
+                    .make
+                    .push(Change::Add(element(*set, (key, value)))),
+            }
+        }
+        for (key, value) in there {
+            if !elements.contains_key(key) {
+                let change = Change::Delete(element(*set, (key, value)));
+                transaction.release.push(change);
+            }
+        }
+    }
+}
+
+fn element(set: SetName, (key, value): (&Bytes, &Bytes)) -> Element {
+    Element {
+        set,
+        key: key.clone(),
+        value: value.clone(),
+    }
+}
