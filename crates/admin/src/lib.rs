@@ -1,1 +1,30 @@
-//! fairway admin.
+//! What others ask the agent about itself: health probes and metrics, over two small HTTP servers.
+//!
+//! ```text
+//! agent loop ── queued / applied / set_node / set_draining ──> Health ──> /healthz /livez      :10256
+//!            └─ durations, changes, failures ──> ServiceProxyMetrics ──> /metrics /configz     :10249
+//! ```
+//!
+//! Paths, bodies, status codes and metric names are kube-proxy's, so that load balancers, probes,
+//! dashboards and alerts made for it go on working. The two ports are apart because they have
+//! different readers: health is for the load balancer, metrics stay on loopback by default.
+
+mod exposition;
+mod family;
+mod health;
+mod listener;
+mod metrics;
+mod moment;
+mod process;
+mod server;
+mod sites;
+
+pub use exposition::{CONTENT_TYPE, encode};
+pub use family::IpFamily;
+pub use health::{DEFAULT_STALE_AFTER, FamilyHealth, Health, HealthReport, NodeState};
+pub use listener::{BindError, Listener, Purpose};
+pub use metrics::{FamilyMetrics, ProbeMetrics, ServiceProxyMetrics, SyncKind, SyncOutcome};
+pub use moment::Moment;
+pub use process::{ProcessMetrics, register_build_info};
+pub use server::{Body, Site, plain_text, serve};
+pub use sites::{HealthSite, MetricsSite};

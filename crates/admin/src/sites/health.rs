@@ -1,0 +1,34 @@
+use http::{Response, StatusCode};
+
+use crate::server::{Body, Site, respond};
+use crate::{Health, Moment, ProbeMetrics};
+
+/// The health port: `/healthz` for load balancers, `/livez` for the kubelet.
+#[derive(Clone, Debug)]
+pub struct HealthSite {
+    /// What to report.
+    pub health: Health,
+    /// Where the answers are counted.
+    pub probes: ProbeMetrics,
+}
+
+impl Site for HealthSite {
+    fn page(&self, path: &str) -> Option<Response<Body>> {
+        let report = self.health.report(Moment::now());
+        let (passed, body, count) = match path {
+            "/healthz" => (
+                report.is_ready(),
+                report.healthz_body(),
+                &self.probes.healthz,
+            ),
+            "/livez" => (report.is_live(), report.livez_body(), &self.probes.livez),
+            _ => return None,
+        };
+        let status = match passed {
+            true => StatusCode::OK,
+            false => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        count.answered(status);
+        Some(respond(status, "application/json", body))
+    }
+}

@@ -1,0 +1,52 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use tracing::error;
+
+use crate::exposition::{CONTENT_TYPE, encode};
+use crate::server::{Body, Site, plain_text, respond};
+
+/// The metrics port: `/metrics`, and what kube-proxy's tools ask there: `/healthz` (this server
+/// answers at all), `/proxyMode` and `/configz`.
+#[derive(Clone, Debug)]
+pub struct MetricsSite {
+    registry: Arc<Registry>,
+    config: Bytes,
+}
+
+impl MetricsSite {
+    /// Serves the metrics in `registry` and the configuration in force, as the agent sees it.
+    pub fn new(registry: Arc<Registry>, config: Value) -> Self {
+        let config = json!({ "fairway": config }).to_string().into();
+        Self { registry, config }
+    }
+
+    fn metrics(&self) -> Response<Body> {
+        match encode(&self.registry) {
+            Ok(text) => respond(StatusCode::OK, CONTENT_TYPE, text),
+            Err(error) => {
+                error!(%error, "cannot write the metrics: a collector failed");
+                plain_text(StatusCode::INTERNAL_SERVER_ERROR, "a collector failed\n")
+            }
+        }
+    }
+}
+
+impl Site for MetricsSite {
+    fn page(&self, path: &str) -> Option<Response<Body>> {
+        match path {
+            "/metrics" => Some(self.metrics()),
+            "/healthz" => Some(plain_text(StatusCode::OK, "ok")),
+            "/proxyMode" => Some(plain_text(StatusCode::OK, "nftables")),
+            "/configz" => Some(respond(
+                StatusCode::OK,
+                "application/json",
+                self.config.clone(),
+            )),
+            _ => None,
+        }
+    }
+}
