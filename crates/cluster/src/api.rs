@@ -1,0 +1,114 @@
+//! Objects from an API server: one watcher a kind, bridged to [`Event`]s.
+//!
+//! ```text
+//! list, page by page --> buffer --complete--> Replace
+//! watch ----------------------------------->  Apply, Delete
+//! connection lost, error, silence --> wait --> watch again from where it was, or list after 410
+//! ```
+//!
+//! Nothing is published half-way through a list, and losing the server publishes nothing at all:
+//! what is programmed stays until the server says otherwise.
+
+mod annotations;
+mod backoff;
+mod bridge;
+mod client;
+mod follow;
+mod kinds;
+mod notice;
+mod paced;
+mod prune;
+mod reason;
+mod report;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass, ServiceCIDR};
+use kube::Client;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::options::Options;
+use crate::{Event, Kind};
+
+pub use client::{ClientError, client};
+use follow::Follower;
+use kinds::Watched;
+use report::Report;
+
+/// Waiting times.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// After the first failure, and at least between two watches of a kind.
+    pub(crate) shortest: Duration,
+    /// However often it failed.
+    pub(crate) longest: Duration,
+    /// Until a kind that the API server does not know is asked for again.
+    pub(crate) absent: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            // client-go's reflector waits 0.8 s to 30 s: kind to an API server that comes back to
+            // thousands of nodes, and short enough for people.
+            shortest: Duration::from_millis(800),
+            longest: Duration::from_secs(30),
+            // An API server gains a kind when it is upgraded.
+            absent: Duration::from_secs(15 * 60),
+        }
+    }
+}
+
+/// The running watchers. They end when this is dropped, or when nobody receives their events.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    _tasks: JoinSet<()>,
+}
+
+/// Starts to watch: [`Event::Replace`] for every kind as soon as its list is complete (for kinds
+/// that the options do not need at once, and empty), then every change. A full channel slows the
+/// watchers down and loses nothing.
+///
+/// Must be called within a tokio runtime.
+pub(crate) fn watch(
+    client: &Client,
+    options: &Options,
+    pace: Pace,
+    events: &mpsc::Sender<Event>,
+) -> Watch {
+    let report = Arc::new(Report::default());
+    let mut tasks = JoinSet::new();
+    for kind in Kind::ALL {
+        let Some(selection) = kinds::selection(kind, options) else {
+            let events = events.clone();
+            // A receiver that is gone has no use for it either.
+            tasks.spawn(async move { drop(events.send(Event::Replace(kind, Vec::new())).await) });
+            continue;
+        };
+        let follower = Follower {
+            client: client.clone(),
+            selection,
+            pace,
+            events: events.clone(),
+            report: Arc::clone(&report),
+        };
+        match kind {
+            Kind::Service => start::<Service>(&mut tasks, follower),
+            Kind::EndpointSlice => start::<EndpointSlice>(&mut tasks, follower),
+            Kind::Node => start::<Node>(&mut tasks, follower),
+            Kind::ServiceCidr => start::<ServiceCIDR>(&mut tasks, follower),
+            Kind::Ingress => start::<Ingress>(&mut tasks, follower),
+            Kind::IngressClass => start::<IngressClass>(&mut tasks, follower),
+        }
+    }
+    Watch { _tasks: tasks }
+}
+
+fn start<K: Watched>(tasks: &mut JoinSet<()>, follower: Follower) {
+    // Boxed: the state of a list in progress is large, and kept once a kind.
+    tasks.spawn(Box::pin(follower.run::<K>()));
+}

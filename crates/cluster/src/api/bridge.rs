@@ -1,0 +1,91 @@
+use fairway_model::ObjectName;
+use kube::Resource;
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher;
+
+use super::kinds::Watched;
+use crate::{Event, Object};
+
+/// Turns a watcher's steps into events: a list becomes one event, once it is complete.
+#[derive(Debug, Default)]
+pub(super) struct Bridge {
+    listing: Vec<Object>,
+    known: Known,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Known {
+    #[default]
+    Nothing,
+    /// The server does not have the kind.
+    Absent,
+    /// A list was complete at least once.
+    Listed,
+}
+
+impl Bridge {
+    pub(super) fn step<K: Watched>(
+        &mut self,
+        step: watcher::Event<DeserializeGuard<K>>,
+    ) -> Option<Event> {
+        match step {
+            watcher::Event::Init => {
+                self.forget_list();
+                None
+            }
+            watcher::Event::InitApply(object) => {
+                self.listing.extend(accept(object));
+                None
+            }
+            watcher::Event::InitDone => {
+                self.known = Known::Listed;
+                let mut objects = std::mem::take(&mut self.listing);
+                objects.shrink_to_fit();
+                Some(Event::Replace(K::KIND, objects))
+            }
+            watcher::Event::Apply(object) => accept(object).map(Event::Apply),
+            watcher::Event::Delete(object) => Some(Event::Delete(K::KIND, name(&object))),
+        }
+    }
+
+    /// A list was not completed: what there is of it must neither be used nor kept.
+    pub(super) fn forget_list(&mut self) {
+        self.listing = Vec::new();
+    }
+
+    /// Whether a list was ever complete.
+    pub(super) fn listed(&self) -> bool {
+        self.known == Known::Listed
+    }
+
+    /// The server does not have the kind. Returns whether that is news.
+    pub(super) fn absent(&mut self) -> bool {
+        std::mem::replace(&mut self.known, Known::Absent) != Known::Absent
+    }
+}
+
+fn accept<K: Watched>(object: DeserializeGuard<K>) -> Option<Object> {
+    match object.0 {
+        Ok(mut object) => {
+            object.prune();
+            Some(object.into_object())
+        }
+        Err(ref invalid) => {
+            tracing::warn!(
+                "{} {} makes no sense and is left aside: {}",
+                K::kind(&()),
+                name(&object),
+                invalid.error
+            );
+            None
+        }
+    }
+}
+
+fn name(object: &impl Resource) -> ObjectName {
+    let metadata = object.meta();
+    ObjectName::new(
+        metadata.namespace.as_deref().unwrap_or_default(),
+        metadata.name.as_deref().unwrap_or_default(),
+    )
+}

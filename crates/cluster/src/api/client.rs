@@ -1,0 +1,132 @@
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kube::client::ClientBuilder;
+use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Client, Config};
+use tower::BoxError;
+use tower::util::MapErrLayer;
+
+/// Longest silence of a connection. API servers send a bookmark about every minute, so that a watch
+/// on which nothing happens is not silent; after two of them are missing the server is gone.
+const SILENCE: Duration = Duration::from_secs(150);
+
+/// Limit for opening a connection, TLS included.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Why there is no client for the API server. Whether the server can be reached is not known yet.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The kubeconfig cannot be read.
+    #[error("cannot read the kubeconfig {path}: {source}; check --kubeconfig", path = path.display())]
+    Read {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The kubeconfig is read but cannot be used.
+    #[error("cannot use the kubeconfig {path}: {hint}{source}", path = path.display())]
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// What to do, where there is something to say.
+        hint: &'static str,
+        /// What is wrong with it.
+        source: Box<KubeconfigError>,
+    },
+    /// Neither a kubeconfig nor a service account.
+    #[error(
+        "no service account: {0}; outside a cluster, name an API server with --kubeconfig FILE, \
+         or do without one with --manifests DIR"
+    )]
+    InCluster(#[source] Box<InClusterError>),
+    /// Certificates, keys or a proxy of the configuration are not usable.
+    #[error(
+        "cannot set up a client for the API server {url}: {source}; check its certificates and keys"
+    )]
+    Setup {
+        /// The server.
+        url: String,
+        /// What is wrong.
+        source: Box<kube::Error>,
+    },
+}
+
+/// A transport error together with the server it is about.
+#[derive(Debug, thiserror::Error)]
+#[error("{url}")]
+struct At {
+    url: String,
+    source: BoxError,
+}
+
+/// A client for the API server of a kubeconfig's current context, or with `None` for the one that
+/// runs the pod we are in.
+///
+/// Does not speak to the server: it may be away now and come back later. Tokens are read again when
+/// they are rotated.
+///
+/// # Errors
+///
+/// When there is no configuration, or not a usable one.
+pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, ClientError> {
+    let mut config = match kubeconfig {
+        Some(path) => from_file(path).await?,
+        None => Config::incluster().map_err(|error| ClientError::InCluster(Box::new(error)))?,
+    };
+    config.connect_timeout = Some(CONNECT);
+    config.read_timeout = Some(SILENCE);
+    // Else the time that a pooled connection was idle would count as silence.
+    config.reset_reader_on_write = true;
+    // kube would retry inside a request for minutes, unseen; our watchers retry and say so.
+    config.default_retry = false;
+
+    let url = config.cluster_url.to_string();
+    let builder = ClientBuilder::try_from(config).map_err(|source| ClientError::Setup {
+        url: url.clone(),
+        source: Box::new(source),
+    })?;
+    tracing::info!("API server: {url}");
+    Ok(builder
+        .with_layer(&MapErrLayer::new(move |error| at(&url, error)))
+        .build())
+}
+
+async fn from_file(path: &Path) -> Result<Config, ClientError> {
+    let unusable = |source: KubeconfigError| match source {
+        KubeconfigError::ReadConfig(source, path) => ClientError::Read { path, source },
+        source => ClientError::Kubeconfig {
+            path: path.to_owned(),
+            hint: hint(&source),
+            source: Box::new(source),
+        },
+    };
+    let kubeconfig = Kubeconfig::read_from(path).map_err(unusable)?;
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .map_err(unusable)
+}
+
+fn hint(error: &KubeconfigError) -> &'static str {
+    match error {
+        KubeconfigError::CurrentContextNotSet => {
+            "it names no current-context (kubectl config use-context NAME sets one): "
+        }
+        KubeconfigError::LoadContext(_) => "its current-context is not among its contexts: ",
+        KubeconfigError::LoadClusterOfContext(_) => {
+            "the cluster of its current-context is not among its clusters: "
+        }
+        _ => "",
+    }
+}
+
+/// Names the server in errors of the transport; kube's own errors stay what they are, because
+/// kube looks for them.
+fn at(url: &str, error: BoxError) -> BoxError {
+    if error.is::<kube::Error>() {
+        return error;
+    }
+    let url = url.trim_end_matches('/').to_owned();
+    Box::new(At { url, source: error })
+}
