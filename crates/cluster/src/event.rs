@@ -1,20 +1,30 @@
 //! What the sources tell the index.
 
+use std::sync::Arc;
+
 use fairway_model::ObjectName;
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass, ServiceCIDR};
 
+use crate::Problem;
+
 /// One step of the cluster's history, in order.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// The complete list of a kind: everything of that kind that is not in it is gone.
-    /// Sent first for every kind, and again after a relist.
+    /// Sent first for every kind, also (empty) for one that the source does not have, and again
+    /// after a relist.
     Replace(Kind, Vec<Object>),
     /// An object was added or changed.
     Apply(Object),
     /// An object is gone.
     Delete(Kind, ObjectName),
+    /// Events that belong together: no update shows the effect of only some of them.
+    Batch(Vec<Event>),
+    /// What is wrong with one of the source's own parts, for example a file. Takes the place of what
+    /// was last said about that part; an empty list means that all is well again.
+    Problems(Arc<str>, Vec<Problem>),
 }
 
 /// The kinds that are watched.
@@ -29,6 +39,35 @@ pub enum Kind {
     ServiceCidr,
 }
 
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Service,
+        Self::EndpointSlice,
+        Self::Ingress,
+        Self::IngressClass,
+        Self::Node,
+        Self::ServiceCidr,
+    ];
+
+    /// As the API spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "Service",
+            Self::EndpointSlice => "EndpointSlice",
+            Self::Ingress => "Ingress",
+            Self::IngressClass => "IngressClass",
+            Self::Node => "Node",
+            Self::ServiceCidr => "ServiceCIDR",
+        }
+    }
+
+    /// Whether its objects live in namespaces.
+    pub fn is_namespaced(self) -> bool {
+        matches!(self, Self::Service | Self::EndpointSlice | Self::Ingress)
+    }
+}
+
 /// An object as the API serves it. Short-lived: the index keeps only what the model uses.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the kinds' own names")]
@@ -39,4 +78,18 @@ pub enum Object {
     IngressClass(Box<IngressClass>),
     Node(Box<Node>),
     ServiceCidr(Box<ServiceCIDR>),
+}
+
+impl Object {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Service(_) => Kind::Service,
+            Self::EndpointSlice(_) => Kind::EndpointSlice,
+            Self::Ingress(_) => Kind::Ingress,
+            Self::IngressClass(_) => Kind::IngressClass,
+            Self::Node(_) => Kind::Node,
+            Self::ServiceCidr(_) => Kind::ServiceCidr,
+        }
+    }
 }

@@ -7,6 +7,12 @@
 //! manifests (files)-+
 //! ```
 
+mod convert;
 mod event;
+mod index;
+mod options;
+mod problem;
 
 pub use event::{Event, Kind, Object};
+pub use options::Options;
+pub use problem::{Problem, Reason};

@@ -1,0 +1,273 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fairway_model::{
+    Action, Backend, BackendPort, HostPattern, ObjectName, ObjectRef, RequestMatch, Rule, RuleId,
+    SecretRef, TlsPolicy, UpstreamPolicy,
+};
+use k8s_openapi::api::networking::v1 as api;
+
+use super::host::{covers, host};
+use super::path::{PathError, path};
+use super::{created, port};
+use crate::index::Interner;
+use crate::problem::{Problem, Quoted, Reason, Report};
+
+const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
+
+/// What one Ingress asks for, host by host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ingress {
+    pub(crate) created: i64,
+    pub(crate) class: Class,
+    /// Every host it has a rule for; [`HostPattern::Any`] also when it has no rules at all.
+    pub(crate) hosts: BTreeMap<HostPattern, HostPart>,
+    /// Answers what no rule of its hosts matches.
+    pub(crate) default: Option<Rule>,
+    /// What is wrong with it by itself.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// How an Ingress names its class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// `spec.ingressClassName`, which hides the annotation.
+    Field(Arc<str>),
+    /// The legacy annotation.
+    Annotation(Arc<str>),
+    None,
+}
+
+/// What an Ingress asks for one host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HostPart {
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) tls: Option<Arc<TlsPolicy>>,
+}
+
+impl Ingress {
+    /// Every backend it names and the field that does.
+    pub(crate) fn backends(&self) -> impl Iterator<Item = (&RuleId, &Backend)> {
+        let rules = self.hosts.values().flat_map(|part| &part.rules);
+        rules.chain(&self.default).flat_map(|rule| {
+            let backends = match &rule.action {
+                Action::Forward(backends) => backends.as_slice(),
+                _ => &[],
+            };
+            backends.iter().map(|backend| (&rule.id, backend))
+        })
+    }
+}
+
+/// Converts an Ingress of whatever class. None for one that is being deleted: its backends are
+/// going away with it, so it must not keep a host from others.
+pub(crate) fn ingress(
+    object: &api::Ingress,
+    name: &ObjectName,
+    names: &mut Interner,
+) -> Option<Ingress> {
+    if object.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    let empty = api::IngressSpec::default();
+    let spec = object.spec.as_ref().unwrap_or(&empty);
+    let mut convert = Convert {
+        name,
+        names,
+        report: Report::new("Ingress", name.clone()),
+        policy: Arc::default(),
+    };
+    let default = convert.default_rule(spec);
+    let mut hosts = convert.hosts(spec);
+    for (host, part) in &mut hosts {
+        part.tls = convert.tls(spec, host);
+    }
+    Some(Ingress {
+        created: created(&object.metadata),
+        class: class(object, convert.names),
+        hosts,
+        default,
+        problems: convert.report.finish(),
+    })
+}
+
+fn class(object: &api::Ingress, names: &mut Interner) -> Class {
+    let spec = object.spec.as_ref();
+    let field = spec.and_then(|spec| spec.ingress_class_name.as_deref());
+    if let Some(class) = field.filter(|class| !class.is_empty()) {
+        return Class::Field(names.get(class));
+    }
+    let annotations = object.metadata.annotations.as_ref();
+    match annotations.and_then(|annotations| annotations.get(CLASS_ANNOTATION)) {
+        Some(class) if !class.is_empty() => Class::Annotation(names.get(class)),
+        _ => Class::None,
+    }
+}
+
+struct Convert<'a> {
+    name: &'a ObjectName,
+    names: &'a mut Interner,
+    report: Report,
+    policy: Arc<UpstreamPolicy>,
+}
+
+impl Convert<'_> {
+    fn default_rule(&mut self, spec: &api::IngressSpec) -> Option<Rule> {
+        let object = spec.default_backend.as_ref()?;
+        match self.backend(object, "spec.defaultBackend") {
+            Ok(backend) => {
+                let action = Action::Forward(vec![backend]);
+                Some(self.rule("spec.defaultBackend", RequestMatch::any(), action))
+            }
+            // It must not take a host from an Ingress whose default backend works.
+            Err(_) => None,
+        }
+    }
+
+    fn hosts(&mut self, spec: &api::IngressSpec) -> BTreeMap<HostPattern, HostPart> {
+        let mut hosts: BTreeMap<HostPattern, HostPart> = BTreeMap::new();
+        let rules = spec.rules.as_deref().unwrap_or_default();
+        if rules.is_empty() && spec.default_backend.is_some() {
+            hosts.insert(HostPattern::Any, HostPart::default());
+        }
+        for (at, rule) in rules.iter().enumerate() {
+            let field = format!("spec.rules[{at}]");
+            let text = rule.host.as_deref().unwrap_or_default();
+            let pattern = match host(text, self.names) {
+                Ok(pattern) => pattern,
+                Err(why) => {
+                    let message = format_args!("{} {why}; the rule is left out", Quoted(text));
+                    self.report.invalid(format_args!("{field}.host"), message);
+                    continue;
+                }
+            };
+            // Without paths the host is still known: its other requests get the default backend.
+            let part = hosts.entry(pattern).or_default();
+            let paths = rule.http.as_ref().map_or(&[][..], |http| &http.paths);
+            for (at, object) in paths.iter().enumerate() {
+                part.rules
+                    .extend(self.path(object, format!("{field}.http.paths[{at}]")));
+            }
+        }
+        hosts
+    }
+
+    fn path(&mut self, object: &api::HTTPIngressPath, field: String) -> Option<Rule> {
+        let text = object.path.as_deref().unwrap_or_default();
+        let matched = match path(&object.path_type, text) {
+            Ok(matched) => matched,
+            Err(error) => {
+                let (field, value, why) = match error {
+                    PathError::Path(why) => (format!("{field}.path"), text, why),
+                    PathError::Type => (
+                        format!("{field}.pathType"),
+                        object.path_type.as_str(),
+                        "is none of Exact, Prefix and ImplementationSpecific",
+                    ),
+                };
+                let message = format_args!("{} {why}; the path is left out", Quoted(value));
+                self.report.invalid(field, message);
+                return None;
+            }
+        };
+        let action = match self.backend(&object.backend, &format!("{field}.backend")) {
+            Ok(backend) => Action::Forward(vec![backend]),
+            Err(status) => Action::Respond(status),
+        };
+        Some(self.rule(&field, RequestMatch::path(matched), action))
+    }
+
+    /// The backend, or the status that answers in its place: a path whose backend means nothing
+    /// must not fall to a shorter path, which belongs to something else.
+    fn backend(&mut self, object: &api::IngressBackend, field: &str) -> Result<Backend, u16> {
+        let Some(service) = &object.service else {
+            if let Some(resource) = &object.resource {
+                self.report.add(
+                    Reason::UnsupportedBackend,
+                    format_args!("{field}.resource"),
+                    format_args!(
+                        "backends of kind {} are not supported, only Services; answered with 404",
+                        Quoted(&resource.kind)
+                    ),
+                );
+                return Err(404);
+            }
+            self.report
+                .invalid(field, "names no Service; answered with 503");
+            return Err(503);
+        };
+        if service.name.is_empty() || service.name.contains('/') {
+            let message = "is not the name of a Service in the Ingress's own namespace";
+            self.report.invalid(
+                format_args!("{field}.service.name"),
+                format_args!("{} {message}; answered with 503", Quoted(&service.name)),
+            );
+            return Err(503);
+        }
+        Ok(Backend {
+            service: ObjectName {
+                namespace: self.name.namespace.clone(),
+                name: self.names.get(&service.name),
+            },
+            port: self.backend_port(service, field)?,
+            weight: 1,
+        })
+    }
+
+    fn backend_port(
+        &mut self,
+        service: &api::IngressServiceBackend,
+        field: &str,
+    ) -> Result<BackendPort, u16> {
+        let object = service.port.as_ref();
+        let name = object.and_then(|port| port.name.as_deref());
+        if let Some(name) = name.filter(|name| !name.is_empty()) {
+            return Ok(BackendPort::Name(self.names.get(name)));
+        }
+        let number = object.and_then(|port| port.number).unwrap_or_default();
+        port(number).map(BackendPort::Number).ok_or_else(|| {
+            let field = format_args!("{field}.service.port");
+            let message = "is not a port (1 to 65535) and there is no name; answered with 503";
+            self.report
+                .invalid(field, format_args!("{number} {message}"));
+            503
+        })
+    }
+
+    /// The first entry that lists the host decides. A certificate serves only hosts that the same
+    /// Ingress has rules for, as in nginx: to list a host is not to own it.
+    fn tls(&mut self, spec: &api::IngressSpec, host: &HostPattern) -> Option<Arc<TlsPolicy>> {
+        let mut entries = spec.tls.iter().flatten();
+        let entry = entries.find(|entry| {
+            let mut hosts = entry.hosts.iter().flatten();
+            hosts.any(|listed| covers(listed, host))
+        })?;
+        let secret = entry.secret_name.as_deref().filter(|name| !name.is_empty());
+        let certificate = secret.map(|secret| {
+            SecretRef(ObjectName {
+                namespace: self.name.namespace.clone(),
+                name: self.names.get(secret),
+            })
+        });
+        Some(Arc::new(TlsPolicy { certificate }))
+    }
+
+    fn rule(&self, field: &str, matches: RequestMatch, action: Action) -> Rule {
+        Rule {
+            id: RuleId {
+                object: ObjectRef {
+                    kind: "Ingress",
+                    name: self.name.clone(),
+                },
+                field: field.into(),
+            },
+            matches,
+            filters: Vec::new(),
+            action,
+            policy: self.policy.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,324 @@
+mod host;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use fairway_model::{Backend, HostPattern, ObjectName, RouteTable, ServiceMap};
+use k8s_openapi::api::networking::v1 as api;
+
+use super::Interner;
+use super::problems::{Aspect, Problems};
+use crate::Options;
+use crate::convert::ingress::{Class, Ingress, ingress};
+use crate::problem::{Problem, Quoted, Reason, Report};
+use host::{Claim, merge};
+
+/// Merges Ingresses into routes, host by host.
+#[derive(Debug)]
+pub(super) struct Ingresses {
+    ours: Ours,
+    default_backend: Option<Backend>,
+    ingresses: BTreeMap<ObjectName, Entry>,
+    /// Accepted Ingresses by host, oldest first.
+    hosts: BTreeMap<HostPattern, BTreeSet<Age>>,
+    /// Accepted Ingresses by the Services they name.
+    users: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
+    /// Ingresses that lost something on a host, to be told when they no longer do.
+    losers: BTreeMap<HostPattern, BTreeSet<ObjectName>>,
+    /// Hosts to be merged again.
+    touched: BTreeSet<HostPattern>,
+    /// Ingresses whose backends are to be looked up again.
+    unchecked: BTreeSet<ObjectName>,
+    /// An IngressClass changed: every Ingress is to be looked at.
+    reclassify: bool,
+}
+
+/// Which Ingresses are ours.
+#[derive(Debug)]
+struct Ours {
+    annotation: String,
+    controllers: Vec<String>,
+    without_class: bool,
+    /// All IngressClasses and whether they are ours.
+    classes: BTreeMap<Arc<str>, bool>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    ingress: Ingress,
+    accepted: bool,
+}
+
+/// Who came first: `creationTimestamp`, then namespace and name.
+type Age = (i64, ObjectName);
+
+impl Ingresses {
+    pub(super) fn new(options: &Options) -> Self {
+        let mut touched = BTreeSet::new();
+        if options.default_backend.is_some() {
+            touched.insert(HostPattern::Any);
+        }
+        Self {
+            ours: Ours {
+                annotation: options.ingress_class.clone(),
+                controllers: options.controllers.clone(),
+                without_class: options.watch_ingress_without_class,
+                classes: BTreeMap::new(),
+            },
+            default_backend: options.default_backend.clone(),
+            ingresses: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            users: BTreeMap::new(),
+            losers: BTreeMap::new(),
+            touched,
+            unchecked: BTreeSet::new(),
+            reclassify: false,
+        }
+    }
+
+    pub(super) fn apply(&mut self, object: &api::Ingress, name: &ObjectName, names: &mut Interner) {
+        let Some(ingress) = ingress(object, name, names) else {
+            return self.delete(name);
+        };
+        if self
+            .ingresses
+            .get(name)
+            .is_some_and(|entry| entry.ingress == ingress)
+        {
+            return;
+        }
+        self.delete(name);
+        let accepted = self.ours.accept(&ingress.class);
+        if accepted {
+            self.enter(name, &ingress);
+        }
+        // Classes and the rest of the first list may still be on their way: judged at commit.
+        self.unchecked.insert(name.clone());
+        self.ingresses
+            .insert(name.clone(), Entry { ingress, accepted });
+    }
+
+    pub(super) fn delete(&mut self, name: &ObjectName) {
+        let Some(entry) = self.ingresses.remove(name) else {
+            return;
+        };
+        if entry.accepted {
+            self.leave(name, &entry.ingress);
+        }
+        self.unchecked.insert(name.clone());
+    }
+
+    pub(super) fn apply_class(&mut self, object: &api::IngressClass, name: &ObjectName) {
+        let spec = object.spec.as_ref();
+        let controller = spec.and_then(|spec| spec.controller.as_ref());
+        let ours = controller.is_some_and(|controller| self.ours.controllers.contains(controller));
+        let old = self.ours.classes.insert(name.name.clone(), ours);
+        self.reclassify |= old != Some(ours);
+    }
+
+    pub(super) fn delete_class(&mut self, name: &ObjectName) {
+        self.reclassify |= self.ours.classes.remove(&name.name).is_some();
+    }
+
+    pub(super) fn names(&self) -> Vec<ObjectName> {
+        self.ingresses.keys().cloned().collect()
+    }
+
+    pub(super) fn class_names(&self) -> Vec<ObjectName> {
+        let names = self.ours.classes.keys();
+        names
+            .map(|name| ObjectName::new("", name.clone()))
+            .collect()
+    }
+
+    /// A Service came, went, or has other ports.
+    pub(super) fn service_changed(&mut self, service: &ObjectName) {
+        if let Some(users) = self.users.get(service) {
+            self.unchecked.extend(users.iter().cloned());
+        }
+    }
+
+    /// Brings the routes up to date and returns the hosts that differ.
+    pub(super) fn commit(
+        &mut self,
+        routes: &mut RouteTable,
+        services: &ServiceMap,
+        problems: &mut Problems,
+    ) -> BTreeSet<HostPattern> {
+        if std::mem::take(&mut self.reclassify) {
+            self.classify();
+        }
+        for name in std::mem::take(&mut self.unchecked) {
+            self.check(&name, services, problems);
+        }
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.retain(|host| self.commit_host(host, routes, problems));
+        touched
+    }
+
+    fn commit_host(
+        &mut self,
+        host: &HostPattern,
+        routes: &mut RouteTable,
+        problems: &mut Problems,
+    ) -> bool {
+        let claims = self.hosts.get(host).into_iter().flatten();
+        let claims = claims.filter_map(|(_, name)| {
+            let claim = Claim::new(host, &self.ingresses.get(name)?.ingress)?;
+            Some((name, claim))
+        });
+        let (new, lost) = merge(host, claims, self.default_backend.as_ref());
+        let mut losers: BTreeSet<ObjectName> = lost.keys().cloned().collect();
+        for (name, lost) in lost {
+            problems.set(Aspect::Conflicts(name, host.clone()), lost);
+        }
+        let before = match losers.is_empty() {
+            true => self.losers.remove(host),
+            false => self.losers.insert(host.clone(), losers.clone()),
+        };
+        for name in before
+            .into_iter()
+            .flatten()
+            .filter(|name| !losers.remove(name))
+        {
+            problems.set(Aspect::Conflicts(name, host.clone()), Vec::new());
+        }
+        let Some(new) = new else {
+            return routes.hosts.remove_mut(host);
+        };
+        if routes.hosts.get(host).is_some_and(|old| **old == new) {
+            return false;
+        }
+        routes.hosts.insert_mut(host.clone(), Arc::new(new));
+        true
+    }
+
+    /// Finds out anew which Ingresses are ours.
+    fn classify(&mut self) {
+        let mut entries = std::mem::take(&mut self.ingresses);
+        for (name, entry) in &mut entries {
+            let accepted = self.ours.accept(&entry.ingress.class);
+            self.unchecked.insert(name.clone());
+            match (entry.accepted, accepted) {
+                (false, true) => self.enter(name, &entry.ingress),
+                (true, false) => self.leave(name, &entry.ingress),
+                _ => {}
+            }
+            entry.accepted = accepted;
+        }
+        self.ingresses = entries;
+    }
+
+    fn enter(&mut self, name: &ObjectName, ingress: &Ingress) {
+        for host in ingress.hosts.keys() {
+            let ages = self.hosts.entry(host.clone()).or_default();
+            ages.insert((ingress.created, name.clone()));
+            self.touched.insert(host.clone());
+        }
+        for (_, backend) in ingress.backends() {
+            let users = self.users.entry(backend.service.clone()).or_default();
+            users.insert(name.clone());
+        }
+    }
+
+    fn leave(&mut self, name: &ObjectName, ingress: &Ingress) {
+        let age = (ingress.created, name.clone());
+        for host in ingress.hosts.keys() {
+            remove_from(&mut self.hosts, host, &age);
+            self.touched.insert(host.clone());
+        }
+        for (_, backend) in ingress.backends() {
+            remove_from(&mut self.users, &backend.service, name);
+        }
+    }
+
+    /// Says what is wrong with an Ingress by itself and with the backends it names.
+    fn check(&self, name: &ObjectName, services: &ServiceMap, problems: &mut Problems) {
+        let entry = self.ingresses.get(name);
+        let accepted = entry
+            .filter(|entry| entry.accepted)
+            .map(|entry| &entry.ingress);
+        let own = accepted.map(|ingress| ingress.problems.clone());
+        let backends = accepted.map(|ingress| missing_backends(name, ingress, services));
+        let class = entry.map(|entry| self.ours.missing_class(name, &entry.ingress.class));
+        for (aspect, list) in [
+            (Aspect::Object(crate::Kind::Ingress, name.clone()), own),
+            (Aspect::Backends(name.clone()), backends),
+            (Aspect::Class(name.clone()), class),
+        ] {
+            problems.set(aspect, list.unwrap_or_default());
+        }
+    }
+}
+
+impl Ours {
+    /// The order is nginx's: field, annotation, neither.
+    fn accept(&self, class: &Class) -> bool {
+        match class {
+            Class::Field(class) => self.classes.get(class).copied().unwrap_or_default(),
+            Class::Annotation(class) => **class == *self.annotation,
+            Class::None => self.without_class,
+        }
+    }
+
+    /// An Ingress that plainly means us by a class that nobody made. Other missing classes are not
+    /// our business: another controller may come with them.
+    fn missing_class(&self, name: &ObjectName, class: &Class) -> Vec<Problem> {
+        let mut report = Report::new("Ingress", name.clone());
+        if let Class::Field(class) = class
+            && **class == *self.annotation
+            && !self.classes.contains_key(class)
+        {
+            let controller = self.controllers.first().map_or("", String::as_str);
+            report.add(
+                Reason::ClassNotFound,
+                "spec.ingressClassName",
+                format_args!(
+                    "there is no IngressClass {}, so the Ingress is not served; create it with controller {controller}",
+                    Quoted(class)
+                ),
+            );
+        }
+        report.finish()
+    }
+}
+
+fn missing_backends(name: &ObjectName, ingress: &Ingress, services: &ServiceMap) -> Vec<Problem> {
+    let mut report = Report::new("Ingress", name.clone());
+    for (id, backend) in ingress.backends() {
+        let field = match &*id.field {
+            "spec.defaultBackend" => format!("{}.service", id.field),
+            path => format!("{path}.backend.service"),
+        };
+        match services.get(&backend.service) {
+            None => report.add(
+                Reason::BackendNotFound,
+                format_args!("{field}.name"),
+                format_args!(
+                    "Service {} does not exist; answered with 503 until it does",
+                    Quoted(&backend.service.to_string())
+                ),
+            ),
+            Some(service) if service.port(&backend.port).is_none() => report.add(
+                Reason::BackendPortNotFound,
+                format_args!("{field}.port"),
+                format_args!(
+                    "Service {} has no port {}; answered with 503",
+                    Quoted(&backend.service.to_string()),
+                    Quoted(&backend.port.to_string())
+                ),
+            ),
+            Some(_) => {}
+        }
+    }
+    report.finish()
+}
+
+fn remove_from<K: Ord, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) {
+    if let Some(set) = map.get_mut(key) {
+        set.remove(value);
+        if set.is_empty() {
+            map.remove(key);
+        }
+    }
+}

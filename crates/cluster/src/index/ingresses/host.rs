@@ -1,0 +1,128 @@
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use fairway_model::{
+    Action, Backend, HostPattern, HostRoutes, ObjectName, ObjectRef, PathMatch, RequestMatch, Rule,
+    RuleId,
+};
+
+use crate::convert::ingress::{HostPart, Ingress};
+use crate::problem::{Problem, Quoted, Reason, Report};
+
+/// What one Ingress wants of one host.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim<'a> {
+    part: &'a HostPart,
+    default: Option<&'a Rule>,
+}
+
+impl<'a> Claim<'a> {
+    pub(super) fn new(host: &HostPattern, ingress: &'a Ingress) -> Option<Self> {
+        Some(Self {
+            part: ingress.hosts.get(host)?,
+            default: ingress.default.as_ref(),
+        })
+    }
+}
+
+/// What each Ingress did not get, by Ingress.
+pub(super) type Lost = BTreeMap<ObjectName, Vec<Problem>>;
+
+/// Merges the claims on a host, given oldest first: paths add up, and whatever two ask for goes to
+/// the older. None when nobody asks for the host.
+pub(super) fn merge<'a>(
+    host: &HostPattern,
+    claims: impl Iterator<Item = (&'a ObjectName, Claim<'a>)>,
+    default_backend: Option<&Backend>,
+) -> (Option<HostRoutes>, Lost) {
+    let mut routes = HostRoutes::default();
+    let mut taken: HashMap<&PathMatch, &RuleId> = HashMap::new();
+    let mut lost: BTreeMap<&ObjectName, Report> = BTreeMap::new();
+    // The controller's own default backend makes every host known.
+    let mut known = *host == HostPattern::Any && default_backend.is_some();
+    let (mut default_from, mut tls_from) = (None, None);
+    for (name, claim) in claims {
+        known = true;
+        let mut lose = |reason, field: &str, message: fmt::Arguments<'_>| {
+            let report = lost.entry(name);
+            let report = report.or_insert_with(|| Report::new("Ingress", name.clone()));
+            report.add(reason, field, message);
+        };
+        for rule in &claim.part.rules {
+            match taken.entry(&rule.matches.path) {
+                Entry::Vacant(free) => {
+                    free.insert(&rule.id);
+                    routes.rules.push(rule.clone());
+                }
+                Entry::Occupied(winner) => {
+                    let (winner, path) = (winner.get(), text(&rule.matches.path));
+                    lose(
+                        Reason::PathConflict,
+                        &rule.id.field,
+                        format_args!(
+                            "{host} {} is already served by {} ({}); the oldest keeps it",
+                            Quoted(path),
+                            winner.object,
+                            winner.field
+                        ),
+                    );
+                }
+            }
+        }
+        if let Some(default) = claim.default {
+            let winner = *default_from.get_or_insert(name);
+            let used = routes.default.get_or_insert_with(|| default.clone());
+            if used.action != default.action {
+                lose(
+                    Reason::HostConflict,
+                    "spec.defaultBackend",
+                    format_args!("{host} has that of Ingress {winner}; the oldest keeps it"),
+                );
+            }
+        }
+        if let Some(tls) = &claim.part.tls {
+            let winner = *tls_from.get_or_insert(name);
+            if routes.tls.get_or_insert_with(|| tls.clone()) != tls {
+                lose(
+                    Reason::HostConflict,
+                    "spec.tls",
+                    format_args!(
+                        "{host} has the certificate of Ingress {winner}; the oldest keeps it"
+                    ),
+                );
+            }
+        }
+    }
+    if routes.default.is_none() {
+        routes.default = default_backend.map(default_rule);
+    }
+    let lost = lost.into_iter();
+    let lost = lost
+        .map(|(name, report)| (name.clone(), report.finish()))
+        .collect();
+    (known.then_some(routes), lost)
+}
+
+fn default_rule(backend: &Backend) -> Rule {
+    Rule {
+        id: RuleId {
+            object: ObjectRef {
+                kind: "Service",
+                name: backend.service.clone(),
+            },
+            field: "default backend".into(),
+        },
+        matches: RequestMatch::any(),
+        filters: Vec::new(),
+        action: Action::Forward(vec![backend.clone()]),
+        policy: Arc::default(),
+    }
+}
+
+fn text(path: &PathMatch) -> &str {
+    match path {
+        PathMatch::Exact(text) | PathMatch::Prefix(text) | PathMatch::Regex(text) => text,
+    }
+}

@@ -1,0 +1,50 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fairway_model::{HostPattern, ObjectName};
+
+use crate::Kind;
+use crate::problem::Problem;
+
+/// The current problems, by what they depend on.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    by_aspect: BTreeMap<Aspect, Vec<Problem>>,
+}
+
+/// What a list of problems depends on: it is replaced as a whole when that changes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Aspect {
+    /// The object by itself.
+    Object(Kind, ObjectName),
+    /// The Services that an Ingress names.
+    Backends(ObjectName),
+    /// The other Ingresses on a host.
+    Conflicts(ObjectName, HostPattern),
+    /// The IngressClass an Ingress names.
+    Class(ObjectName),
+    /// A part of the source, for example a file.
+    Source(Arc<str>),
+}
+
+impl Problems {
+    /// Replaces a list and logs what is new in it.
+    pub(super) fn set(&mut self, aspect: Aspect, problems: Vec<Problem>) {
+        if problems.is_empty() {
+            self.by_aspect.remove(&aspect);
+            return;
+        }
+        let old = self.by_aspect.entry(aspect).or_default();
+        for problem in problems.iter().filter(|problem| !old.contains(problem)) {
+            tracing::warn!(reason = problem.reason.as_str(), "{problem}");
+        }
+        *old = problems;
+    }
+
+    /// Sorted by object.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Problem> {
+        let mut problems: Vec<&Problem> = self.by_aspect.values().flatten().collect();
+        problems.sort_by(|a, b| (&a.object, &a.field).cmp(&(&b.object, &b.field)));
+        problems.into_iter()
+    }
+}
