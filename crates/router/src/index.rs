@@ -1,31 +1,39 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use fairway_model::{
-    Changes, Filter, HostPattern, Redirect, RuleId, Snapshot, UpstreamPolicy,
-};
+use fairway_model::{Filter, HostPattern, Redirect, RuleId, UpstreamPolicy, WildcardSpan};
 
 use crate::{Host, Path, Upstream};
 
-/// Builds the index from snapshots, host by host.
-#[derive(Debug, Default)]
-pub struct Builder {}
+mod compile;
+mod condition;
+mod hosts;
+#[cfg(test)]
+mod naive;
+mod precedence;
+mod problem;
+mod table;
+#[cfg(test)]
+mod tests;
 
-impl Builder {
-    /// Starts with nothing.
-    pub fn new() -> Self {
-        Self::default()
-    }
+pub(crate) use compile::compile;
+pub use problem::{Problem, RuleError};
+pub(crate) use table::HostTable;
 
-    /// Applies an update. Endpoint changes take effect in the upstreams at once; the returned index
-    /// holds the new routes and shares everything else with the one before.
-    pub fn apply(&mut self, _snapshot: &Snapshot, _changes: &Changes) -> Arc<Index> {
-        Arc::default()
-    }
-}
+use condition::NoFields;
 
 /// All routes, immutable and cheap to share.
-#[derive(Debug, Default)]
-pub struct Index {}
+#[derive(Clone, Debug, Default)]
+pub struct Index {
+    exact: HostMap,
+    one_label: HostMap,
+    one_or_more_labels: HostMap,
+    any: Option<Arc<HostTable>>,
+}
+
+/// Tables by host, or by what follows `*.`. Persistent: an index shares with the one before it all
+/// hosts that did not change.
+type HostMap = rpds::HashTrieMapSync<Arc<str>, Arc<HostTable>>;
 
 /// The parts of a request that routes look at.
 #[derive(Clone, Copy, Debug)]
@@ -38,11 +46,13 @@ pub struct Request<'a> {
     pub method: &'a str,
 }
 
-impl Index {
-    /// The route for a request, or None where the answer is 404.
-    pub fn find(&self, _request: Request<'_>) -> Option<&Route> {
-        None
-    }
+/// The parts of a request that few routes look at, found when one asks.
+pub trait Fields {
+    /// The value of a header by its lower-case name; several values of one header joined by commas.
+    fn header(&self, name: &str) -> Option<Cow<'_, [u8]>>;
+
+    /// The first value of a query parameter, decoded.
+    fn query_parameter(&self, name: &str) -> Option<Cow<'_, [u8]>>;
 }
 
 /// A compiled rule.
@@ -69,4 +79,20 @@ pub enum Target {
     Redirect(Redirect),
     /// A status of our own.
     Respond(u16),
+}
+
+impl Index {
+    /// The route for a request, or None where the answer is 404. A rule that asks for headers or query
+    /// parameters matches nothing here; see [`Index::find_with`].
+    ///
+    /// Does not allocate, apart from the scratch space of regular expressions when they are first used.
+    pub fn find(&self, request: Request<'_>) -> Option<&Route> {
+        self.find_with(request, &NoFields)
+    }
+
+    /// As [`Index::find`], with the headers and the query.
+    pub fn find_with(&self, request: Request<'_>, fields: &dyn Fields) -> Option<&Route> {
+        let table = self.table_for(request.host)?;
+        table.find(&request.path.matched, request.method, fields)
+    }
 }

@@ -3,13 +3,23 @@
 //! A [`Builder`] turns the model's route table into an [`Index`], host by host, sharing what did not
 //! change; [`Index::find`] is all that the request path calls. Precedence is an `Ord` summary, and the
 //! compiled index is tested against a naive search that only compares summaries.
+//!
+//! ```text
+//! Snapshot + Changes -> Builder -> Index -> HostTable -> Route -> Upstream -> Endpoints
+//! Host header        -> Host  ─────┘           │
+//! request target     -> Path  ─────────────────┘
+//! ```
 
+mod builder;
+#[cfg(test)]
+mod fixture;
 mod host;
 mod index;
 mod path;
 mod upstream;
 
+pub use builder::Builder;
 pub use host::{Host, InvalidHost};
-pub use index::{Builder, Index, Request, Route, Target};
+pub use index::{Fields, Index, Problem, Request, Route, RuleError, Target};
 pub use path::{InvalidPath, Path};
 pub use upstream::{Endpoints, Upstream, UpstreamKey};

@@ -1,8 +1,17 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
-use fairway_model::{BackendPort, ObjectName};
+use fairway_model::{
+    BackendPort, Endpoint, ObjectName, Protocol, Service, ServiceKind, ServicePort,
+};
+
+mod registry;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use registry::Upstreams;
 
 /// Names a Service port that routes forward to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,8 +50,68 @@ pub enum Endpoints {
 }
 
 impl Upstream {
+    fn new(key: UpstreamKey, endpoints: Endpoints) -> Self {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            key,
+            endpoints: ArcSwap::from_pointee(endpoints),
+        }
+    }
+
     /// The endpoints right now: one atomic load, never blocks.
     pub fn endpoints(&self) -> Guard<Arc<Endpoints>> {
         self.endpoints.load()
     }
+
+    /// Keeps the value in place where nothing changed, so that whoever compares pointers need not look.
+    fn update(&self, endpoints: Endpoints) {
+        if **self.endpoints.load() != endpoints {
+            self.endpoints.store(Arc::new(endpoints));
+        }
+    }
+}
+
+impl Endpoints {
+    /// What a backend that names this port can use, on whatever node and in whatever family.
+    pub(crate) fn of(service: Option<&Service>, port: &BackendPort) -> Self {
+        let Some(service) = service else {
+            return Self::NoService;
+        };
+        if matches!(service.kind, ServiceKind::ExternalName(_)) {
+            return Self::Unsupported;
+        }
+        match tcp_port(service, port) {
+            Some(port) => Self::usable(&port.endpoints),
+            None => Self::NoPort,
+        }
+    }
+
+    fn usable(endpoints: &[Endpoint]) -> Self {
+        let select = |is_wanted: fn(&Endpoint) -> bool| -> Arc<[SocketAddr]> {
+            let wanted = endpoints.iter().filter(|endpoint| is_wanted(endpoint));
+            wanted.map(Endpoint::socket_address).collect()
+        };
+        let mut usable = select(|endpoint| endpoint.conditions.ready);
+        if usable.is_empty() {
+            // As kube-proxy does: a rolling update of a single replica would otherwise answer 503.
+            usable = select(|endpoint| endpoint.conditions.is_serving_while_terminating());
+        }
+        if usable.is_empty() {
+            return Self::None;
+        }
+        Self::Usable(usable)
+    }
+}
+
+/// One number may stand for a UDP port as well (DNS does), so the first port of that number is not enough.
+fn tcp_port<'a>(service: &'a Service, wanted: &BackendPort) -> Option<&'a ServicePort> {
+    let mut tcp = service
+        .ports
+        .iter()
+        .filter(|port| port.protocol == Protocol::Tcp);
+    tcp.find(|port| match wanted {
+        BackendPort::Number(number) => port.port == *number,
+        BackendPort::Name(name) => port.name == *name,
+    })
 }

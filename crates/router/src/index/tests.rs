@@ -1,0 +1,5 @@
+mod conditions;
+mod conformance;
+mod hosts;
+mod oracle;
+mod paths;

@@ -1,0 +1,65 @@
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use fairway_model::{BackendPort, ObjectName, Service, ServiceMap};
+
+use super::{Endpoints, Upstream, UpstreamKey};
+
+/// The upstreams that routes refer to, one for each Service port that is named.
+#[derive(Debug, Default)]
+pub(crate) struct Upstreams {
+    services: HashMap<ObjectName, BTreeMap<BackendPort, Entry>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    upstream: Arc<Upstream>,
+    /// How many hosts forward to it.
+    hosts: usize,
+}
+
+impl Upstreams {
+    /// The upstream for a key, for one more host.
+    pub(crate) fn acquire(&mut self, key: UpstreamKey, services: &ServiceMap) -> Arc<Upstream> {
+        let ports = self.services.entry(key.service.clone()).or_default();
+        let entry = ports.entry(key.port.clone()).or_insert_with(|| {
+            let service = services.get(&key.service).map(Arc::as_ref);
+            let endpoints = Endpoints::of(service, &key.port);
+            Entry {
+                upstream: Arc::new(Upstream::new(key, endpoints)),
+                hosts: 0,
+            }
+        });
+        entry.hosts += 1;
+        entry.upstream.clone()
+    }
+
+    /// One host less forwards to it; after the last one it is forgotten.
+    pub(crate) fn release(&mut self, key: &UpstreamKey) {
+        let Some(ports) = self.services.get_mut(&key.service) else {
+            return;
+        };
+        let Some(entry) = ports.get_mut(&key.port) else {
+            return;
+        };
+        entry.hosts -= 1;
+        if entry.hosts == 0 {
+            ports.remove(&key.port);
+        }
+        if ports.is_empty() {
+            self.services.remove(&key.service);
+        }
+    }
+
+    /// Brings all upstreams of a Service up to date.
+    pub(crate) fn refresh(&self, name: &ObjectName, service: Option<&Service>) {
+        for (port, entry) in self.services.get(name).into_iter().flatten() {
+            entry.upstream.update(Endpoints::of(service, port));
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.services.values().map(BTreeMap::len).sum()
+    }
+}
