@@ -1,0 +1,46 @@
+//! Networks in CIDR notation.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::ConfigError;
+
+/// None, one, or one of each family.
+pub(super) fn cluster_cidrs(text: &str) -> Result<Vec<IpNet>, ConfigError> {
+    let mut networks: Vec<IpNet> = Vec::new();
+    for part in text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+    {
+        let network = parse("--cluster-cidr", part)?;
+        let is_ipv4 = |network: &IpNet| network.addr().is_ipv4();
+        if let Some(first) = networks.iter().find(|it| is_ipv4(it) == is_ipv4(&network)) {
+            return Err(ConfigError::SameFamily {
+                first: *first,
+                second: network,
+            });
+        }
+        networks.push(network);
+    }
+    Ok(networks)
+}
+
+/// A network, or the one address that an operator may name instead.
+pub(super) fn trusted(text: &str) -> Result<IpNet, ConfigError> {
+    let text = text.trim();
+    match text.parse::<IpAddr>() {
+        Ok(ip) => Ok(IpNet::from(ip)),
+        Err(_) => parse("--trusted-proxies", text),
+    }
+}
+
+fn parse(flag: &'static str, text: &str) -> Result<IpNet, ConfigError> {
+    let problem = "expected a network like 10.244.0.0/16 or fd00:10:244::/56";
+    let network: IpNet = text
+        .parse()
+        .map_err(|_| ConfigError::value(flag, text, problem))?;
+    // Host bits are masked, as kube-proxy does.
+    Ok(network.trunc())
+}

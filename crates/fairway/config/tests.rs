@@ -1,0 +1,224 @@
+use clap::Parser;
+
+use super::*;
+
+/// The arguments of `run` alone, as clap hands them to us.
+#[derive(Parser)]
+struct Run {
+    #[command(flatten)]
+    args: RunArgs,
+}
+
+fn environment() -> Environment {
+    Environment {
+        node_name: None,
+        host_name: "Host-1.example\n".to_owned(),
+        processors: NonZeroUsize::new(3).unwrap(),
+    }
+}
+
+fn run(arguments: &[&str]) -> Result<Config, ConfigError> {
+    let arguments = ["run"].into_iter().chain(arguments.iter().copied());
+    Config::new(Run::try_parse_from(arguments).unwrap().args, &environment())
+}
+
+fn problem(arguments: &[&str]) -> String {
+    run(arguments).expect_err(&arguments.join(" ")).to_string()
+}
+
+fn networks(texts: &[&str]) -> Vec<IpNet> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+#[test]
+fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
+    let config = run(&[]).unwrap();
+    let expected = Config {
+        source: Source::InCluster,
+        node_name: "host-1.example".to_owned(),
+        service_proxy: true,
+        rules: Rules::default(),
+        ingress: true,
+        router: Router {
+            http_addresses: vec!["[::]:8080".parse().unwrap()],
+            ingress_class: "fairway".to_owned(),
+            controllers: vec!["fairway.dev/ingress".to_owned()],
+            watch_ingress_without_class: false,
+            trusted_proxies: Vec::new(),
+            workers: NonZeroUsize::new(3).unwrap(),
+        },
+        admin: Admin {
+            healthz_bind_address: Some("0.0.0.0:10256".parse().unwrap()),
+            metrics_bind_address: Some("127.0.0.1:10249".parse().unwrap()),
+            bind_address_hard_fail: false,
+        },
+        drain: Duration::from_secs(25),
+    };
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn the_configuration_is_one_line_of_json() {
+    let config = run(&["--manifests", "/m", "--cluster-cidr", "10.244.0.0/16"]).unwrap();
+    assert_eq!(
+        serde_json::to_string(&config).unwrap(),
+        concat!(
+            r#"{"source":{"manifests":"/m"},"nodeName":"host-1.example","serviceProxy":true,"#,
+            r#""rules":{"clusterCidrs":["10.244.0.0/16"],"masqueradeAll":false},"ingress":true,"#,
+            r#""router":{"httpAddresses":["[::]:8080"],"ingressClass":"fairway","#,
+            r#""controllers":["fairway.dev/ingress"],"watchIngressWithoutClass":false,"#,
+            r#""trustedProxies":[],"workers":3},"admin":{"healthzBindAddress":"0.0.0.0:10256","#,
+            r#""metricsBindAddress":"127.0.0.1:10249","bindAddressHardFail":false},"drainSeconds":25}"#
+        )
+    );
+}
+
+#[test]
+fn the_flag_names_the_node_before_the_variable_and_the_host() {
+    let mut environment = environment();
+    let name = |environment: &Environment, given: Option<&str>| {
+        environment.node_name("--hostname-override", given.map(str::to_owned))
+    };
+    assert_eq!(name(&environment, None).unwrap(), "host-1.example");
+    environment.node_name = Some("  Worker-2 ".to_owned());
+    assert_eq!(name(&environment, None).unwrap(), "worker-2");
+    assert_eq!(name(&environment, Some("")).unwrap(), "worker-2");
+    assert_eq!(name(&environment, Some(" Node-3")).unwrap(), "node-3");
+
+    environment.node_name = None;
+    environment.host_name = String::new();
+    let error = name(&environment, Some(" ")).unwrap_err();
+    assert!(error.to_string().contains("give the node's"), "{error}");
+}
+
+#[test]
+fn cluster_cidrs_are_one_per_family_without_host_bits() {
+    let cidrs = |text: &str| run(&["--cluster-cidr", text]).unwrap().rules.cluster_cidrs;
+    assert_eq!(cidrs("10.244.7.1/16"), networks(&["10.244.0.0/16"]));
+    assert_eq!(
+        cidrs(" 10.244.0.0/16, fd00:10:244::/56"),
+        networks(&["10.244.0.0/16", "fd00:10:244::/56"])
+    );
+    assert_eq!(
+        cidrs("fd00::/8,10.0.0.0/8"),
+        networks(&["fd00::/8", "10.0.0.0/8"])
+    );
+    assert_eq!(cidrs(""), []);
+
+    for (text, part) in [
+        (
+            "10.0.0.0/8,10.1.0.0/16",
+            "10.0.0.0/8 and 10.1.0.0/16 are of one",
+        ),
+        (
+            "10.0.0.0/8,fd00::/8,fd01::/16",
+            "fd00::/8 and fd01::/16 are of one",
+        ),
+        ("10.0.0.0/33", "expected a network"),
+        ("10.0.0.0", "expected a network"),
+        ("pods", "expected a network"),
+    ] {
+        let problem = problem(&["--cluster-cidr", text]);
+        assert!(problem.contains(part), "{text}: {problem}");
+    }
+}
+
+#[test]
+fn trusted_proxies_are_networks_or_single_addresses() {
+    let config = run(&["--trusted-proxies", "10.0.0.1/8, 192.0.2.7,2001:db8::1"]).unwrap();
+    let expected = networks(&["10.0.0.0/8", "192.0.2.7/32", "2001:db8::1/128"]);
+    assert_eq!(config.router.trusted_proxies, expected);
+    let problem = problem(&["--trusted-proxies", "lb.example"]);
+    assert!(
+        problem.starts_with("--trusted-proxies 'lb.example'"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn admin_addresses_may_lack_the_port_or_be_absent() {
+    let admin =
+        |text: &str| run(&["--healthz-bind-address", text]).map(|it| it.admin.healthz_bind_address);
+    assert_eq!(
+        admin("127.0.0.1").unwrap(),
+        Some("127.0.0.1:10256".parse().unwrap())
+    );
+    assert_eq!(admin("::").unwrap(), Some("[::]:10256".parse().unwrap()));
+    assert_eq!(
+        admin("[::1]:99").unwrap(),
+        Some("[::1]:99".parse().unwrap())
+    );
+    assert_eq!(admin("").unwrap(), None);
+    for text in ["localhost:99", ":10256", "1.2.3.4:70000", "::1:x"] {
+        let error = admin(text).expect_err(text).to_string();
+        assert!(
+            error.contains("expected an IP address and a port"),
+            "{text}: {error}"
+        );
+    }
+}
+
+#[test]
+fn two_servers_cannot_have_one_port() {
+    for arguments in [
+        &["--ingress-http-address", "[::]:10256"][..],
+        &["--ingress-http-address", "[::]:80,127.0.0.1:80"],
+        &["--metrics-bind-address", "0.0.0.0:8080"],
+        &["--metrics-bind-address", "127.0.0.1:10256"],
+    ] {
+        let problem = problem(arguments);
+        assert!(
+            problem.contains("overlaps with"),
+            "{arguments:?}: {problem}"
+        );
+    }
+    for arguments in [
+        &["--ingress-http-address", "127.0.0.1:80,192.0.2.1:80"][..],
+        &["--ingress=false", "--metrics-bind-address", "0.0.0.0:8080"],
+        &[
+            "--healthz-bind-address",
+            "127.0.0.1:0",
+            "--metrics-bind-address",
+            "127.0.0.1:0",
+        ],
+    ] {
+        run(arguments).unwrap();
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_with_advice() {
+    for (arguments, part) in [
+        (
+            &["--detect-local-mode", "NodeCIDR"][..],
+            "not supported yet",
+        ),
+        (&["--detect-local-mode", "Magic"], "no such mode"),
+        (&["--ingress-class", " "], "--watch-ingress-without-class"),
+        (&["--controller", "nginx"], "fairway.dev/ingress"),
+        (&["--controller", "/ingress"], "fairway.dev/ingress"),
+        (&["--ingress-http-address", "8080"], "[::]:8080"),
+        (
+            &["--ingress=false", "--service-proxy=false"],
+            "nothing to do",
+        ),
+    ] {
+        let problem = problem(arguments);
+        assert!(problem.contains(part), "{arguments:?}: {problem}");
+    }
+}
+
+#[test]
+fn a_service_proxy_that_knows_no_pod_network_is_warned_about() {
+    assert_eq!(run(&[]).unwrap().warnings().len(), 1);
+    for arguments in [
+        &["--cluster-cidr", "10.0.0.0/8"][..],
+        &["--masquerade-all"],
+        &["--service-proxy=false"],
+    ] {
+        assert!(
+            run(arguments).unwrap().warnings().is_empty(),
+            "{arguments:?}"
+        );
+    }
+}
