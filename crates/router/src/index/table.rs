@@ -81,7 +81,6 @@ impl HostTable {
     /// Between a prefix of the path and the path itself stand only extensions of that prefix. So the
     /// last entry that is not after the path either is its longest prefix or is enclosed by it.
     fn prefixes_of(&self, path: &str) -> impl Iterator<Item = &Candidate> {
-        let path = path.strip_suffix('/').unwrap_or(path);
         let after =
             (self.prefixes).partition_point(|prefix| compare_elements(&prefix.path, path).is_le());
         let nearest = after.checked_sub(1).map(|at| &self.prefixes[at]);
@@ -111,9 +110,10 @@ pub(super) fn sort_best_first<T>(items: &mut [T], precedence: impl Fn(&T) -> Pre
 }
 
 /// Compares paths element by element, which differs from comparing texts where an element contains a
-/// character that sorts before `/`.
+/// character that sorts before `/`. No path contains a NUL.
 pub(super) fn compare_elements(left: &str, right: &str) -> Ordering {
-    left.split('/').cmp(right.split('/'))
+    let rank = |byte| if byte == b'/' { 0 } else { byte };
+    left.bytes().map(rank).cmp(right.bytes().map(rank))
 }
 
 /// The length of the longest run of whole elements that both paths begin with.
