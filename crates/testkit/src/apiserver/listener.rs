@@ -1,0 +1,108 @@
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime;
+use tokio::sync::watch;
+
+use super::answer::answer;
+use super::shared::{Shared, Signals};
+
+/// Serves on its own thread, in the network namespace of the caller, until `shared` says stop.
+/// `listening` follows [`Signals::serving`].
+pub(super) fn spawn(
+    listener: std::net::TcpListener,
+    shared: Arc<Shared>,
+    listening: watch::Sender<bool>,
+) -> io::Result<JoinHandle<()>> {
+    listener.set_nonblocking(true)?;
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    std::thread::Builder::new()
+        .name("apiserver".into())
+        .spawn(move || {
+            if let Err(error) = runtime.block_on(serve(listener, &shared, &listening)) {
+                tracing::error!("the fake API server stopped: {error}");
+            }
+        })
+}
+
+async fn serve(
+    listener: std::net::TcpListener,
+    shared: &Arc<Shared>,
+    listening: &watch::Sender<bool>,
+) -> io::Result<()> {
+    let address = listener.local_addr()?;
+    let mut listener = TcpListener::from_std(listener)?;
+    let mut signals = shared.signals.subscribe();
+    let interested = |wanted: bool| move |s: &Signals| s.stopped || s.serving == wanted;
+    loop {
+        listening.send_replace(true);
+        tokio::select! {
+            () = accept(&listener, shared) => {}
+            _ = signals.wait_for(interested(false)) => {}
+        }
+        drop(listener);
+        listening.send_replace(false);
+        let stopped = match signals.wait_for(interested(true)).await {
+            Ok(signals) => signals.stopped,
+            Err(_owner_gone) => true,
+        };
+        if stopped {
+            return Ok(());
+        }
+        listener = bind(address).await?;
+    }
+}
+
+/// The same port again. Connections that were cut may hold it for a moment.
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    const ATTEMPTS: u32 = 500;
+    for _ in 0..ATTEMPTS {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            result => return result,
+        }
+    }
+    TcpListener::bind(address).await
+}
+
+async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(connection(stream, Arc::clone(shared)));
+            }
+            Err(error) => {
+                tracing::warn!("the fake API server cannot accept: {error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, shared: Arc<Shared>) {
+    let mut signals = shared.signals.subscribe();
+    let epoch = signals.borrow_and_update().epoch;
+    let service = service_fn(|request| answer(Arc::clone(&shared), request));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        result = connection => {
+            if let Err(error) = result {
+                tracing::debug!("connection to the fake API server: {error}");
+            }
+        }
+        _ = signals.wait_for(|s| s.stopped || !s.serving || s.epoch != epoch) => {}
+    }
+}
