@@ -1,1 +1,63 @@
-//! fairway nft.
+//! Between [`fairway_plan`]'s vocabulary and nf_tables: a [`Transaction`] to the kernel over netlink,
+//! the kernel's tables back as [`Observed`], word of what others change there, the same as text in
+//! nft's language, and a stand-in for the kernel in tests. No `nft` process is involved.
+//!
+//! ```text
+//! Transaction -> batch (packs, splits, retries) -> wire (encodes) -> socket -> kernel
+//!                 ^ answers: which element was refused -----------------------'  |
+//! Observed <- netlink::read <----------------------------------------------------+
+//! Monitor  <- notifications <----------------------------------------------------'
+//! ```
+
+mod batch;
+mod error;
+mod fake;
+mod monitor;
+mod netlink;
+mod socket;
+pub mod text;
+mod wire;
+
+use fairway_plan::{Element, Family, Observed, Transaction};
+
+pub use error::{Errno, Error};
+pub use fake::Fake;
+pub use monitor::Monitor;
+pub use netlink::Netlink;
+
+/// Something that holds fairway's tables: the kernel, or a stand-in for it.
+///
+/// To remove all that fairway programmed, commit a [`DestroyTable`](fairway_plan::Change::DestroyTable)
+/// in each family.
+pub trait Dataplane {
+    /// What it holds of our table, all of it from one moment. Elements are in the order of their keys.
+    fn read(&mut self, family: Family) -> Result<Observed, Error>;
+
+    /// Runs `make`, then `release`.
+    ///
+    /// Each is one atomic batch; only where it does not fit the socket's buffer (64 MiB, or
+    /// `net.core.wmem_max` without privileges on the host) is it cut between changes, in their order.
+    /// An element that is refused is left out and reported, and everything else is done. To delete
+    /// what is not there and to add what is there with the same value counts as done. After an error
+    /// the batch it happened in has not changed anything.
+    fn commit(&mut self, transaction: &Transaction) -> Result<Report, Error>;
+}
+
+/// What became of a transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Changes that were taken.
+    pub writes: usize,
+    /// Elements that were not.
+    pub refused: Vec<Refused>,
+}
+
+/// An element that was refused. One whose replacement was refused keeps its old value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The element.
+    pub element: Element,
+    /// Why. `EEXIST` says that the key is there with another value: the table is not what the
+    /// planner thinks, and should be read again.
+    pub errno: Errno,
+}

@@ -1,0 +1,407 @@
+//! From changes to one batch of messages, and from the kernel's answers back to changes.
+//!
+//! The kernel runs a batch whole or not at all, but looks at every message even after one failed,
+//! and reports each failing message. Inside a message of many elements it stops at the first that it
+//! refuses, and says where that one starts. So after a failure the rest of such a message goes out
+//! again with one element a message, and the attempt after that one knows all there is to know.
+
+use std::ops::Range;
+
+use fairway_plan::{Change, Element, Family, SetName};
+
+use crate::error::{Errno, Error};
+use crate::wire::constants::{NETFILTER_HEADER, NFTA_SET_ELEM_LIST_ELEMENTS, NLM_F_ACK};
+use crate::wire::expression::ForeignNetwork;
+use crate::wire::reader::{self, Answer};
+use crate::wire::set::Direction;
+use crate::wire::writer::Writer;
+use crate::wire::{chain, rule, set};
+
+mod complaint;
+#[cfg(test)]
+mod tests;
+
+/// Changes on their way to the kernel, and how far each of them is.
+pub(crate) struct Progress<'a> {
+    family: Family,
+    changes: &'a [Change],
+    stages: Vec<Stage>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// To be done, packed with its neighbours.
+    Packed,
+    /// To be done in a message of its own.
+    Alone,
+    /// A replacement whose key turned out not to be there.
+    AddOnly,
+    /// Nothing left to do: what was to be removed is not there.
+    Void,
+    /// The kernel does not take the element.
+    Refused(Errno),
+}
+
+/// What a change asks for at its present stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Nothing,
+    Structure,
+    Add(SetName),
+    Delete(SetName),
+    Replace(SetName),
+}
+
+/// Messages that the kernel executes together.
+pub(crate) struct Batch {
+    writer: Writer,
+    /// Sequence number of the batch's opening; message `i` has this plus 1 plus `i`.
+    sequence: u32,
+    messages: Vec<Sent>,
+    /// The changes whose elements the messages carry, in their order.
+    members: Vec<usize>,
+    /// The changes that the batch covers.
+    covers: Range<usize>,
+}
+
+struct Sent {
+    /// Where the message starts in the buffer.
+    start: usize,
+    content: Content,
+}
+
+#[derive(Clone)]
+enum Content {
+    /// Part of this change.
+    Structure(usize),
+    /// Elements of the changes in this range of `members`.
+    Elements(Direction, Range<usize>),
+}
+
+impl<'a> Progress<'a> {
+    pub(crate) fn new(family: Family, changes: &'a [Change]) -> Self {
+        let stages = vec![Stage::Packed; changes.len()];
+        Self {
+            family,
+            changes,
+            stages,
+        }
+    }
+
+    /// Puts changes from `start` on into a batch, as many as `limit` bytes take.
+    pub(crate) fn batch(&self, start: usize, sequence: u32, limit: usize) -> Result<Batch, Error> {
+        let mut batch = Batch {
+            writer: Writer::default(),
+            sequence,
+            messages: Vec::new(),
+            members: Vec::new(),
+            covers: start..start,
+        };
+        batch.writer.batch_begin(sequence);
+        while batch.covers.end < self.changes.len() {
+            let before = (
+                batch.writer.len(),
+                batch.messages.len(),
+                batch.members.len(),
+            );
+            let at = batch.covers.end;
+            let next = self.append(&mut batch, at)?;
+            let size = batch.writer.len() + NETFILTER_HEADER;
+            if size > limit {
+                if before.1 == 0 {
+                    return Err(Error::TooLarge { size, limit });
+                }
+                batch.writer.truncate(before.0);
+                batch.messages.truncate(before.1);
+                batch.members.truncate(before.2);
+                break;
+            }
+            batch.covers.end = next;
+        }
+        // The kernel answers to failures anyway. The one success to hear of is the last, because
+        // older kernels do not answer to the end of a batch.
+        if let Some(last) = batch.messages.last() {
+            batch.writer.add_flags(last.start, NLM_F_ACK);
+        }
+        let end = batch.next_sequence();
+        batch.writer.batch_end(end);
+        Ok(batch)
+    }
+
+    /// Appends the next change, and with an element those after it that go into the same message.
+    /// Returns what comes next. A batch may end here: what must not be torn apart is not.
+    fn append(&self, batch: &mut Batch, at: usize) -> Result<usize, Error> {
+        let step = self.step(at);
+        let (set, directions): (_, &[Direction]) = match step {
+            Step::Nothing => return Ok(at + 1),
+            Step::Structure => {
+                self.structure(batch, at)?;
+                return Ok(at + 1);
+            }
+            Step::Add(set) => (set, &[Direction::Add]),
+            Step::Delete(set) => (set, &[Direction::Delete]),
+            Step::Replace(set) => (set, &[Direction::Delete, Direction::Add]),
+        };
+        let mut next = at + 1;
+        for direction in directions {
+            let sequence = batch.message(Content::Elements(*direction, 0..0));
+            let first = batch.members.len();
+            let run = self
+                .run(at, step)
+                .inspect(|(index, _)| batch.members.push(*index));
+            let elements = run.map(|(_, element)| element);
+            set::elements(
+                &mut batch.writer,
+                sequence,
+                self.family,
+                *direction,
+                set,
+                elements,
+            );
+            let members = first..batch.members.len();
+            next = batch.members.last().map_or(next, |last| last + 1);
+            if let Some(sent) = batch.messages.last_mut() {
+                sent.content = Content::Elements(*direction, members);
+            }
+        }
+        Ok(next)
+    }
+
+    /// The changes from `at` on that may share a message: the same step on the same set.
+    fn run(&self, at: usize, step: Step) -> impl Iterator<Item = (usize, &'a Element)> {
+        let length = match self.stages[at] {
+            Stage::Packed => self.changes.len() - at,
+            _ => 1,
+        };
+        self.changes[at..at + length]
+            .iter()
+            .zip(at..)
+            .filter(|(_, index)| self.step(*index) != Step::Nothing)
+            .take_while(move |(_, index)| {
+                let packed = *index == at || self.stages[*index] == Stage::Packed;
+                packed && self.step(*index) == step
+            })
+            .filter_map(|(change, index)| Some((index, element(change)?)))
+    }
+
+    fn step(&self, index: usize) -> Step {
+        match (self.stages[index], &self.changes[index]) {
+            (Stage::Void | Stage::Refused(_), _) => Step::Nothing,
+            (_, Change::Add(element)) => Step::Add(element.set),
+            (_, Change::Delete(element)) => Step::Delete(element.set),
+            (Stage::AddOnly, Change::Replace(element)) => Step::Add(element.set),
+            (_, Change::Replace(element)) => Step::Replace(element.set),
+            _ => Step::Structure,
+        }
+    }
+
+    fn structure(&self, batch: &mut Batch, index: usize) -> Result<(), Error> {
+        let family = self.family;
+        let sequence = batch.message(Content::Structure(index));
+        let id = sequence;
+        let writer = &mut batch.writer;
+        match &self.changes[index] {
+            Change::CreateTable => chain::create_table(writer, sequence, family),
+            Change::DestroyTable => chain::delete_table(writer, sequence, family),
+            Change::CreateSet(name) => set::create(writer, sequence, family, *name, id),
+            Change::DestroySet(name) => set::delete(writer, sequence, family, name),
+            Change::CreateChain { name, hook } => {
+                chain::create(writer, sequence, family, name, *hook);
+            }
+            Change::DestroyChain(name) => chain::delete(writer, sequence, family, name),
+            Change::ClearRules(name) => rule::clear(writer, sequence, family, name),
+            Change::SetRules(chain) => {
+                rule::clear(writer, sequence, family, chain.name);
+                for rule in &chain.rules {
+                    let sequence = batch.message(Content::Structure(index));
+                    rule::append(&mut batch.writer, sequence, family, chain.name, rule).map_err(
+                        |ForeignNetwork(network)| Error::ForeignNetwork {
+                            chain: chain.name,
+                            network,
+                        },
+                    )?;
+                }
+            }
+            Change::Add(_) | Change::Replace(_) | Change::Delete(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Takes in the kernel's complaints about a batch that it did not execute: (message, answer), in
+    /// the order of the messages. Fails if something other than elements is the matter.
+    pub(crate) fn learn<'b>(
+        &mut self,
+        batch: &Batch,
+        complaints: impl Iterator<Item = (usize, Answer<'b>)>,
+    ) -> Result<(), Error> {
+        let mut undeleted = false;
+        for (message, answer) in complaints {
+            let errno = Errno(answer.errno);
+            let Some(sent) = batch.messages.get(message) else {
+                return Err(Error::Protocol("it is about a message that was not sent"));
+            };
+            let (direction, members) = match sent.content.clone() {
+                Content::Structure(index) => {
+                    if complaint::is_about_absence(&self.changes[index], errno) {
+                        self.stages[index] = Stage::Void;
+                        continue;
+                    }
+                    return Err(complaint::structure(
+                        self.family,
+                        &self.changes[index],
+                        answer,
+                    ));
+                }
+                Content::Elements(direction, members) => (direction, &batch.members[members]),
+            };
+            // The kernel left a message of deletions at its first failure, so later additions may
+            // have met elements that would have been gone. The next attempt tells.
+            if undeleted && errno == Errno::EEXIST {
+                continue;
+            }
+            undeleted |= direction == Direction::Delete;
+            match batch.blame(sent, members.len(), answer.offset) {
+                Blame::Element(position) => {
+                    let index = members[position];
+                    self.stages[index] = self.verdict(index, direction, errno);
+                    self.set_apart(&members[position + 1..]);
+                }
+                Blame::Unknown => self.set_apart(members),
+                Blame::Other => {
+                    let change = &self.changes[members[0]];
+                    return Err(complaint::structure(self.family, change, answer));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn verdict(&self, index: usize, direction: Direction, errno: Errno) -> Stage {
+        match (direction, &self.changes[index], errno) {
+            (Direction::Delete, Change::Delete(_), Errno::ENOENT) => Stage::Void,
+            (Direction::Delete, Change::Replace(_), Errno::ENOENT) => Stage::AddOnly,
+            _ => Stage::Refused(errno),
+        }
+    }
+
+    fn set_apart(&mut self, members: &[usize]) {
+        for index in members {
+            if self.stages[*index] == Stage::Packed {
+                self.stages[*index] = Stage::Alone;
+            }
+        }
+    }
+
+    /// How many of these changes the kernel took.
+    pub(crate) fn taken(&self, covers: Range<usize>) -> usize {
+        self.stages[covers]
+            .iter()
+            .filter(|stage| !matches!(stage, Stage::Void | Stage::Refused(_)))
+            .count()
+    }
+
+    /// The elements that the kernel refused.
+    pub(crate) fn refused(&self) -> impl Iterator<Item = (&'a Element, Errno)> {
+        self.stages
+            .iter()
+            .zip(self.changes)
+            .filter_map(|(stage, change)| match stage {
+                Stage::Refused(errno) => Some((element(change)?, *errno)),
+                _ => None,
+            })
+    }
+}
+
+fn element(change: &Change) -> Option<&Element> {
+    match change {
+        Change::Add(element) | Change::Replace(element) | Change::Delete(element) => Some(element),
+        _ => None,
+    }
+}
+
+/// What a complaint about a message of elements is about.
+enum Blame {
+    /// The element at this position in the message.
+    Element(usize),
+    /// The kernel did not say.
+    Unknown,
+    /// Its table or set.
+    Other,
+}
+
+impl Batch {
+    /// What to send.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.writer.bytes()
+    }
+
+    /// The changes that are done once the kernel has taken the batch.
+    pub(crate) fn covers(&self) -> Range<usize> {
+        self.covers.clone()
+    }
+
+    /// Whether there is nothing to send.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// Number of messages between the batch's edges.
+    pub(crate) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// The first sequence number after the messages.
+    pub(crate) fn next_sequence(&self) -> u32 {
+        let count = u32::try_from(self.messages.len()).expect("bounded by the size of a batch");
+        self.sequence.wrapping_add(1).wrapping_add(count)
+    }
+
+    /// Whether an answer of this number is to this batch, and to which of its messages; None stands
+    /// for the batch's opening.
+    #[expect(clippy::option_option, reason = "two questions")]
+    pub(crate) fn position(&self, sequence: u32) -> Option<Option<usize>> {
+        let distance = sequence.wrapping_sub(self.sequence) as usize;
+        (distance <= self.messages.len()).then(|| distance.checked_sub(1))
+    }
+
+    /// Registers the message that is written next and returns its sequence number.
+    fn message(&mut self, content: Content) -> u32 {
+        let sequence = self.next_sequence();
+        let start = self.writer.len();
+        self.messages.push(Sent { start, content });
+        sequence
+    }
+
+    /// Which of the `count` elements of a message the kernel complains about.
+    fn blame(&self, sent: &Sent, count: usize, offset: Option<usize>) -> Blame {
+        let Some(offset) = offset else {
+            // Kernels before 5.17 do not say; a message of one element leaves no choice.
+            return if count == 1 {
+                Blame::Element(0)
+            } else {
+                Blame::Unknown
+            };
+        };
+        let message = &self.writer.bytes()[sent.start..];
+        let list = reader::messages(message).next().and_then(|message| {
+            reader::attributes(message.attributes())
+                .find(|attribute| attribute.kind == NFTA_SET_ELEM_LIST_ELEMENTS)
+        });
+        let Some(list) = list else {
+            return Blame::Other;
+        };
+        let start = NETFILTER_HEADER + list.offset + 4;
+        let Some(inside) = offset.checked_sub(start) else {
+            return Blame::Other;
+        };
+        let position = reader::attributes(list.value)
+            .take_while(|element| element.offset <= inside)
+            .count();
+        match position.checked_sub(1) {
+            Some(position) if inside < list.value.len() && position < count => {
+                Blame::Element(position)
+            }
+            _ => Blame::Other,
+        }
+    }
+}

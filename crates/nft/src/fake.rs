@@ -1,0 +1,351 @@
+//! A stand-in for the kernel: holds tables in memory, and is stricter than the kernel with whoever
+//! plans the transactions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fairway_plan::{
+    Bytes, Chain, Change, Element, Family, Hook, Observed, ObservedChain, ObservedSet, Rule,
+    Ruleset, SetName, Statement, Transaction,
+};
+
+use crate::error::{Errno, Error};
+use crate::{Dataplane, Refused, Report};
+
+#[cfg(test)]
+mod tests;
+
+/// Tables in memory.
+///
+/// Adding an element whose key is there, replacing or deleting one that is not there, naming sets
+/// or chains that are not there and removing those in use are errors, also where the kernel
+/// would let it pass: a planner that keeps its books never does it.
+#[derive(Clone, Debug, Default)]
+pub struct Fake {
+    tables: BTreeMap<Family, Table>,
+    /// Elements to refuse, by set and key.
+    refusing: BTreeMap<(SetName, Bytes), Errno>,
+    /// Elements that were refused: to remove or replace them is not a mistake of the planner.
+    refused: BTreeSet<(Family, SetName, Bytes)>,
+    writes: usize,
+    commits: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Table {
+    sets: BTreeMap<SetName, BTreeMap<Bytes, Bytes>>,
+    chains: Vec<FakeChain>,
+    foreign_sets: BTreeSet<String>,
+}
+
+#[derive(Clone, Debug)]
+struct FakeChain {
+    name: String,
+    hook: Option<Hook>,
+    /// None for somebody else's rule.
+    rules: Vec<Option<Rule>>,
+}
+
+impl Fake {
+    /// No tables.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Changes taken so far.
+    pub fn writes(&self) -> usize {
+        self.writes
+    }
+
+    /// Transactions taken so far that were not empty.
+    pub fn commits(&self) -> usize {
+        self.commits
+    }
+
+    /// From now on refuses to add this key to this set, in either family.
+    pub fn refuse(&mut self, set: SetName, key: Bytes, errno: Errno) {
+        self.refusing.insert((set, key), errno);
+    }
+
+    /// Refuses nothing any more.
+    pub fn refuse_nothing(&mut self) {
+        self.refusing.clear();
+    }
+
+    /// Does what `nft flush ruleset` does.
+    pub fn flush(&mut self) {
+        self.tables.clear();
+        self.refused.clear();
+    }
+
+    /// Lets somebody else add a set to our table, which is created where needed.
+    pub fn add_foreign_set(&mut self, family: Family, name: &str) {
+        let table = self.tables.entry(family).or_default();
+        table.foreign_sets.insert(name.to_owned());
+    }
+
+    /// Lets somebody else append a rule to a chain of our table; both are created where needed.
+    pub fn add_foreign_rule(&mut self, family: Family, chain: &str) {
+        let table = self.tables.entry(family).or_default();
+        if table.chain(chain).is_none() {
+            table.chains.push(FakeChain {
+                name: chain.to_owned(),
+                hook: None,
+                rules: Vec::new(),
+            });
+        }
+        if let Some(chain) = table.chain(chain) {
+            chain.rules.push(None);
+        }
+    }
+
+    /// The elements of a set; None where the set does not exist.
+    pub fn elements(&self, family: Family, set: SetName) -> Option<&BTreeMap<Bytes, Bytes>> {
+        self.tables.get(&family)?.sets.get(&set)
+    }
+
+    /// Everything of a family that is ours, its chains in the order of their creation; None where
+    /// the table does not exist, or somebody else has added to it.
+    pub fn ruleset(&self, family: Family) -> Option<Ruleset> {
+        let table = self.tables.get(&family)?;
+        let chain = |chain: &FakeChain| {
+            Some(Chain {
+                // Names that came in as text are leaked: a few short ones in a test.
+                name: String::leak(chain.name.clone()),
+                hook: chain.hook,
+                rules: chain.rules.iter().cloned().collect::<Option<_>>()?,
+            })
+        };
+        Some(Ruleset {
+            family,
+            sets: table.foreign_sets.is_empty().then(|| table.sets.clone())?,
+            chains: table.chains.iter().map(chain).collect::<Option<_>>()?,
+        })
+    }
+
+    fn run(
+        &mut self,
+        family: Family,
+        changes: &[Change],
+        report: &mut Report,
+    ) -> Result<(), Errno2> {
+        for change in changes {
+            let refusal = match change {
+                Change::Add(element) | Change::Replace(element) => self
+                    .refusing
+                    .get(&(element.set, element.key.clone()))
+                    .map(|errno| (element, *errno)),
+                _ => None,
+            };
+            if let Some((element, errno)) = refusal {
+                self.refused
+                    .insert((family, element.set, element.key.clone()));
+                report.refused.push(Refused {
+                    element: element.clone(),
+                    errno,
+                });
+                continue;
+            }
+            self.apply(family, change)
+                .map_err(|errno| Errno2(errno, format!("{change:?}")))?;
+            report.writes += 1;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, family: Family, change: &Change) -> Result<(), Errno> {
+        let refused = match change {
+            Change::Add(element) | Change::Replace(element) | Change::Delete(element) => self
+                .refused
+                .remove(&(family, element.set, element.key.clone())),
+            Change::CreateTable => {
+                self.tables.entry(family).or_default();
+                return Ok(());
+            }
+            Change::DestroyTable => {
+                self.tables.remove(&family);
+                self.refused.retain(|(of, ..)| *of != family);
+                return Ok(());
+            }
+            _ => false,
+        };
+        let table = self.tables.get_mut(&family).ok_or(Errno::ENOENT)?;
+        table.apply(change, refused)
+    }
+}
+
+/// An error and the change it is about.
+struct Errno2(Errno, String);
+
+impl Table {
+    /// `refused` says that the element's key was refused before.
+    fn apply(&mut self, change: &Change, refused: bool) -> Result<(), Errno> {
+        match change {
+            Change::CreateTable | Change::DestroyTable => {}
+            Change::CreateSet(name) => {
+                if self.sets.contains_key(name) {
+                    return Err(Errno::EEXIST);
+                }
+                self.sets.insert(*name, BTreeMap::new());
+            }
+            Change::DestroySet(name) => {
+                if self.uses_set(name) {
+                    return Err(Errno::EBUSY);
+                }
+                let ours = name.parse().ok().and_then(|name| self.sets.remove(&name));
+                if ours.is_none() && !self.foreign_sets.remove(name) {
+                    return Err(Errno::ENOENT);
+                }
+            }
+            Change::CreateChain { name, hook } => {
+                if self.chain(name).is_some() {
+                    return Err(Errno::EEXIST);
+                }
+                let name = (*name).to_owned();
+                self.chains.push(FakeChain {
+                    name,
+                    hook: *hook,
+                    rules: Vec::new(),
+                });
+            }
+            Change::DestroyChain(name) => {
+                if self.uses_chain(name) {
+                    return Err(Errno::EBUSY);
+                }
+                let position = self.chains.iter().position(|chain| chain.name == *name);
+                self.chains.remove(position.ok_or(Errno::ENOENT)?);
+            }
+            Change::SetRules(wanted) => {
+                for statement in wanted.rules.iter().flat_map(|rule| &rule.statements) {
+                    self.check(statement)?;
+                }
+                let chain = self.chain(wanted.name).ok_or(Errno::ENOENT)?;
+                chain.rules = wanted.rules.iter().cloned().map(Some).collect();
+            }
+            Change::ClearRules(name) => {
+                self.chain(name).ok_or(Errno::ENOENT)?.rules.clear();
+            }
+            Change::Add(element) => {
+                let set = self.sets.get_mut(&element.set).ok_or(Errno::ENOENT)?;
+                if set.contains_key(&element.key) {
+                    return Err(Errno::EEXIST);
+                }
+                set.insert(element.key.clone(), element.value.clone());
+            }
+            Change::Replace(element) => {
+                let set = self.sets.get_mut(&element.set).ok_or(Errno::ENOENT)?;
+                let old = set.insert(element.key.clone(), element.value.clone());
+                if old.is_none() && !refused {
+                    return Err(Errno::ENOENT);
+                }
+            }
+            Change::Delete(element) => {
+                let set = self.sets.get_mut(&element.set).ok_or(Errno::ENOENT)?;
+                if set.remove(&element.key).is_none() && !refused {
+                    return Err(Errno::ENOENT);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a statement names must exist.
+    fn check(&self, statement: &Statement) -> Result<(), Errno> {
+        let found = match statement {
+            Statement::InSet { set, .. } | Statement::Translate { map: set, .. } => {
+                self.sets.contains_key(set)
+            }
+            Statement::Jump(name) | Statement::Goto(name) => {
+                self.chains.iter().any(|chain| chain.name == *name)
+            }
+            _ => true,
+        };
+        if found { Ok(()) } else { Err(Errno::ENOENT) }
+    }
+
+    fn uses_set(&self, name: &str) -> bool {
+        self.statements().any(|statement| match statement {
+            Statement::InSet { set, .. } | Statement::Translate { map: set, .. } => {
+                set.to_string() == name
+            }
+            _ => false,
+        })
+    }
+
+    fn uses_chain(&self, name: &str) -> bool {
+        self.statements().any(|statement| match statement {
+            Statement::Jump(chain) | Statement::Goto(chain) => *chain == name,
+            _ => false,
+        })
+    }
+
+    fn statements(&self) -> impl Iterator<Item = &Statement> {
+        self.chains
+            .iter()
+            .flat_map(|chain| chain.rules.iter().flatten())
+            .flat_map(|rule| &rule.statements)
+    }
+
+    fn chain(&mut self, name: &str) -> Option<&mut FakeChain> {
+        self.chains.iter_mut().find(|chain| chain.name == name)
+    }
+}
+
+impl Dataplane for Fake {
+    fn read(&mut self, family: Family) -> Result<Observed, Error> {
+        let Some(table) = self.tables.get(&family) else {
+            return Ok(Observed::default());
+        };
+        let chains = table.chains.iter().map(|chain| ObservedChain {
+            name: chain.name.clone(),
+            hook: chain.hook,
+            rules: chain
+                .rules
+                .iter()
+                .map(|rule| rule.as_ref().map(Rule::fingerprint))
+                .collect(),
+        });
+        let foreign = table.foreign_sets.iter().map(|name| ObservedSet {
+            name: name.clone(),
+            ours: None,
+            elements: Vec::new(),
+        });
+        let ours = table.sets.iter().map(|(name, elements)| ObservedSet {
+            name: name.to_string(),
+            ours: Some(*name),
+            elements: elements
+                .iter()
+                .map(|(key, value)| Element {
+                    set: *name,
+                    key: key.clone(),
+                    value: value.clone(),
+                })
+                .collect(),
+        });
+        Ok(Observed {
+            table: true,
+            chains: chains.collect(),
+            sets: ours.chain(foreign).collect(),
+        })
+    }
+
+    fn commit(&mut self, transaction: &Transaction) -> Result<Report, Error> {
+        let mut report = Report::default();
+        for changes in [&transaction.make, &transaction.release] {
+            let before = (self.tables.clone(), self.refused.clone());
+            self.run(transaction.family, changes, &mut report).map_err(
+                |Errno2(errno, change)| {
+                    (self.tables, self.refused) = before;
+                    Error::Refused {
+                        what: change,
+                        errno,
+                        details: String::new(),
+                        hint: ": this is a mistake of the planner".to_owned(),
+                    }
+                },
+            )?;
+        }
+        self.writes += report.writes;
+        self.commits += usize::from(!transaction.is_empty());
+        Ok(report)
+    }
+}

@@ -1,0 +1,298 @@
+//! A [`Ruleset`] as text in nft's language: for `fairway render`, for people, and for comparison
+//! with what `nft list table` prints.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display, Formatter, Write as _};
+use std::net::IpAddr;
+
+use fairway_plan::{
+    Bytes, Chain, Family, Hook, HookPoint, Rule, Ruleset, Selector, SetName, Statement, TABLE,
+};
+use ipnet::IpNet;
+
+use crate::wire::constants::chain_type;
+
+#[cfg(test)]
+mod tests;
+
+/// nft takes comments of up to 128 bytes with the closing zero.
+const COMMENT_LIMIT: usize = 127;
+
+/// Renders a ruleset. `nft -f` loads the text; apart from spacing and the order of elements it is
+/// what `nft list table` prints of the same ruleset.
+pub fn render(ruleset: &Ruleset) -> String {
+    let mut out = String::new();
+    write_table(&mut out, ruleset).expect("writing to a String cannot fail");
+    out
+}
+
+fn write_table(out: &mut String, ruleset: &Ruleset) -> fmt::Result {
+    let family = ruleset.family;
+    writeln!(out, "table {family} {TABLE} {{")?;
+    for (index, (name, elements)) in ruleset.sets.iter().enumerate() {
+        if index > 0 {
+            writeln!(out)?;
+        }
+        let kind = if name.shape().value.is_empty() {
+            "set"
+        } else {
+            "map"
+        };
+        writeln!(out, "\t{kind} {name} {{")?;
+        writeln!(out, "\t\ttypeof {}", TypeOf(*name, family))?;
+        let mut separator = "\t\telements = { ";
+        for (key, value) in elements {
+            write!(out, "{separator}{}", ElementText(family, *name, key, value))?;
+            separator = ",\n\t\t\t     ";
+        }
+        if !elements.is_empty() {
+            writeln!(out, " }}")?;
+        }
+        writeln!(out, "\t}}")?;
+    }
+    for chain in &ruleset.chains {
+        writeln!(out)?;
+        write_chain(out, family, chain)?;
+    }
+    writeln!(out, "}}")
+}
+
+fn write_chain(out: &mut String, family: Family, chain: &Chain) -> fmt::Result {
+    writeln!(out, "\tchain {} {{", chain.name)?;
+    if let Some(hook) = chain.hook {
+        let kind = chain_type(hook.kind);
+        let point = point(hook.point);
+        let priority = Priority(hook);
+        writeln!(
+            out,
+            "\t\ttype {kind} hook {point} priority {priority}; policy accept;"
+        )?;
+    }
+    for rule in &chain.rules {
+        writeln!(out, "\t\t{}", RuleText(family, rule))?;
+    }
+    writeln!(out, "\t}}")
+}
+
+/// The comment of a rule as nft can hold it: no quotation marks, no control characters, not too long.
+pub(crate) fn comment(rule: &Rule) -> Cow<'static, str> {
+    let text = rule.comment;
+    let fits = |text: &str| {
+        text.len() <= COMMENT_LIMIT && !text.contains(|c: char| c == '"' || c.is_control())
+    };
+    if fits(text) {
+        return Cow::Borrowed(text);
+    }
+    let mut clean = String::with_capacity(COMMENT_LIMIT);
+    for character in text.chars() {
+        let character = match character {
+            '"' => '\'',
+            c if c.is_control() => ' ',
+            c => c,
+        };
+        if clean.len() + character.len_utf8() > COMMENT_LIMIT {
+            break;
+        }
+        clean.push(character);
+    }
+    Cow::Owned(clean)
+}
+
+/// A rule as nft prints it, without handle.
+struct RuleText<'a>(Family, &'a Rule);
+
+impl Display for RuleText<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self(family, rule) = self;
+        for (index, statement) in rule.statements.iter().enumerate() {
+            if index > 0 {
+                f.write_str(" ")?;
+            }
+            write_statement(f, *family, statement)?;
+        }
+        match comment(rule) {
+            empty if empty.is_empty() => Ok(()),
+            text => write!(f, " comment \"{text}\""),
+        }
+    }
+}
+
+fn write_statement(f: &mut Formatter<'_>, family: Family, statement: &Statement) -> fmt::Result {
+    match statement {
+        Statement::SourceIn { network, negated } => {
+            write!(f, "{family} saddr {}{}", not(*negated), Network(*network))
+        }
+        Statement::DestinationIn { network, negated } => {
+            write!(f, "{family} daddr {}{}", not(*negated), Network(*network))
+        }
+        Statement::DestinationIsLocal => f.write_str("fib daddr type local"),
+        Statement::InSet { key, set } => write!(f, "{} @{set}", Key(family, key)),
+        Statement::ConnectionIsNew => f.write_str("ct state new"),
+        Statement::ConnectionIsTranslated => f.write_str("ct status dnat"),
+        Statement::MarkHas(bits) => write!(f, "meta mark & {bits:#010x} == {bits:#010x}"),
+        Statement::SetMark(bits) => write!(f, "meta mark set meta mark | {bits:#010x}"),
+        Statement::ClearMark(bits) => write!(f, "meta mark set meta mark & {:#010x}", !bits),
+        Statement::Translate { key, map } => {
+            write!(f, "dnat {family} to {} map @{map}", Key(family, key))
+        }
+        Statement::Masquerade => f.write_str("masquerade fully-random"),
+        Statement::Reject => f.write_str("reject"),
+        Statement::Drop => f.write_str("drop"),
+        Statement::Jump(chain) => write!(f, "jump {chain}"),
+        Statement::Goto(chain) => write!(f, "goto {chain}"),
+    }
+}
+
+fn not(negated: bool) -> &'static str {
+    if negated { "!= " } else { "" }
+}
+
+/// A network; a single address without its prefix length, as nft has it.
+struct Network(IpNet);
+
+impl Display for Network {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let network = self.0.trunc();
+        if network.prefix_len() == network.max_prefix_len() {
+            network.addr().fmt(f)
+        } else {
+            network.fmt(f)
+        }
+    }
+}
+
+/// Fields of a key: `ip daddr . meta l4proto`.
+struct Key<'a>(Family, &'a [Selector]);
+
+impl Display for Key<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self(family, selectors) = self;
+        for (index, selector) in selectors.iter().enumerate() {
+            if index > 0 {
+                f.write_str(" . ")?;
+            }
+            match selector {
+                Selector::SourceAddress => write!(f, "{family} saddr")?,
+                Selector::DestinationAddress => write!(f, "{family} daddr")?,
+                Selector::Protocol => f.write_str("meta l4proto")?,
+                Selector::DestinationPort => f.write_str("th dport")?,
+                Selector::RandomSlot(modulus) => write!(f, "numgen random mod {modulus}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What follows `typeof`.
+struct TypeOf(SetName, Family);
+
+impl Display for TypeOf {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let set = self.0.shape();
+        Key(self.1, &set.key).fmt(f)?;
+        if !set.value.is_empty() {
+            write!(f, " : {}", Key(self.1, &set.value))?;
+        }
+        Ok(())
+    }
+}
+
+struct ElementText<'a>(Family, SetName, &'a Bytes, &'a Bytes);
+
+impl Display for ElementText<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self(family, name, key, value) = self;
+        let set = name.shape();
+        write_fields(f, *family, &set.key, &key.0)?;
+        if !set.value.is_empty() {
+            f.write_str(" : ")?;
+            write_fields(f, *family, &set.value, &value.0)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_fields(
+    f: &mut Formatter<'_>,
+    family: Family,
+    fields: &[Selector],
+    mut bytes: &[u8],
+) -> fmt::Result {
+    for (index, selector) in fields.iter().enumerate() {
+        if index > 0 {
+            f.write_str(" . ")?;
+        }
+        let Some((field, rest)) = bytes.split_at_checked(selector.padded_length(family)) else {
+            return f.write_str("?");
+        };
+        bytes = rest;
+        write_field(f, *selector, field)?;
+    }
+    Ok(())
+}
+
+fn write_field(f: &mut Formatter<'_>, selector: Selector, field: &[u8]) -> fmt::Result {
+    match (selector, field) {
+        (Selector::Protocol, [6, ..]) => f.write_str("tcp"),
+        (Selector::Protocol, [17, ..]) => f.write_str("udp"),
+        (Selector::Protocol, [132, ..]) => f.write_str("sctp"),
+        (Selector::Protocol, [number, ..]) => number.fmt(f),
+        (Selector::DestinationPort, [high, low, ..]) => u16::from_be_bytes([*high, *low]).fmt(f),
+        (Selector::RandomSlot(_), &[a, b, c, d]) => u32::from_ne_bytes([a, b, c, d]).fmt(f),
+        (_, field) => match address(field) {
+            Some(address) => address.fmt(f),
+            None => f.write_char('?'),
+        },
+    }
+}
+
+fn address(field: &[u8]) -> Option<IpAddr> {
+    let ip4 = <[u8; 4]>::try_from(field).map(IpAddr::from);
+    let ip6 = || <[u8; 16]>::try_from(field).map(IpAddr::from);
+    ip4.or_else(|_| ip6()).ok()
+}
+
+fn point(point: HookPoint) -> &'static str {
+    match point {
+        HookPoint::Prerouting => "prerouting",
+        HookPoint::Input => "input",
+        HookPoint::Forward => "forward",
+        HookPoint::Output => "output",
+        HookPoint::Postrouting => "postrouting",
+    }
+}
+
+/// A priority by the name that nft 1.0.6 prints: the nearest standard one within ten, with the rest.
+struct Priority(Hook);
+
+impl Display for Priority {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Hook {
+            point, priority, ..
+        } = self.0;
+        let standard = [
+            ("raw", -300),
+            ("mangle", -150),
+            ("dstnat", -100),
+            ("filter", 0),
+            ("security", 50),
+            ("srcnat", 100),
+        ];
+        let near = standard
+            .into_iter()
+            .find(|(_, value)| priority.saturating_sub(*value).unsigned_abs() <= 10);
+        let fits = |name| match name {
+            "dstnat" => point == HookPoint::Prerouting,
+            "srcnat" => point == HookPoint::Postrouting,
+            _ => true,
+        };
+        match near {
+            Some((name, value)) if fits(name) => match priority - value {
+                0 => f.write_str(name),
+                rest if rest > 0 => write!(f, "{name} + {rest}"),
+                rest => write!(f, "{name} - {}", rest.unsigned_abs()),
+            },
+            _ => priority.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Statements as the kernel's expressions, attribute by attribute as nft 1.0.6 sends them, so that
+//! `nft list` prints the statement again.
+
+use fairway_plan::{Family, Selector, SetName, Statement};
+use ipnet::IpNet;
+
+use super::constants::{
+    NFTA_DATA_VALUE, NFTA_DATA_VERDICT, NFTA_EXPR_DATA, NFTA_EXPR_NAME, NFTA_LIST_ELEM,
+    NFTA_VERDICT_CHAIN, NFTA_VERDICT_CODE, family_number,
+};
+use super::writer::Writer;
+
+/// The verdict register.
+const VERDICT: u32 = 0;
+/// The first of the 16 data registers, 4 bytes each (`NFT_REG32_00`).
+const FIRST: u32 = 8;
+
+const NETWORK_HEADER: u32 = 1;
+const TRANSPORT_HEADER: u32 = 2;
+
+const META_MARK: u32 = 3;
+const META_L4_PROTOCOL: u32 = 16;
+
+const CT_STATE: u32 = 0;
+const CT_STATUS: u32 = 2;
+/// `ct state new`, nf_conntrack's `NF_CT_STATE_BIT(IP_CT_NEW)`.
+const CT_STATE_NEW: u32 = 8;
+/// `ct status dnat`, `IPS_DST_NAT`.
+const CT_STATUS_DNAT: u32 = 0x20;
+
+const FIB_RESULT_ADDRESS_TYPE: u32 = 3;
+const FIB_DESTINATION_ADDRESS: u32 = 2;
+/// `RTN_LOCAL`.
+const ADDRESS_TYPE_LOCAL: u32 = 2;
+
+const NUMGEN_RANDOM: u32 = 1;
+
+const NAT_DESTINATION: u32 = 1;
+/// `NF_NAT_RANGE_MAP_IPS | NF_NAT_RANGE_PROTO_SPECIFIED`.
+const NAT_ADDRESS_AND_PORT: u32 = 3;
+/// `NF_NAT_RANGE_PROTO_RANDOM_FULLY`.
+const NAT_FULLY_RANDOM: u32 = 0x10;
+
+const REJECT_ICMP_UNREACHABLE: u32 = 0;
+
+const VERDICT_DROP: i32 = 0;
+const VERDICT_JUMP: i32 = -3;
+const VERDICT_GOTO: i32 = -4;
+
+/// A network that is not of the table's family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ForeignNetwork(pub(crate) IpNet);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    Equal = 0,
+    NotEqual = 1,
+}
+
+/// Writes the expressions of a statement.
+pub(crate) fn statement(
+    writer: &mut Writer,
+    family: Family,
+    statement: &Statement,
+) -> Result<(), ForeignNetwork> {
+    match statement {
+        Statement::SourceIn { network, negated } => {
+            address_in(writer, family, Selector::SourceAddress, *network, *negated)?;
+        }
+        Statement::DestinationIn { network, negated } => {
+            address_in(
+                writer,
+                family,
+                Selector::DestinationAddress,
+                *network,
+                *negated,
+            )?;
+        }
+        Statement::DestinationIsLocal => {
+            expression(writer, "fib", |writer| {
+                writer.u32(1, FIRST);
+                writer.u32(2, FIB_RESULT_ADDRESS_TYPE);
+                writer.u32(3, FIB_DESTINATION_ADDRESS);
+            });
+            compare(writer, Comparison::Equal, &ADDRESS_TYPE_LOCAL.to_ne_bytes());
+        }
+        Statement::InSet { key, set } => {
+            load_key(writer, family, key);
+            look_up(writer, *set, None);
+        }
+        Statement::ConnectionIsNew => connection_has(writer, CT_STATE, CT_STATE_NEW),
+        Statement::ConnectionIsTranslated => connection_has(writer, CT_STATUS, CT_STATUS_DNAT),
+        Statement::MarkHas(bits) => {
+            load_meta(writer, FIRST, META_MARK);
+            bitwise(writer, &bits.to_ne_bytes(), &[0; 4]);
+            compare(writer, Comparison::Equal, &bits.to_ne_bytes());
+        }
+        Statement::SetMark(bits) => write_mark(writer, !bits, *bits),
+        Statement::ClearMark(bits) => write_mark(writer, !bits, 0),
+        Statement::Translate { key, map } => {
+            load_key(writer, family, key);
+            look_up(writer, *map, Some(FIRST));
+            translate(writer, family);
+        }
+        Statement::Masquerade => {
+            expression(writer, "masq", |writer| writer.u32(1, NAT_FULLY_RANDOM));
+        }
+        Statement::Reject => expression(writer, "reject", |writer| {
+            writer.u32(1, REJECT_ICMP_UNREACHABLE);
+            // "Port unreachable" in ICMP and in ICMPv6.
+            let code = match family {
+                Family::Ip4 => 3,
+                Family::Ip6 => 4,
+            };
+            writer.attribute(2, &[code]);
+        }),
+        Statement::Drop => verdict(writer, VERDICT_DROP, None),
+        Statement::Jump(chain) => verdict(writer, VERDICT_JUMP, Some(chain)),
+        Statement::Goto(chain) => verdict(writer, VERDICT_GOTO, Some(chain)),
+    }
+    Ok(())
+}
+
+/// The kernel modules that a statement needs beyond nf_tables itself.
+pub(crate) fn module(family: Family, statement: &Statement) -> Option<&'static str> {
+    let by_family = |ip4, ip6| match family {
+        Family::Ip4 => ip4,
+        Family::Ip6 => ip6,
+    };
+    let random = |key: &[Selector]| {
+        key.iter()
+            .any(|selector| matches!(selector, Selector::RandomSlot(_)))
+    };
+    match statement {
+        Statement::DestinationIsLocal => Some(by_family("nft_fib_ipv4", "nft_fib_ipv6")),
+        Statement::ConnectionIsNew | Statement::ConnectionIsTranslated => Some("nft_ct"),
+        Statement::Translate { key, .. } if random(key) => Some("nft_nat, nft_numgen"),
+        Statement::Translate { .. } => Some("nft_nat"),
+        Statement::Masquerade => Some("nft_masq"),
+        Statement::Reject => Some(by_family("nft_reject_ipv4", "nft_reject_ipv6")),
+        _ => None,
+    }
+}
+
+fn expression(writer: &mut Writer, name: &str, data: impl FnOnce(&mut Writer)) {
+    writer.nested(NFTA_LIST_ELEM, |writer| {
+        writer.string(NFTA_EXPR_NAME, name);
+        writer.nested(NFTA_EXPR_DATA, data);
+    });
+}
+
+fn address_in(
+    writer: &mut Writer,
+    family: Family,
+    selector: Selector,
+    network: IpNet,
+    negated: bool,
+) -> Result<(), ForeignNetwork> {
+    if Family::of(network.addr()) != family {
+        return Err(ForeignNetwork(network));
+    }
+    let comparison = if negated {
+        Comparison::NotEqual
+    } else {
+        Comparison::Equal
+    };
+    let (address, mask) = match network.trunc() {
+        IpNet::V4(network) => (
+            network.addr().octets().to_vec(),
+            network.netmask().octets().to_vec(),
+        ),
+        IpNet::V6(network) => (
+            network.addr().octets().to_vec(),
+            network.netmask().octets().to_vec(),
+        ),
+    };
+    let (whole_bytes, rest) = (network.prefix_len() / 8, network.prefix_len() % 8);
+    if rest == 0 && whole_bytes > 0 {
+        // nft compares a prefix of whole bytes by loading just those.
+        load(
+            writer,
+            family,
+            selector,
+            FIRST,
+            Some(u32::from(whole_bytes)),
+        );
+        compare(writer, comparison, &address[..usize::from(whole_bytes)]);
+    } else {
+        load(writer, family, selector, FIRST, None);
+        bitwise(writer, &mask, &vec![0; mask.len()]);
+        compare(writer, comparison, &address);
+    }
+    Ok(())
+}
+
+/// Loads the fields of a key, one after the other, as a set holds them.
+fn load_key(writer: &mut Writer, family: Family, key: &[Selector]) {
+    let mut register = FIRST;
+    for selector in key {
+        load(writer, family, *selector, register, None);
+        register += registers(*selector, family);
+    }
+}
+
+fn registers(selector: Selector, family: Family) -> u32 {
+    u32::try_from(selector.padded_length(family) / 4).expect("at most 4 registers a field")
+}
+
+/// Loads a field, or its first `length` bytes.
+fn load(
+    writer: &mut Writer,
+    family: Family,
+    selector: Selector,
+    register: u32,
+    length: Option<u32>,
+) {
+    let address = |ip4, ip6| match family {
+        Family::Ip4 => (NETWORK_HEADER, ip4, 4),
+        Family::Ip6 => (NETWORK_HEADER, ip6, 16),
+    };
+    let (base, offset, whole) = match selector {
+        Selector::SourceAddress => address(12, 8),
+        Selector::DestinationAddress => address(16, 24),
+        Selector::DestinationPort => (TRANSPORT_HEADER, 2, 2),
+        Selector::Protocol => return load_meta(writer, register, META_L4_PROTOCOL),
+        Selector::RandomSlot(modulus) => {
+            return expression(writer, "numgen", |writer| {
+                writer.u32(1, register);
+                writer.u32(2, modulus);
+                writer.u32(3, NUMGEN_RANDOM);
+                writer.u32(4, 0);
+            });
+        }
+    };
+    expression(writer, "payload", |writer| {
+        writer.u32(1, register);
+        writer.u32(2, base);
+        writer.u32(3, offset);
+        writer.u32(4, length.unwrap_or(whole));
+    });
+}
+
+fn load_meta(writer: &mut Writer, register: u32, key: u32) {
+    expression(writer, "meta", |writer| {
+        writer.u32(2, key);
+        writer.u32(1, register);
+    });
+}
+
+fn write_mark(writer: &mut Writer, mask: u32, xor: u32) {
+    load_meta(writer, FIRST, META_MARK);
+    bitwise(writer, &mask.to_ne_bytes(), &xor.to_ne_bytes());
+    expression(writer, "meta", |writer| {
+        writer.u32(2, META_MARK);
+        writer.u32(3, FIRST);
+    });
+}
+
+/// Whether the connection has one of these bits.
+fn connection_has(writer: &mut Writer, key: u32, bits: u32) {
+    expression(writer, "ct", |writer| {
+        writer.u32(1, FIRST);
+        writer.u32(2, key);
+    });
+    bitwise(writer, &bits.to_ne_bytes(), &[0; 4]);
+    compare(writer, Comparison::NotEqual, &[0; 4]);
+}
+
+fn bitwise(writer: &mut Writer, mask: &[u8], xor: &[u8]) {
+    expression(writer, "bitwise", |writer| {
+        writer.u32(1, FIRST);
+        writer.u32(2, FIRST);
+        writer.u32(3, u32::try_from(mask.len()).expect("at most 16"));
+        writer.nested(4, |writer| writer.attribute(NFTA_DATA_VALUE, mask));
+        writer.nested(5, |writer| writer.attribute(NFTA_DATA_VALUE, xor));
+    });
+}
+
+fn compare(writer: &mut Writer, comparison: Comparison, value: &[u8]) {
+    expression(writer, "cmp", |writer| {
+        writer.u32(1, FIRST);
+        writer.u32(2, comparison as u32);
+        writer.nested(3, |writer| writer.attribute(NFTA_DATA_VALUE, value));
+    });
+}
+
+fn look_up(writer: &mut Writer, set: SetName, destination: Option<u32>) {
+    expression(writer, "lookup", |writer| {
+        writer.string(1, &set.to_string());
+        writer.u32(2, FIRST);
+        if let Some(register) = destination {
+            writer.u32(3, register);
+        }
+    });
+}
+
+/// Address and port are in the registers as the map's value has them.
+fn translate(writer: &mut Writer, family: Family) {
+    let port = FIRST + registers(Selector::DestinationAddress, family);
+    expression(writer, "nat", |writer| {
+        writer.u32(1, NAT_DESTINATION);
+        writer.u32(2, u32::from(family_number(family)));
+        writer.u32(3, FIRST);
+        writer.u32(4, FIRST);
+        writer.u32(5, port);
+        writer.u32(6, port);
+        writer.u32(7, NAT_ADDRESS_AND_PORT);
+    });
+}
+
+fn verdict(writer: &mut Writer, code: i32, chain: Option<&str>) {
+    expression(writer, "immediate", |writer| {
+        writer.u32(1, VERDICT);
+        writer.nested(2, |writer| {
+            writer.nested(NFTA_DATA_VERDICT, |writer| {
+                writer.attribute(NFTA_VERDICT_CODE, &code.to_be_bytes());
+                if let Some(chain) = chain {
+                    writer.string(NFTA_VERDICT_CHAIN, chain);
+                }
+            });
+        });
+    });
+}

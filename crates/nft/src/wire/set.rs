@@ -1,0 +1,234 @@
+//! Sets, maps and their elements.
+
+use std::fmt::Write as _;
+
+use fairway_plan::{Bytes, Element, Family, Selector, SetName, TABLE};
+
+use super::constants::{
+    NFT_MSG_DELSET, NFT_MSG_DELSETELEM, NFT_MSG_NEWSET, NFT_MSG_NEWSETELEM, NFT_SET_MAP,
+    NFTA_DATA_VALUE, NFTA_LIST_ELEM, NFTA_SET_DATA_LEN, NFTA_SET_DATA_TYPE, NFTA_SET_ELEM_DATA,
+    NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET,
+    NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_FLAGS, NFTA_SET_ID, NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE,
+    NFTA_SET_NAME, NFTA_SET_TABLE, NFTA_SET_TIMEOUT, NFTA_SET_USERDATA, NLM_F_CREATE,
+    family_number,
+};
+use super::reader;
+use super::writer::Writer;
+
+mod userdata;
+
+/// What the kernel must hold of a set for it to be one of ours. The types mean nothing to the
+/// kernel; nft keeps them there to print elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    flags: u32,
+    key_type: u32,
+    key_length: u32,
+    data_type: u32,
+    data_length: u32,
+}
+
+impl Shape {
+    /// The shape that a set of ours has.
+    pub(crate) fn of(name: SetName, family: Family) -> Self {
+        let set = name.shape();
+        Self {
+            flags: if set.value.is_empty() { 0 } else { NFT_SET_MAP },
+            key_type: data_type(&set.key, family),
+            key_length: length(&set.key, family),
+            data_type: data_type(&set.value, family),
+            data_length: length(&set.value, family),
+        }
+    }
+
+    /// The shape of the set described by these attributes.
+    pub(crate) fn read(attributes: &[u8]) -> Option<Self> {
+        // Elements of ours do not expire.
+        if reader::find(attributes, NFTA_SET_TIMEOUT).is_some() {
+            return None;
+        }
+        let number = |kind| match reader::find(attributes, kind) {
+            Some(value) => reader::number(value),
+            None => Some(0),
+        };
+        Some(Self {
+            flags: number(NFTA_SET_FLAGS)?,
+            key_type: number(NFTA_SET_KEY_TYPE)?,
+            key_length: number(NFTA_SET_KEY_LEN)?,
+            data_type: number(NFTA_SET_DATA_TYPE)?,
+            data_length: number(NFTA_SET_DATA_LEN)?,
+        })
+    }
+}
+
+/// Bytes of a concatenation.
+fn length(selectors: &[Selector], family: Family) -> u32 {
+    let total: usize = selectors
+        .iter()
+        .map(|selector| selector.padded_length(family))
+        .sum();
+    u32::try_from(total).expect("a handful of fields")
+}
+
+/// nft's number for a type; a concatenation has 6 bits for each of its fields, the last one lowest.
+fn data_type(selectors: &[Selector], family: Family) -> u32 {
+    selectors.iter().fold(0, |concatenation, selector| {
+        let field = match (selector, family) {
+            (Selector::RandomSlot(_), _) => 4,
+            (Selector::SourceAddress | Selector::DestinationAddress, Family::Ip4) => 7,
+            (Selector::SourceAddress | Selector::DestinationAddress, Family::Ip6) => 8,
+            (Selector::Protocol, _) => 12,
+            (Selector::DestinationPort, _) => 13,
+        };
+        concatenation << 6 | field
+    })
+}
+
+/// Creates a set. `id` tells the sets of one batch apart.
+pub(crate) fn create(writer: &mut Writer, sequence: u32, family: Family, name: SetName, id: u32) {
+    let shape = Shape::of(name, family);
+    let set = name.shape();
+    let number = family_number(family);
+    writer.message(NFT_MSG_NEWSET, NLM_F_CREATE, sequence, number, |writer| {
+        writer.string(NFTA_SET_TABLE, TABLE);
+        writer.string(NFTA_SET_NAME, &name.to_string());
+        writer.u32(NFTA_SET_FLAGS, shape.flags);
+        writer.u32(NFTA_SET_KEY_TYPE, shape.key_type);
+        writer.u32(NFTA_SET_KEY_LEN, shape.key_length);
+        if shape.data_length != 0 {
+            writer.u32(NFTA_SET_DATA_TYPE, shape.data_type);
+            writer.u32(NFTA_SET_DATA_LEN, shape.data_length);
+        }
+        writer.u32(NFTA_SET_ID, id);
+        writer.attribute(NFTA_SET_USERDATA, &userdata::of(&set, family));
+    });
+}
+
+pub(crate) fn delete(writer: &mut Writer, sequence: u32, family: Family, name: &str) {
+    writer.message(
+        NFT_MSG_DELSET,
+        0,
+        sequence,
+        family_number(family),
+        |writer| {
+            writer.string(NFTA_SET_TABLE, TABLE);
+            writer.string(NFTA_SET_NAME, name);
+        },
+    );
+}
+
+/// An attribute's length is a `u16`, so the list of elements in one message ends below 64 KiB, with
+/// room for one more element after the check: the largest of ours has 28 + 20 bytes of content.
+const LIST_LIMIT: usize = 64 * 1024 - 256;
+
+/// Bytes of attribute headers around an element's key and value.
+const ELEMENT_HEADERS: usize = 20;
+
+/// Which way elements go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Add,
+    Delete,
+}
+
+/// Writes one message with as many of these elements of one set as it can hold: just as many in
+/// either direction, so that a replacement can delete and add the same ones.
+pub(crate) fn elements<'a>(
+    writer: &mut Writer,
+    sequence: u32,
+    family: Family,
+    direction: Direction,
+    name: SetName,
+    elements: impl Iterator<Item = &'a Element>,
+) {
+    let (kind, flags) = match direction {
+        Direction::Add => (NFT_MSG_NEWSETELEM, NLM_F_CREATE),
+        Direction::Delete => (NFT_MSG_DELSETELEM, 0),
+    };
+    writer.message(kind, flags, sequence, family_number(family), |writer| {
+        writer.string(NFTA_SET_ELEM_LIST_TABLE, TABLE);
+        writer.string(NFTA_SET_ELEM_LIST_SET, SetText::of(name).as_str());
+        writer.nested(NFTA_SET_ELEM_LIST_ELEMENTS, |writer| {
+            let mut size = 0;
+            for element in elements {
+                writer.nested(NFTA_LIST_ELEM, |writer| {
+                    value(writer, NFTA_SET_ELEM_KEY, &element.key);
+                    if direction == Direction::Add && !element.value.0.is_empty() {
+                        value(writer, NFTA_SET_ELEM_DATA, &element.value);
+                    }
+                });
+                size += ELEMENT_HEADERS + element.key.0.len() + element.value.0.len();
+                if size > LIST_LIMIT {
+                    break;
+                }
+            }
+        });
+    });
+}
+
+fn value(writer: &mut Writer, kind: u16, bytes: &Bytes) {
+    writer.nested(kind, |writer| writer.attribute(NFTA_DATA_VALUE, &bytes.0));
+}
+
+/// A set's name as text, without an allocation: there is one for every small change.
+struct SetText {
+    bytes: [u8; 32],
+    length: usize,
+}
+
+impl SetText {
+    fn of(name: SetName) -> Self {
+        let mut text = Self {
+            bytes: [0; 32],
+            length: 0,
+        };
+        write!(text, "{name}").expect("nf_tables names of ours have at most 30 bytes");
+        text
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.length]).expect("written by Display")
+    }
+}
+
+impl std::fmt::Write for SetText {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let end = self.length + text.len();
+        let target = self
+            .bytes
+            .get_mut(self.length..end)
+            .ok_or(std::fmt::Error)?;
+        target.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}
+
+/// Key and value of a plain element, from the attributes of one list entry. None for elements that
+/// fairway never makes: those with a timeout, an expression, a verdict, or for every key.
+pub(crate) fn element(name: SetName, attributes: &[u8]) -> Option<Element> {
+    let mut element = Element {
+        set: name,
+        key: Bytes::new(),
+        value: Bytes::new(),
+    };
+    let mut has_key = false;
+    for attribute in reader::attributes(attributes) {
+        let target = match attribute.kind {
+            NFTA_SET_ELEM_KEY => {
+                has_key = true;
+                &mut element.key
+            }
+            NFTA_SET_ELEM_DATA => &mut element.value,
+            // The comment of an element that somebody added by hand.
+            NFTA_SET_ELEM_USERDATA => continue,
+            _ => return None,
+        };
+        target
+            .0
+            .extend_from_slice(reader::find(attribute.value, NFTA_DATA_VALUE)?);
+    }
+    has_key.then_some(element)
+}
+
+const NFTA_SET_ELEM_USERDATA: u16 = 6;

@@ -1,0 +1,12 @@
+//! The real kernel, a new network namespace for every test.
+
+#![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
+
+mod commit;
+mod layout;
+mod monitor;
+mod namespace;
+mod nft;
+mod random;
+mod sample;
+mod scale;
