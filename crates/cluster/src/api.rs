@@ -20,6 +20,8 @@ mod paced;
 mod prune;
 mod reason;
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

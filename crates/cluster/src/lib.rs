@@ -7,12 +7,17 @@
 //! manifests (files)-+
 //! ```
 
+mod api;
+mod cluster;
 mod convert;
 mod event;
 mod index;
+mod manifests;
 mod options;
 mod problem;
 
+pub use api::{ClientError, client};
+pub use cluster::{Cluster, LoadError, Source, StartError, load};
 pub use event::{Event, Kind, Object};
 pub use options::Options;
 pub use problem::{Problem, Reason};

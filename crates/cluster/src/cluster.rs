@@ -1,0 +1,133 @@
+use std::path::{Path, PathBuf};
+
+use fairway_model::{Snapshot, Update};
+use tokio::sync::mpsc;
+
+use crate::index::Index;
+use crate::problem::Problem;
+use crate::{Event, Options, api, manifests};
+
+/// Events between a source and the index. A relist is one event, so this is churn only; a source
+/// that is ahead by more than this waits.
+const CHANNEL: usize = 1024;
+
+/// Most events that one update gathers, so that a source that never stops cannot keep back what it
+/// has already said.
+const GATHERED: usize = 16 * CHANNEL;
+
+/// Where objects come from.
+#[derive(Clone)]
+pub enum Source {
+    /// Every manifest below a directory, watched.
+    Manifests(PathBuf),
+    /// An API server, see [`client`](crate::client).
+    Api(kube::Client),
+}
+
+/// The cluster as this node sees it. The source ends when this is dropped.
+#[derive(Debug)]
+pub struct Cluster {
+    index: Index,
+    events: mpsc::Receiver<Event>,
+    _source: Running,
+}
+
+#[derive(Debug)]
+enum Running {
+    Manifests(#[expect(dead_code, reason = "ends when dropped")] manifests::Watch),
+    Api(#[expect(dead_code, reason = "ends when dropped")] api::Watch),
+}
+
+/// Why a source cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The manifest directory.
+    #[error(transparent)]
+    Manifests(#[from] LoadError),
+}
+
+/// Why a manifest directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It cannot be read.
+    #[error("cannot read the manifest directory {path}: {source}; check --manifests and its permissions", path = path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+impl Cluster {
+    /// Starts to follow the source. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the manifest directory cannot be read. An API server may be away; it is waited for.
+    #[expect(
+        clippy::unused_async,
+        reason = "callers need not care which source does I/O here"
+    )]
+    pub async fn start(source: Source, options: Options) -> Result<Self, StartError> {
+        let (sender, events) = mpsc::channel(CHANNEL);
+        let source = match source {
+            Source::Manifests(directory) => {
+                Running::Manifests(manifests::watch(&directory, sender)?)
+            }
+            Source::Api(client) => {
+                Running::Api(api::watch(&client, &options, api::Pace::default(), &sender))
+            }
+        };
+        Ok(Self {
+            index: Index::new(options),
+            events,
+            _source: source,
+        })
+    }
+
+    /// The next state. The first one comes when every first list is complete, and holds everything;
+    /// a later one as soon as something that matters has changed, with all changes that are waiting.
+    ///
+    /// Cancel safe.
+    pub async fn next(&mut self) -> Update {
+        loop {
+            let Some(event) = self.events.recv().await else {
+                tracing::error!("the source of objects has ended; the last state stays");
+                return std::future::pending().await;
+            };
+            self.index.apply(event);
+            for _ in 0..GATHERED {
+                let Ok(event) = self.events.try_recv() else {
+                    break;
+                };
+                self.index.apply(event);
+            }
+            if let Some(update) = self.index.update() {
+                return update;
+            }
+        }
+    }
+
+    /// What is wrong with the cluster's objects right now, sorted by object.
+    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.index.problems()
+    }
+}
+
+/// Reads a manifest directory once.
+///
+/// # Errors
+///
+/// When the directory itself cannot be read; what is wrong inside it is returned as problems.
+pub fn load(directory: &Path, options: &Options) -> Result<(Snapshot, Vec<Problem>), LoadError> {
+    let mut index = Index::new(options.clone());
+    for event in manifests::read(directory)? {
+        index.apply(event);
+    }
+    let snapshot = index
+        .update()
+        .map(|update| Snapshot::clone(&update.snapshot));
+    let problems = index.problems().cloned().collect();
+    Ok((snapshot.unwrap_or_default(), problems))
+}

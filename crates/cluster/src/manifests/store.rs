@@ -1,0 +1,282 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use fairway_model::{ObjectName, ObjectRef};
+
+use super::document::{Declaration, Parsed, parse, unreadable};
+use super::tree::{Stamp, Tree};
+use crate::problem::{Problem, Quoted, Reason};
+use crate::{Event, Kind, Object};
+
+/// Largest file that is read, in bytes. 100,000 Services with their slices are about 100 MB as YAML;
+/// they are better kept in several files, each of which is parsed again when it changes.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// Most kinds that are remembered as skipped; a real cluster has some hundred.
+const SKIPPED: usize = 1000;
+
+/// What the files declare and what of it was sent. Objects themselves are not kept.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    files: BTreeMap<PathBuf, Known>,
+    /// The files that declare an object; the first one counts.
+    owners: BTreeMap<ObjectRef, BTreeSet<PathBuf>>,
+    /// What the index has been told.
+    sent: BTreeMap<ObjectRef, Sent>,
+    skipped: BTreeSet<String>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// None when the file is to be read again in any case.
+    stamp: Option<Stamp>,
+    declared: BTreeSet<ObjectRef>,
+}
+
+#[derive(Debug)]
+struct Sent {
+    from: PathBuf,
+    objects: Vec<(Kind, ObjectName)>,
+}
+
+/// The content of the files that were read in one update.
+type Contents = BTreeMap<PathBuf, BTreeMap<ObjectRef, Option<Vec<Object>>>>;
+
+impl Store {
+    /// Reads what changed and returns it. Files for which `is_busy` holds keep their last content.
+    pub(super) fn update(&mut self, tree: &Tree, is_busy: impl Fn(&Path) -> bool) -> Vec<Event> {
+        let mut events = Vec::new();
+        let mut affected = BTreeSet::new();
+        let mut contents = Contents::new();
+        for path in self.gone(tree) {
+            let known = self.files.remove(&path).unwrap_or_default();
+            self.disown(&path, known.declared, &mut affected);
+            events.push(problems(&path, Vec::new()));
+        }
+        for (path, stamp) in &tree.files {
+            let known = self.files.get(path);
+            let same = known.is_some_and(|known| known.stamp.as_ref() == Some(stamp));
+            if !same && !is_busy(path) {
+                let problems_of_file = self.reread(path, stamp, &mut contents, &mut affected);
+                events.push(problems(path, problems_of_file));
+            }
+        }
+        for (path, message) in &tree.unreadable {
+            let problem = unreadable(path, "", message);
+            self.files.entry(path.clone()).or_default().stamp = None;
+            events.push(problems(path, vec![problem]));
+        }
+        for object in affected {
+            self.resolve(object, &mut contents, &mut events);
+        }
+        events
+    }
+
+    /// Files that are not there any more. What is below something unreadable may well be.
+    fn gone(&self, tree: &Tree) -> Vec<PathBuf> {
+        let hidden = |path: &Path| {
+            path.ancestors()
+                .any(|path| tree.unreadable.contains_key(path))
+        };
+        let paths = self.files.keys();
+        let gone = paths.filter(|path| !tree.files.contains_key(*path) && !hidden(path));
+        gone.cloned().collect()
+    }
+
+    fn reread(
+        &mut self,
+        path: &Path,
+        stamp: &Stamp,
+        contents: &mut Contents,
+        affected: &mut BTreeSet<ObjectRef>,
+    ) -> Vec<Problem> {
+        // Judged before reading: what is written afterwards leaves another stamp.
+        let settled = stamp.is_settled().then_some(*stamp);
+        let known = self.files.entry(path.to_owned()).or_default();
+        known.stamp = settled;
+        let parsed = match read(path) {
+            Ok(parsed) => parsed,
+            Err(problem) => return vec![problem],
+        };
+        let mut found = parsed.problems;
+        let content = collect(path, parsed.declarations, &mut found);
+        let declared: BTreeSet<ObjectRef> = content.keys().cloned().collect();
+        let before = std::mem::replace(&mut known.declared, declared.clone());
+        self.disown(
+            path,
+            before.difference(&declared).cloned().collect(),
+            affected,
+        );
+        for object in declared {
+            let owners = self.owners.entry(object.clone()).or_default();
+            owners.insert(path.to_owned());
+            affected.insert(object);
+        }
+        contents.insert(path.to_owned(), content);
+        self.mention_skipped(path, parsed.skipped);
+        found
+    }
+
+    fn disown(
+        &mut self,
+        path: &Path,
+        objects: BTreeSet<ObjectRef>,
+        affected: &mut BTreeSet<ObjectRef>,
+    ) {
+        for object in objects {
+            if let Some(owners) = self.owners.get_mut(&object) {
+                owners.remove(path);
+            }
+            affected.insert(object);
+        }
+    }
+
+    /// Tells the index what has become of an object whose declarations changed.
+    fn resolve(&mut self, object: ObjectRef, contents: &mut Contents, events: &mut Vec<Event>) {
+        let owners = self.owners.get(&object).into_iter().flatten();
+        let mut owners = owners.cloned();
+        let winner = owners.next();
+        let others: Vec<PathBuf> = owners.collect();
+        events.push(duplicate(&object, winner.as_deref(), &others));
+
+        let sent = self.sent.remove(&object);
+        let mut stale = match &sent {
+            Some(sent) => sent.objects.clone(),
+            None => Vec::new(),
+        };
+        if let Some(winner) = winner {
+            let known = sent.as_ref().is_some_and(|sent| sent.from == winner);
+            if known && !contents.contains_key(&winner) {
+                self.sent.extend(sent.map(|sent| (object, sent)));
+                return;
+            }
+            // A file that was not read now: one that comes to count because another is gone.
+            let content = contents
+                .entry(winner.clone())
+                .or_insert_with(|| again(&winner));
+            match content.remove(&object).flatten() {
+                Some(objects) => {
+                    let names = objects.iter().filter_map(|object| name(object));
+                    let names: Vec<(Kind, ObjectName)> = names.collect();
+                    stale.retain(|name| !names.contains(name));
+                    events.extend(objects.into_iter().map(Event::Apply));
+                    let sent = Sent {
+                        from: winner,
+                        objects: names,
+                    };
+                    self.sent.insert(object, sent);
+                }
+                // It does not decode: what the same file said last stays.
+                None if known => {
+                    self.sent.extend(sent.map(|sent| (object, sent)));
+                    return;
+                }
+                None => {}
+            }
+        } else {
+            self.owners.remove(&object);
+        }
+        events.extend(
+            stale
+                .into_iter()
+                .map(|(kind, name)| Event::Delete(kind, name)),
+        );
+    }
+
+    fn mention_skipped(&mut self, path: &Path, kinds: Vec<String>) {
+        for kind in kinds {
+            if self.skipped.len() < SKIPPED && !self.skipped.contains(&kind) {
+                tracing::warn!(
+                    "{} in {} is of no use to fairway; all of this kind are skipped",
+                    Quoted(&kind),
+                    path.display()
+                );
+                self.skipped.insert(kind);
+            }
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Parsed, Problem> {
+    let mut text = Vec::new();
+    let file = File::open(path);
+    let read = file.and_then(|file| file.take(LARGEST + 1).read_to_end(&mut text));
+    read.map_err(|error| unreadable(path, "", &error.to_string()))?;
+    if text.len() as u64 > LARGEST {
+        let message = "is larger than 64 MiB, the most that is read; split it";
+        return Err(unreadable(path, "", message));
+    }
+    parse(path, &text)
+}
+
+/// The content of a file whose problems are known.
+fn again(path: &Path) -> BTreeMap<ObjectRef, Option<Vec<Object>>> {
+    let parsed = read(path).unwrap_or_default();
+    collect(path, parsed.declarations, &mut Vec::new())
+}
+
+/// Of an object that is declared twice in a file, the first counts.
+fn collect(
+    path: &Path,
+    declarations: Vec<Declaration>,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<ObjectRef, Option<Vec<Object>>> {
+    let mut content = BTreeMap::new();
+    for declaration in declarations {
+        let Declaration {
+            object,
+            content: new,
+        } = declaration;
+        if content.contains_key(&object) {
+            problems.push(Problem {
+                object,
+                field: String::new(),
+                message: format!("is declared twice in {}; the first is used", path.display()),
+                reason: Reason::Duplicate,
+            });
+            continue;
+        }
+        content.insert(object, new);
+    }
+    content
+}
+
+fn problems(path: &Path, problems: Vec<Problem>) -> Event {
+    Event::Problems(path.to_string_lossy().into(), problems)
+}
+
+fn duplicate(object: &ObjectRef, winner: Option<&Path>, others: &[PathBuf]) -> Event {
+    let mut problems = Vec::new();
+    if let (Some(winner), [other, ..]) = (winner, others) {
+        problems.push(Problem {
+            object: object.clone(),
+            field: String::new(),
+            message: format!(
+                "is declared in {} and in {}; the first is used",
+                winner.display(),
+                other.display()
+            ),
+            reason: Reason::Duplicate,
+        });
+    }
+    Event::Problems(format!("declarations of {object}").into(), problems)
+}
+
+fn name(object: &Object) -> Option<(Kind, ObjectName)> {
+    let metadata = match object {
+        Object::Service(object) => &object.metadata,
+        Object::EndpointSlice(object) => &object.metadata,
+        Object::Ingress(object) => &object.metadata,
+        Object::IngressClass(object) => &object.metadata,
+        Object::Node(object) => &object.metadata,
+        Object::ServiceCidr(object) => &object.metadata,
+    };
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    let name = ObjectName::new(namespace, metadata.name.as_deref()?);
+    Some((object.kind(), name))
+}
+
+#[cfg(test)]
+mod tests;
