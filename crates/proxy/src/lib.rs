@@ -1,1 +1,44 @@
-//! fairway proxy.
+//! The ingress router's data path: an HTTP/1.1 reverse proxy with one thread per core.
+//!
+//! ```text
+//! listen --> worker ---> downstream::connection ---> exchange ------------------> dispatch ---> upstream
+//! sockets    thread,     socket, limits, drain,      gate -> route -> rewrite     endpoints,    pool,
+//!            runtime     tunnel, orderly end         ... response -> client       retries       balance
+//! ```
+//!
+//! A worker owns everything that a request touches: runtime, listeners, upstream connections, balancing
+//! state, counters and log buffer. Cores share only the routes, which are read through an [`ArcSwap`], so
+//! no request ever waits for a lock. Bodies are streamed, never buffered; every wait has a limit.
+//!
+//! Errors are values until `rescue` turns them into a response, a log field and a metric.
+//!
+//! [`ArcSwap`]: arc_swap::ArcSwap
+
+mod access_log;
+mod body;
+mod clock;
+mod config;
+mod deadline;
+mod dispatch;
+mod downstream;
+mod error;
+mod exchange;
+mod forwarding;
+mod gate;
+mod handle;
+mod hop_by_hop;
+mod listen;
+mod metrics;
+mod random;
+mod record;
+mod redirect;
+mod rescue;
+mod route_state;
+mod tunnel;
+mod upstream;
+mod worker;
+
+pub use config::{AccessLog, Config, Limits, Timeouts};
+pub use handle::{Handle, ServeError};
+pub use listen::{BindError, Bound, bind};
+pub use metrics::Metrics;

@@ -1,0 +1,270 @@
+//! Bodies on their way through: nothing is buffered, both directions leave marks for the limits.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::downstream::socket::Wire;
+use crate::downstream::watch::{Stall, Upload};
+use crate::record::Record;
+use crate::upstream::pool::Lease;
+
+/// A body broke off; hyper closes the connection that was to carry it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error("the other side of the exchange broke off")]
+    Broken(#[source] hyper::Error),
+    #[error("{0:?}: nothing moved within the limit")]
+    Stalled(Stall),
+}
+
+/// A request body on its way from the client to the upstream.
+#[derive(Debug)]
+pub(crate) struct RequestBody {
+    /// None for a request that has no body.
+    incoming: Option<Incoming>,
+    wire: Rc<Wire>,
+    complete: bool,
+}
+
+impl RequestBody {
+    pub(crate) fn new(incoming: Incoming, wire: Rc<Wire>) -> Self {
+        let incoming = (!incoming.is_end_stream()).then_some(incoming);
+        Self {
+            complete: incoming.is_none(),
+            incoming,
+            wire,
+        }
+    }
+
+    /// The body of a request that has none.
+    pub(crate) fn none(wire: Rc<Wire>) -> Self {
+        Self {
+            incoming: None,
+            wire,
+            complete: true,
+        }
+    }
+
+    /// Whether there never was one.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.incoming.is_none()
+    }
+
+    fn finish(&mut self) {
+        if !self.complete {
+            self.complete = true;
+            self.wire.body_complete();
+            self.wire.watch.upload(Upload::Complete(self.wire.watch.now()));
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let watch = &this.wire.watch;
+        let Some(incoming) = &mut this.incoming else {
+            return Poll::Ready(None);
+        };
+        match Pin::new(&mut *incoming).poll_frame(context) {
+            Poll::Pending => {
+                if !matches!(watch.upload_state(), Upload::Client(_)) {
+                    watch.upload(Upload::Client(watch.now()));
+                }
+                Poll::Pending
+            }
+            Poll::Ready(Some(Ok(frame))) => {
+                watch.upload(Upload::Upstream(watch.now()));
+                if incoming.is_end_stream() {
+                    this.finish();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                watch.upload(Upload::Abandoned);
+                Poll::Ready(Some(Err(BodyError::Broken(error))))
+            }
+            Poll::Ready(None) => {
+                this.finish();
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.incoming {
+            Some(incoming) => incoming.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if !self.complete {
+            self.wire.watch.upload(Upload::Abandoned);
+        }
+    }
+}
+
+/// A response body on its way to the client, with everything that ends when it does.
+#[derive(Debug)]
+pub(crate) struct ResponseBody {
+    content: Content,
+    wire: Rc<Wire>,
+    record: Option<Box<Record>>,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// Our own text.
+    Own(Option<Bytes>),
+    /// The upstream's, with the connection it comes from.
+    Upstream(Incoming, Option<Lease>),
+}
+
+impl ResponseBody {
+    pub(crate) fn own(text: Bytes, wire: Rc<Wire>, record: Box<Record>) -> Self {
+        let text = (!text.is_empty()).then_some(text);
+        Self::new(Content::Own(text), wire, record)
+    }
+
+    pub(crate) fn upstream(
+        incoming: Incoming,
+        lease: Lease,
+        wire: Rc<Wire>,
+        record: Box<Record>,
+    ) -> Self {
+        Self::new(Content::Upstream(incoming, Some(lease)), wire, record)
+    }
+
+    /// Of a response that ends HTTP on the connection.
+    pub(crate) fn none(wire: Rc<Wire>) -> Self {
+        Self {
+            content: Content::Own(None),
+            wire,
+            record: None,
+        }
+    }
+
+    fn new(content: Content, wire: Rc<Wire>, record: Box<Record>) -> Self {
+        let mut body = Self {
+            content,
+            wire,
+            record: Some(record),
+        };
+        if body.is_end_stream() {
+            body.finish();
+        } else {
+            body.wire.watch.awaiting_client();
+        }
+        body
+    }
+
+    /// The last byte is on its way: the upstream connection is free, the request is history.
+    fn finish(&mut self) {
+        if let Content::Upstream(_, lease) = &mut self.content
+            && let Some(lease) = lease.take()
+        {
+            lease.release();
+        }
+        if let Some(mut record) = self.record.take() {
+            record.complete();
+            self.wire.watch.answered();
+        }
+    }
+
+    fn sent(&mut self, bytes: usize) {
+        if let Some(record) = &mut self.record {
+            record.bytes += bytes as u64;
+        }
+    }
+
+    fn failed(&mut self, reason: &'static str) {
+        if let Some(record) = &mut self.record {
+            record.broken(reason);
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let polled = match &mut this.content {
+            Content::Own(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            Content::Upstream(incoming, _) => Pin::new(incoming).poll_frame(context),
+        };
+        match polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.sent(frame.data_ref().map_or(0, Bytes::len));
+                this.wire.watch.awaiting_client();
+                if this.is_end_stream() {
+                    this.finish();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                this.failed("upstream_closed");
+                Poll::Ready(Some(Err(BodyError::Broken(error))))
+            }
+            Poll::Ready(None) => {
+                this.finish();
+                Poll::Ready(None)
+            }
+            Poll::Pending => match this.wire.watch.take_stall() {
+                Some(stall) => {
+                    this.failed("read_timeout");
+                    Poll::Ready(Some(Err(BodyError::Stalled(stall))))
+                }
+                None => {
+                    this.wire.watch.awaiting_upstream();
+                    Poll::Pending
+                }
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Own(text) => text.is_none(),
+            Content::Upstream(incoming, _) => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Own(text) => SizeHint::with_exact(text.as_ref().map_or(0, Bytes::len) as u64),
+            Content::Upstream(incoming, _) => incoming.size_hint(),
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        // Not read to its end: the client went away, or never wanted it (HEAD of a local answer).
+        if self.record.take().is_some() {
+            self.wire.watch.answered();
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! A worker's time, read from the kernel a few times a second instead of at every use.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+/// Milliseconds since the worker started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tick(u64);
+
+impl Tick {
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+
+    pub(crate) fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(millis(duration)))
+    }
+
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// Reads the time once for everything that happens close together.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    start: Instant,
+    now: Cell<Tick>,
+}
+
+impl Clock {
+    pub(crate) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            now: Cell::new(Tick(0)),
+        }
+    }
+
+    /// The time of the last refresh, at most one sweep old.
+    pub(crate) fn now(&self) -> Tick {
+        self.now.get()
+    }
+
+    /// Asks the kernel; also brings [`Clock::now`] up to date.
+    pub(crate) fn refresh(&self) -> Instant {
+        let now = Instant::now();
+        self.now.set(Tick(millis(now - self.start)));
+        now
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

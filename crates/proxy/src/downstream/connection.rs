@@ -1,0 +1,238 @@
+//! The life of a client connection: requests, then a tunnel or an orderly end.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::HeaderValue;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{HttpService, service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::socket::{Socket, Wire};
+use super::watch::{Stall, Watch};
+use crate::body::ResponseBody;
+use crate::error::Rejection;
+use crate::exchange;
+use crate::forwarding::Sender;
+use crate::record::Record;
+use crate::tunnel::Tunnel;
+use crate::worker::Worker;
+
+/// A connection without its first request when a drain begins gets this long to send it.
+const FIRST_REQUEST: Duration = Duration::from_secs(2);
+
+/// After our last response the client may still be sending; closing at once would reset the connection
+/// and could destroy the response on its way. nginx's `lingering_timeout`.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// What is read and thrown away meanwhile.
+const LINGER_BYTES: usize = 1024 * 1024;
+
+const REQUEST_TIMEOUT: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\nserver: fairway\r\n\r\n";
+const BAD_REQUEST: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\nserver: fairway\r\n\r\n";
+
+/// What the requests of one connection share.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) wire: Rc<Wire>,
+    pub(crate) sender: Sender,
+    requests: Cell<u32>,
+    tunnel: RefCell<Option<Tunnel>>,
+}
+
+impl Client {
+    /// Whether the response that is being made closes the connection.
+    pub(crate) fn is_last_request(&self) -> bool {
+        self.worker.draining().is_some()
+            || self.requests.get() >= self.worker.config.limits.requests_per_connection
+    }
+
+    /// The connection leaves HTTP once the response is out.
+    pub(crate) fn switch(&self, tunnel: Tunnel) {
+        self.tunnel.replace(Some(tunnel));
+    }
+}
+
+/// Why a connection stopped speaking HTTP.
+enum End {
+    /// It is over as far as HTTP is concerned.
+    Done(Result<(), hyper::Error>),
+    /// Somebody was too slow.
+    Stalled(Stall),
+}
+
+/// Serves a connection to its end.
+pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+    let deadline = worker.deadlines.open();
+    let timeouts = worker.config.timeouts.clone();
+    let wire = Rc::new(Wire::new(Watch::new(worker.clock.clone(), deadline, timeouts)));
+    let peer = peer.ip().to_canonical();
+    let client = Rc::new(Client {
+        sender: Sender {
+            peer: HeaderValue::try_from(peer.to_string()).expect("an address is a header value"),
+            trusted: worker.config.trusts(peer),
+        },
+        worker,
+        wire: wire.clone(),
+        requests: Cell::new(0),
+        tunnel: RefCell::default(),
+    });
+    // The places of the PROXY protocol and TLS are here, before HTTP.
+    let handler = client.clone();
+    let service = service_fn(move |request| {
+        handler.requests.set(handler.requests.get().saturating_add(1));
+        exchange::serve(handler.clone(), request)
+    });
+    let socket = TokioIo::new(Socket::new(stream, wire));
+    let mut http = client.worker.to_client.serve_connection(socket, service);
+    let mut told = false;
+    let end = poll_fn(|context| drive(&mut http, &client, &mut told, context)).await;
+    let parts = http.into_parts();
+    let stream = parts.io.into_inner().into_inner();
+    let early = !parts.read_buf.is_empty();
+    close(&client, end, stream, early).await;
+}
+
+type Http<S> = http1::Connection<TokioIo<Socket>, S>;
+
+fn drive<S>(
+    http: &mut Http<S>,
+    client: &Client,
+    told: &mut bool,
+    context: &mut Context<'_>,
+) -> Poll<End>
+where
+    S: HttpService<Incoming, ResBody = ResponseBody>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let watch = &client.wire.watch;
+    if let Some(since) = client.worker.draining()
+        && !*told
+    {
+        let first = since.after(FIRST_REQUEST);
+        if client.requests.get() == 0 && watch.is_idle() && watch.now() < first {
+            watch.look_at(first);
+        } else {
+            *told = true;
+            Pin::new(&mut *http).graceful_shutdown();
+        }
+    }
+    if let Poll::Ready(result) = Pin::new(&mut *http).poll(context) {
+        return Poll::Ready(End::Done(result));
+    }
+    if !watch.overdue(context) {
+        return Poll::Pending;
+    }
+    // Whoever waits for the slow party may still turn this into an answer.
+    if let Poll::Ready(result) = Pin::new(&mut *http).poll(context) {
+        return Poll::Ready(End::Done(result));
+    }
+    match watch.take_stall() {
+        Some(stall) => Poll::Ready(End::Stalled(stall)),
+        None => {
+            watch.overdue(context);
+            Poll::Pending
+        }
+    }
+}
+
+async fn close(client: &Rc<Client>, end: End, stream: TcpStream, early: bool) {
+    let worker = &client.worker;
+    let tunnel = client.tunnel.take();
+    match end {
+        End::Done(Ok(())) => {
+            let Some(mut tunnel) = tunnel else {
+                return linger(client, stream).await;
+            };
+            if early {
+                // Sent before the client could know that the upstream agreed: these bytes may be a
+                // request that is meant to pass the gate unseen.
+                worker.shard.rejected(Rejection::EarlyBytes);
+                tunnel.record.broken(Rejection::EarlyBytes.label());
+                return;
+            }
+            client.wire.watch.tunnel();
+            let deadline = worker.deadlines.open();
+            tunnel.run(stream, worker.clock.clone(), deadline).await;
+        }
+        End::Done(Err(error)) => {
+            let Some(rejection) = rejection(&error) else {
+                tracing::debug!(%error, "client connection ended");
+                return;
+            };
+            if error.is_parse_version_h2() {
+                let _ = stream.try_write(BAD_REQUEST);
+            }
+            reject(client, rejection);
+            linger(client, stream).await;
+        }
+        End::Stalled(Stall::Head) => {
+            let _ = stream.try_write(REQUEST_TIMEOUT);
+            reject(client, Rejection::HeadTimeout);
+        }
+        End::Stalled(_) => {}
+    }
+}
+
+/// What hyper found wrong with a head, and has answered already.
+fn rejection(error: &hyper::Error) -> Option<Rejection> {
+    if error.is_parse_too_large() {
+        Some(Rejection::HeadTooLarge)
+    } else if error.is_parse() {
+        Some(Rejection::Syntax)
+    } else {
+        None
+    }
+}
+
+fn reject(client: &Client, rejection: Rejection) {
+    client.worker.shard.rejected(rejection);
+    let mut record = Record::without_request(&client.worker, &client.sender.peer);
+    record.status = rejection.status().as_u16();
+    record.broken(rejection.label());
+}
+
+/// Closes our side and waits for the client to close its own.
+async fn linger(client: &Client, mut stream: TcpStream) {
+    if client.wire.is_finished() {
+        return;
+    }
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let drain = async {
+        stream.shutdown().await?;
+        let mut rest = [0; 2048];
+        let mut left = LINGER_BYTES;
+        while left > 0 {
+            match stream.read(&mut rest).await? {
+                0 => break,
+                count => left = left.saturating_sub(count),
+            }
+        }
+        io::Result::Ok(())
+    };
+    let mut drain = std::pin::pin!(drain);
+    let deadline = client.worker.deadlines.open();
+    let end = client.worker.clock.now().after(LINGER);
+    poll_fn(|context| {
+        deadline.register(context);
+        deadline.arm(end);
+        let over = client.worker.clock.now() >= end;
+        if drain.as_mut().poll(context).is_ready() || over {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}

@@ -1,0 +1,309 @@
+//! Which limit a client connection is under right now.
+//!
+//! Every party leaves a mark when it starts to wait for another one; [`Watch::overdue`] looks at the
+//! marks when the connection's deadline fires. Marks are plain stores, so that a fast request pays
+//! nothing for all the ways in which a slow one can be slow.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::clock::{Clock, Tick};
+use crate::config::Timeouts;
+use crate::deadline::Deadline;
+
+/// Whose silence ended an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stall {
+    /// No next request.
+    Idle,
+    /// The request head is not complete.
+    Head,
+    /// No connection to the endpoint.
+    Connect,
+    /// The client does not go on with its body.
+    RequestBody,
+    /// The endpoint does not accept the body.
+    UpstreamWrite,
+    /// The endpoint does not answer.
+    UpstreamRead,
+    /// The client does not accept the response.
+    ClientWrite,
+}
+
+/// Where a connection is in the life of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle { since: Tick },
+    Head { since: Tick },
+    /// The request is being judged and routed; this never waits.
+    Accepted,
+    Connecting { since: Tick, limit: Duration },
+    Exchanging { answer: Answer },
+    /// The connection became a tunnel, which minds its own time.
+    Tunnel,
+}
+
+/// How far the response is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// The upstream is to send the next byte, since then.
+    Upstream(Tick),
+    /// The client is to take what there is.
+    Client,
+    /// Complete.
+    Complete,
+}
+
+/// How far the request body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upload {
+    /// There is none, or it is complete, since then.
+    Complete(Tick),
+    /// The client is to send the next byte.
+    Client(Tick),
+    /// The upstream is to take what there is.
+    Upstream(Tick),
+    /// Given up before its end: nobody reads the rest.
+    Abandoned,
+}
+
+/// The marks of one client connection.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    clock: Rc<Clock>,
+    deadline: Deadline,
+    timeouts: Timeouts,
+    phase: Cell<Phase>,
+    upload: Cell<Upload>,
+    upstream_read: Cell<Duration>,
+    upstream_write: Cell<Duration>,
+    write_blocked: Cell<Option<Tick>>,
+    stall: Cell<Option<Stall>>,
+}
+
+impl Watch {
+    pub(crate) fn new(clock: Rc<Clock>, deadline: Deadline, timeouts: Timeouts) -> Self {
+        let now = clock.now();
+        let watch = Self {
+            clock,
+            deadline,
+            phase: Cell::new(Phase::Idle { since: now }),
+            upload: Cell::new(Upload::Complete(now)),
+            upstream_read: Cell::new(timeouts.body),
+            upstream_write: Cell::new(timeouts.body),
+            timeouts,
+            write_blocked: Cell::new(None),
+            stall: Cell::new(None),
+        };
+        watch.rearm();
+        watch
+    }
+
+    /// Bytes came from the client.
+    pub(crate) fn received(&self) {
+        if let Phase::Idle { .. } = self.phase.get() {
+            let since = self.clock.now();
+            self.phase.set(Phase::Head { since });
+            self.deadline.arm(since.after(self.timeouts.head));
+        }
+    }
+
+    /// The client accepted bytes, or did not.
+    pub(crate) fn wrote(&self, blocked: bool) {
+        if !blocked {
+            self.write_blocked.set(None);
+        } else if self.write_blocked.get().is_none() {
+            let since = self.clock.now();
+            self.write_blocked.set(Some(since));
+            self.deadline.arm(since.after(self.timeouts.write));
+        }
+    }
+
+    /// A request head is complete.
+    pub(crate) fn accepted(&self, has_body: bool) {
+        let now = self.clock.now();
+        self.phase.set(Phase::Accepted);
+        self.upload.set(if has_body {
+            Upload::Upstream(now)
+        } else {
+            Upload::Complete(now)
+        });
+    }
+
+    pub(crate) fn connecting(&self, limit: Duration) {
+        let since = self.clock.now();
+        self.phase.set(Phase::Connecting { since, limit });
+        self.deadline.arm(since.after(limit));
+    }
+
+    /// The request is on its way.
+    pub(crate) fn sent(&self, read: Duration, write: Duration) {
+        let now = self.clock.now();
+        self.upstream_read.set(read);
+        self.upstream_write.set(write);
+        match self.upload.get() {
+            Upload::Upstream(_) => self.upload(Upload::Upstream(now)),
+            Upload::Client(_) => self.upload(Upload::Client(now)),
+            Upload::Complete(_) | Upload::Abandoned => {}
+        }
+        self.answer(Answer::Upstream(now));
+    }
+
+    /// The request body moved on.
+    pub(crate) fn upload(&self, upload: Upload) {
+        self.upload.set(upload);
+        match upload {
+            Upload::Client(since) => self.deadline.arm(since.after(self.timeouts.body)),
+            Upload::Upstream(since) => self.deadline.arm(since.after(self.upstream_write.get())),
+            Upload::Complete(_) | Upload::Abandoned => self.settle(),
+        }
+    }
+
+    pub(crate) fn upload_state(&self) -> Upload {
+        self.upload.get()
+    }
+
+    /// The response waits for the upstream's next bytes.
+    pub(crate) fn awaiting_upstream(&self) {
+        let waiting = matches!(
+            self.phase.get(),
+            Phase::Exchanging {
+                answer: Answer::Upstream(_)
+            }
+        );
+        if !waiting {
+            self.answer(Answer::Upstream(self.clock.now()));
+        }
+    }
+
+    /// The response has bytes that wait for the client.
+    pub(crate) fn awaiting_client(&self) {
+        self.answer(Answer::Client);
+    }
+
+    /// The response is complete, or there will be none.
+    pub(crate) fn answered(&self) {
+        self.answer(Answer::Complete);
+    }
+
+    pub(crate) fn tunnel(&self) {
+        self.phase.set(Phase::Tunnel);
+    }
+
+    pub(crate) fn now(&self) -> Tick {
+        self.clock.now()
+    }
+
+    /// Between requests, or before the first byte of the first one.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.phase.get(), Phase::Idle { .. })
+    }
+
+    /// Runs `future` until it is ready or somebody is too slow.
+    pub(crate) async fn guard<F: Future>(&self, future: F) -> Result<F::Output, Stall> {
+        let mut future = pin!(future);
+        poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Ok(output)),
+            Poll::Pending => match self.stall.take() {
+                Some(stall) => Poll::Ready(Err(stall)),
+                None => Poll::Pending,
+            },
+        })
+        .await
+    }
+
+    /// Looks again no later than `at`.
+    pub(crate) fn look_at(&self, at: Tick) {
+        self.deadline.arm(at);
+    }
+
+    /// The stall that nobody has dealt with yet.
+    pub(crate) fn take_stall(&self) -> Option<Stall> {
+        self.stall.take()
+    }
+
+    /// Looks who is overdue: true if somebody is, who is then found by [`Watch::take_stall`].
+    pub(crate) fn overdue(&self, context: &Context<'_>) -> bool {
+        self.deadline.register(context);
+        let (at, stall) = self.due();
+        if self.clock.now() >= at {
+            self.stall.set(Some(stall));
+            return true;
+        }
+        self.deadline.arm(at);
+        false
+    }
+
+    fn answer(&self, answer: Answer) {
+        self.phase.set(Phase::Exchanging { answer });
+        if let Answer::Upstream(since) = answer {
+            self.deadline.arm(since.after(self.upstream_read.get()));
+        }
+        self.settle();
+    }
+
+    /// When both directions are complete, the connection waits for its next request.
+    fn settle(&self) {
+        let answered = Phase::Exchanging {
+            answer: Answer::Complete,
+        };
+        let sending = matches!(self.upload.get(), Upload::Client(_) | Upload::Upstream(_));
+        if self.phase.get() == answered && !sending {
+            self.phase.set(Phase::Idle {
+                since: self.clock.now(),
+            });
+            self.rearm();
+        }
+    }
+
+    fn rearm(&self) {
+        self.deadline.arm(self.due().0);
+    }
+
+    /// The earliest limit that applies now.
+    fn due(&self) -> (Tick, Stall) {
+        let phase = match self.phase.get() {
+            Phase::Idle { since } => (since.after(self.timeouts.idle), Stall::Idle),
+            Phase::Head { since } => (since.after(self.timeouts.head), Stall::Head),
+            Phase::Connecting { since, limit } => (since.after(limit), Stall::Connect),
+            Phase::Exchanging { answer } => self.exchange_due(answer),
+            Phase::Accepted | Phase::Tunnel => (Tick::NEVER, Stall::Idle),
+        };
+        match self.write_blocked.get() {
+            Some(since) => phase.min_by_time((since.after(self.timeouts.write), Stall::ClientWrite)),
+            None => phase,
+        }
+    }
+
+    fn exchange_due(&self, answer: Answer) -> (Tick, Stall) {
+        match (self.upload.get(), answer) {
+            (Upload::Client(since), _) => (since.after(self.timeouts.body), Stall::RequestBody),
+            // An upstream that has answered need not read the rest of the body.
+            (Upload::Upstream(since), _) => {
+                (since.after(self.upstream_write.get()), Stall::UpstreamWrite)
+            }
+            (Upload::Complete(sent), Answer::Upstream(since)) => (
+                since.max(sent).after(self.upstream_read.get()),
+                Stall::UpstreamRead,
+            ),
+            (Upload::Abandoned, Answer::Upstream(since)) => {
+                (since.after(self.upstream_read.get()), Stall::UpstreamRead)
+            }
+            (_, Answer::Client | Answer::Complete) => (Tick::NEVER, Stall::Idle),
+        }
+    }
+}
+
+trait Earlier {
+    fn min_by_time(self, other: Self) -> Self;
+}
+
+impl Earlier for (Tick, Stall) {
+    fn min_by_time(self, other: Self) -> Self {
+        if other.0 < self.0 { other } else { self }
+    }
+}

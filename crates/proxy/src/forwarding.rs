@@ -1,0 +1,211 @@
+//! The request head on its way to the upstream.
+//!
+//! One pass over the names finds what is there; only that is touched. What a client may not say is
+//! removed before ours is added, so that `Connection: X-Forwarded-For` cannot strip what we set.
+
+use std::net::IpAddr;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::hop_by_hop;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_SCHEME: HeaderName = HeaderName::from_static("x-forwarded-scheme");
+const X_SCHEME: HeaderName = HeaderName::from_static("x-scheme");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longer ones are not identifiers but attempts to fill logs.
+const LONGEST_REQUEST_ID: usize = 128;
+
+/// Who sent a request, as far as it can be known.
+#[derive(Clone, Debug)]
+pub(crate) struct Sender {
+    /// The peer's address as it goes into headers.
+    pub(crate) peer: HeaderValue,
+    /// Whether the peer's own forwarding headers are believed.
+    pub(crate) trusted: bool,
+}
+
+/// What the rewrite found out.
+#[derive(Debug)]
+pub(crate) struct Rewritten {
+    pub(crate) request_id: HeaderValue,
+    /// The client behind trusted proxies, where it differs from the peer.
+    pub(crate) client: Option<HeaderValue>,
+    /// Headers dropped because of an underscore in their name.
+    pub(crate) underscores: u32,
+}
+
+/// Rewrites a request head in place. `is_trusted` tells which hops of a believed X-Forwarded-For are
+/// proxies; `new_id` makes a request ID where the client sent none that can be used.
+pub(crate) fn rewrite(
+    headers: &mut HeaderMap,
+    sender: &Sender,
+    is_trusted: impl Fn(IpAddr) -> bool,
+    new_id: impl FnOnce() -> HeaderValue,
+) -> Rewritten {
+    let trailers = hop_by_hop::accepts_trailers(headers);
+    let underscores = remove_untrustworthy(headers, sender.trusted);
+    headers.reserve(10);
+    if trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+
+    let client = forwarded_for(headers, sender, is_trusted);
+    let real = client.clone().unwrap_or_else(|| sender.peer.clone());
+    headers.insert(X_REAL_IP, real);
+    let host = headers.get(header::HOST).cloned();
+    let port = public_port(host.as_ref());
+    set(headers, X_FORWARDED_PROTO, HeaderValue::from_static("http"), sender.trusted);
+    set(headers, X_FORWARDED_PORT, port, sender.trusted);
+    if let Some(host) = host {
+        set(headers, X_FORWARDED_HOST, host, sender.trusted);
+    }
+    let scheme = headers[X_FORWARDED_PROTO].clone();
+    headers.insert(X_FORWARDED_SCHEME, scheme.clone());
+    headers.insert(X_SCHEME, scheme);
+
+    let request_id = match headers.get(X_REQUEST_ID) {
+        Some(id) if is_request_id(id.as_bytes()) => id.clone(),
+        _ => {
+            let id = new_id();
+            headers.insert(X_REQUEST_ID, id.clone());
+            id
+        }
+    };
+    Rewritten {
+        request_id,
+        client,
+        underscores,
+    }
+}
+
+/// Removes what belongs to the client's connection and what clients may not say about themselves.
+fn remove_untrustworthy(headers: &mut HeaderMap, trusted: bool) -> u32 {
+    let mut connection = false;
+    let mut hop_by_hop = false;
+    let mut expect = false;
+    let mut forwarded = false;
+    let mut names: Vec<HeaderName> = Vec::new();
+    let mut underscores = 0;
+    for name in headers.keys() {
+        match *name {
+            header::CONNECTION => connection = true,
+            header::TE | header::TRANSFER_ENCODING | header::UPGRADE => hop_by_hop = true,
+            // We answer it ourselves once the upstream takes the body; it might answer 417.
+            header::EXPECT => expect = true,
+            header::FORWARDED => forwarded = !trusted,
+            _ => match drop_by_name(name.as_str(), trusted) {
+                Verdict::Keep => {}
+                Verdict::Drop => names.push(name.clone()),
+                Verdict::Underscore => {
+                    underscores += 1;
+                    names.push(name.clone());
+                }
+            },
+        }
+    }
+    if connection {
+        hop_by_hop::remove_listed(headers);
+        headers.remove(header::CONNECTION);
+    }
+    if hop_by_hop {
+        headers.remove(header::TE);
+        headers.remove(header::UPGRADE);
+        // Transfer-Encoding stays: hyper writes the body as it says, and the gate let only `chunked` pass.
+    }
+    if expect {
+        headers.remove(header::EXPECT);
+    }
+    if forwarded {
+        headers.remove(header::FORWARDED);
+    }
+    for name in names {
+        headers.remove(name);
+    }
+    underscores
+}
+
+enum Verdict {
+    Keep,
+    Drop,
+    Underscore,
+}
+
+fn drop_by_name(name: &str, trusted: bool) -> Verdict {
+    let bytes = name.as_bytes();
+    // CGI-like backends cannot tell `x_real_ip` from `x-real-ip`.
+    if memchr::memchr(b'_', bytes).is_some() {
+        return Verdict::Underscore;
+    }
+    let drop = match bytes[0] {
+        b'k' => name == "keep-alive",
+        // `Proxy` becomes HTTP_PROXY in CGI-like backends (httpoxy).
+        b'p' => matches!(name, "proxy" | "proxy-connection"),
+        b's' => name.starts_with("ssl-client-"),
+        b'x' => {
+            name.starts_with("x-auth-request-") || (!trusted && name.starts_with("x-forwarded-"))
+        }
+        _ => false,
+    };
+    if drop { Verdict::Drop } else { Verdict::Keep }
+}
+
+/// Sets X-Forwarded-For; returns the client that a trusted peer forwards for.
+fn forwarded_for(
+    headers: &mut HeaderMap,
+    sender: &Sender,
+    is_trusted: impl Fn(IpAddr) -> bool,
+) -> Option<HeaderValue> {
+    if !sender.trusted || !headers.contains_key(X_FORWARDED_FOR) {
+        headers.insert(X_FORWARDED_FOR, sender.peer.clone());
+        return None;
+    }
+    let mut chain = Vec::new();
+    for value in headers.get_all(X_FORWARDED_FOR) {
+        chain.extend_from_slice(value.as_bytes());
+        chain.extend_from_slice(b", ");
+    }
+    // From the right: the first hop that is no proxy of ours. What stands left of it is hearsay.
+    let client = chain
+        .rsplit(|byte| *byte == b',')
+        .filter_map(|hop| std::str::from_utf8(hop.trim_ascii()).ok()?.parse::<IpAddr>().ok())
+        .map(|address| address.to_canonical())
+        .find(|address| !is_trusted(*address))
+        .and_then(|address| HeaderValue::try_from(address.to_string()).ok());
+    chain.extend_from_slice(sender.peer.as_bytes());
+    let value = HeaderValue::from_maybe_shared(chain).unwrap_or_else(|_| sender.peer.clone());
+    headers.insert(X_FORWARDED_FOR, value);
+    client
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue, keep: bool) {
+    if !(keep && headers.contains_key(&name)) {
+        headers.insert(name, value);
+    }
+}
+
+/// The port that the client used. Load balancers and node ports translate the one we listen on, so the
+/// Host header knows better than the socket.
+fn public_port(host: Option<&HeaderValue>) -> HeaderValue {
+    let explicit = host.and_then(|host| {
+        let port = host.as_bytes().rsplit(|byte| *byte == b':').next()?;
+        let is_port = port.len() < host.len() && !port.is_empty() && port.iter().all(u8::is_ascii_digit);
+        is_port.then(|| HeaderValue::from_bytes(port).ok())?
+    });
+    explicit.unwrap_or(HeaderValue::from_static("80"))
+}
+
+fn is_request_id(value: &[u8]) -> bool {
+    (1..=LONGEST_REQUEST_ID).contains(&value.len())
+        && value
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:+/=@".contains(byte))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use fairway_router::Index;
+use tokio::sync::{mpsc, watch};
+
+use crate::access_log::Writer;
+use crate::listen::Bound;
+use crate::metrics::Metrics;
+use crate::worker::{self, Command, Seed};
+
+/// How long the log's reader may take for the last lines.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// The proxy's threads could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot start the proxy's threads; check the limits of processes and open files")]
+pub struct ServeError(#[from] io::Error);
+
+impl Bound {
+    /// Starts to serve. Each request is routed by what `routes` holds when it arrives; storing another
+    /// index there touches no open connection.
+    pub fn serve(
+        self,
+        routes: Arc<ArcSwap<Index>>,
+        metrics: Metrics,
+    ) -> Result<Handle, ServeError> {
+        let (commands, listen) = watch::channel(Command::Run);
+        let (done, finished) = mpsc::channel(1);
+        let (log, batches) = Writer::start(&self.config.access_log)?.unzip();
+        let mut threads = Vec::new();
+        for (number, listeners) in self.listeners.into_iter().enumerate() {
+            let seed = Seed {
+                config: self.config.clone(),
+                routes: routes.clone(),
+                listeners,
+                shard: metrics.shard(),
+                log: batches.clone(),
+                commands: listen.clone(),
+                done: done.clone(),
+            };
+            let thread = std::thread::Builder::new()
+                .name(format!("traffic-{number}"))
+                .spawn(move || worker::run(seed))?;
+            threads.push(thread);
+        }
+        Ok(Handle {
+            commands,
+            finished,
+            threads,
+            log: log.map(|log| log.thread),
+        })
+    }
+}
+
+/// The running proxy. Dropped without a drain, it stops at once.
+#[derive(Debug)]
+pub struct Handle {
+    commands: watch::Sender<Command>,
+    finished: mpsc::Receiver<()>,
+    threads: Vec<JoinHandle<()>>,
+    log: Option<JoinHandle<()>>,
+}
+
+impl Handle {
+    /// Stops accepting, lets running requests and tunnels finish, says `Connection: close` to clients
+    /// meanwhile, and cuts what is left after `grace`. Idle connections are closed at once.
+    pub async fn drain(mut self, grace: Duration) {
+        self.commands.send_replace(Command::Drain(grace));
+        while self.finished.recv().await.is_some() {}
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a traffic thread had panicked; please report what it printed");
+            }
+        }
+        let Some(log) = self.log.take() else {
+            return;
+        };
+        let deadline = Instant::now() + LAST_LINES;
+        while !log.is_finished() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Sockets first: what cannot be bound is known before anything runs.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::Config;
+
+/// Connections that the kernel keeps for us; it takes the smaller of this and net.core.somaxconn.
+const BACKLOG: i32 = 4096;
+
+/// Why a listener could not be had, and what to check.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Another program listens there.
+    #[error(
+        "cannot listen on {address}: the port is in use; see who holds it with `ss -ltnp 'sport = :{}'`",
+        address.port()
+    )]
+    InUse {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The port is below the limit for unprivileged processes.
+    #[error(
+        "cannot listen on {address}: permission denied; ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE"
+    )]
+    Denied {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The node has no such address.
+    #[error("cannot listen on {address}: no such address on this node; see `ip address`")]
+    NoSuchAddress {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Anything else.
+    #[error("cannot listen on {address}")]
+    Other {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+impl BindError {
+    fn new(address: SocketAddr, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse { address, source },
+            io::ErrorKind::PermissionDenied => Self::Denied { address, source },
+            io::ErrorKind::AddrNotAvailable => Self::NoSuchAddress { address, source },
+            _ => Self::Other { address, source },
+        }
+    }
+}
+
+/// Listening sockets that nobody accepts from yet: connections wait in the kernel.
+#[derive(Debug)]
+pub struct Bound {
+    pub(crate) config: Arc<Config>,
+    /// One list per worker, in the order of the addresses.
+    pub(crate) listeners: Vec<Vec<TcpListener>>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Bound {
+    /// The addresses in the order of the configuration, with the real port where 0 was asked for.
+    pub fn local_addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+}
+
+/// Binds every listener of every worker.
+pub fn bind(config: Config) -> Result<Bound, BindError> {
+    let workers = match config.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    };
+    let mut listeners: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+    let mut addresses = Vec::new();
+    for wanted in &config.http {
+        // Alone first: sockets with SO_REUSEPORT share a port with whoever has the same user and set it
+        // as well, so a second agent on the node would go unnoticed and take half of the connections.
+        probe(*wanted).map_err(|error| BindError::new(*wanted, error))?;
+        let mut address = *wanted;
+        for worker in &mut listeners {
+            let listener = listen(address).map_err(|error| BindError::new(*wanted, error))?;
+            address = listener
+                .local_addr()
+                .map_err(|error| BindError::new(*wanted, error))?;
+            worker.push(listener);
+        }
+        addresses.push(address);
+    }
+    Ok(Bound {
+        config: Arc::new(config),
+        listeners,
+        addresses,
+    })
+}
+
+fn probe(address: SocketAddr) -> io::Result<()> {
+    if address.port() == 0 {
+        return Ok(());
+    }
+    let socket = socket(address)?;
+    socket.bind(&address.into())?;
+    socket.listen(1)
+}
+
+/// One listener per worker on the same port: the kernel spreads connections, no worker wakes another.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket(address)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // `[::]` is for everybody, whatever net.ipv6.bindv6only says.
+        socket.set_only_v6(false)?;
+    }
+    // A restart must not wait for connections in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    Ok(socket)
+}

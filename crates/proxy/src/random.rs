@@ -1,0 +1,47 @@
+//! A worker's randomness: identifiers and starting points, nothing secret.
+
+use std::cell::RefCell;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderValue;
+
+/// IDs are cut from blocks of this size: one allocation serves 128 requests.
+const BLOCK: usize = 4096;
+
+#[derive(Debug)]
+pub(crate) struct Random {
+    generator: RefCell<fastrand::Rng>,
+    block: RefCell<BytesMut>,
+}
+
+impl Random {
+    pub(crate) fn new() -> Self {
+        Self {
+            generator: RefCell::new(fastrand::Rng::new()),
+            block: RefCell::default(),
+        }
+    }
+
+    /// A number below `limit`, which must not be 0.
+    pub(crate) fn below(&self, limit: usize) -> usize {
+        self.generator.borrow_mut().usize(..limit)
+    }
+
+    /// 32 hexadecimal digits, as nginx makes them.
+    pub(crate) fn request_id(&self) -> HeaderValue {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut number = self.generator.borrow_mut().u128(..);
+        let mut digits = [0; 32];
+        for digit in &mut digits {
+            *digit = DIGITS[(number & 15) as usize];
+            number >>= 4;
+        }
+        let mut block = self.block.borrow_mut();
+        if block.capacity() < digits.len() {
+            *block = BytesMut::with_capacity(BLOCK);
+        }
+        block.extend_from_slice(&digits);
+        let id: Bytes = block.split().freeze();
+        HeaderValue::from_maybe_shared(id).expect("hexadecimal digits are a header value")
+    }
+}

@@ -1,0 +1,165 @@
+//! What a worker keeps about a route, so that a request looks nothing up by name.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fairway_model::{Filter, HostPattern, RuleId};
+use fairway_router::{Route, Target};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::clock::{Clock, Tick};
+use crate::metrics::{RouteLabels, RouteStats, Shard};
+
+/// Routes without requests for so long lose their counters; also what bounds the table when routes churn.
+const KEEP: Duration = Duration::from_secs(3600);
+
+/// A worker's view of one route.
+#[derive(Debug)]
+pub(crate) struct RouteState {
+    pub(crate) id: RuleId,
+    host: HostPattern,
+    filters: Vec<Filter>,
+    upstreams: Vec<u64>,
+    /// One for each backend, or a single one without.
+    pub(crate) stats: Vec<Arc<RouteStats>>,
+    pub(crate) request: Vec<HeaderChange>,
+    pub(crate) response: Rc<[HeaderChange]>,
+    used: Cell<Tick>,
+}
+
+/// A filter, ready to be applied.
+#[derive(Debug)]
+pub(crate) enum HeaderChange {
+    Set(HeaderName, HeaderValue),
+    Remove(HeaderName),
+}
+
+impl HeaderChange {
+    pub(crate) fn apply_all(changes: &[Self], headers: &mut HeaderMap) {
+        for change in changes {
+            match change {
+                Self::Set(name, value) => {
+                    headers.insert(name.clone(), value.clone());
+                }
+                Self::Remove(name) => {
+                    headers.remove(name);
+                }
+            }
+        }
+    }
+}
+
+/// The routes that a worker has met.
+#[derive(Debug)]
+pub(crate) struct RouteStates {
+    clock: Rc<Clock>,
+    shard: Arc<Shard>,
+    /// By address, which is checked against the route: it may have been reused for another one.
+    states: RefCell<HashMap<usize, Rc<RouteState>, foldhash::fast::RandomState>>,
+}
+
+impl RouteStates {
+    pub(crate) fn new(clock: Rc<Clock>, shard: Arc<Shard>) -> Self {
+        Self {
+            clock,
+            shard,
+            states: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn of(&self, route: &Route) -> Rc<RouteState> {
+        let address = std::ptr::from_ref(route).addr();
+        let mut states = self.states.borrow_mut();
+        if let Some(state) = states.get(&address)
+            && state.is_of(route)
+        {
+            state.used.set(self.clock.now());
+            return state.clone();
+        }
+        let state = Rc::new(self.create(route));
+        states.insert(address, state.clone());
+        state
+    }
+
+    pub(crate) fn sweep(&self) {
+        let now = self.clock.now();
+        let mut states = self.states.borrow_mut();
+        let before = states.len();
+        states.retain(|_, state| now.since(state.used.get()) < KEEP);
+        if states.len() < before {
+            drop(states);
+            self.shard.forget_unused_routes();
+        }
+    }
+
+    fn create(&self, route: &Route) -> RouteState {
+        let (services, upstreams): (Vec<_>, Vec<_>) = match &route.target {
+            Target::Forward(backends) => backends
+                .iter()
+                .map(|(_, upstream)| (upstream.key.service.name.to_string(), upstream.id))
+                .unzip(),
+            Target::Redirect(_) | Target::Respond(_) => (vec![String::new()], Vec::new()),
+        };
+        let stats = services
+            .into_iter()
+            .map(|service| {
+                self.shard.add_route(RouteLabels {
+                    host: route.host.to_string(),
+                    namespace: route.id.object.name.namespace.to_string(),
+                    ingress: route.id.object.name.name.to_string(),
+                    service,
+                })
+            })
+            .collect();
+        let (request, response) = compile(&route.filters);
+        RouteState {
+            id: route.id.clone(),
+            host: route.host.clone(),
+            filters: route.filters.clone(),
+            upstreams,
+            stats,
+            request,
+            response: response.into(),
+            used: Cell::new(self.clock.now()),
+        }
+    }
+}
+
+impl RouteState {
+    fn is_of(&self, route: &Route) -> bool {
+        let same_target = match &route.target {
+            Target::Forward(backends) => backends
+                .iter()
+                .map(|(_, upstream)| upstream.id)
+                .eq(self.upstreams.iter().copied()),
+            Target::Redirect(_) | Target::Respond(_) => self.upstreams.is_empty(),
+        };
+        same_target
+            && self.id == route.id
+            && self.host == route.host
+            && self.filters == route.filters
+    }
+}
+
+/// Splits filters into changes of requests and of responses. Whoever declares a filter has checked its
+/// name and value; one that is no header all the same changes nothing.
+fn compile(filters: &[Filter]) -> (Vec<HeaderChange>, Vec<HeaderChange>) {
+    let set = |name: &str, value: &str| {
+        Some(HeaderChange::Set(name.parse().ok()?, value.parse().ok()?))
+    };
+    let remove = |name: &str| Some(HeaderChange::Remove(name.parse().ok()?));
+    let mut request = Vec::new();
+    let mut response = Vec::new();
+    for filter in filters {
+        match filter {
+            Filter::SetRequestHeader(name, value) => request.extend(set(name, value)),
+            Filter::RemoveRequestHeader(name) => request.extend(remove(name)),
+            Filter::SetResponseHeader(name, value) => response.extend(set(name, value)),
+            Filter::RemoveResponseHeader(name) => response.extend(remove(name)),
+        }
+    }
+    (request, response)
+}

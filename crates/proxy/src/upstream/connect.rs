@@ -1,0 +1,119 @@
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use hyper::client::conn::http1::{self, Builder};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use super::pool::{Connection, Link};
+use crate::body::RequestBody;
+
+/// A connection that may turn into a tunnel: yields its socket when HTTP is done with it.
+pub(crate) type Parts = JoinHandle<Option<(UpstreamSocket, bytes::Bytes)>>;
+
+/// Opens a connection. Its task ends by itself when the peer or the last holder of the sender closes.
+pub(crate) async fn open(builder: &Builder, endpoint: SocketAddr) -> io::Result<Connection> {
+    let (connection, driver) = handshake(builder, endpoint).await?;
+    tokio::task::spawn_local(async move {
+        if let Err(error) = driver.await {
+            tracing::debug!(%endpoint, %error, "upstream connection ended");
+        }
+    });
+    Ok(connection)
+}
+
+/// Opens a connection for a request that asks to leave HTTP.
+pub(crate) async fn open_for_upgrade(
+    builder: &Builder,
+    endpoint: SocketAddr,
+) -> io::Result<(Connection, Parts)> {
+    let (connection, mut driver) = handshake(builder, endpoint).await?;
+    let parts = tokio::task::spawn_local(async move {
+        std::future::poll_fn(|context| driver.poll_without_shutdown(context))
+            .await
+            .ok()?;
+        let parts = driver.into_parts();
+        Some((parts.io.into_inner(), parts.read_buf))
+    });
+    Ok((connection, parts))
+}
+
+type Driver = http1::Connection<TokioIo<UpstreamSocket>, RequestBody>;
+
+async fn handshake(builder: &Builder, endpoint: SocketAddr) -> io::Result<(Connection, Driver)> {
+    let stream = TcpStream::connect(endpoint).await?;
+    stream.set_nodelay(true)?;
+    let link = Rc::new(Link::default());
+    let socket = UpstreamSocket {
+        stream,
+        link: link.clone(),
+    };
+    let (sender, driver) = builder
+        .handshake(TokioIo::new(socket))
+        .await
+        .map_err(io::Error::other)?;
+    let connection = Connection {
+        sender,
+        link,
+        endpoint,
+        reused: false,
+    };
+    Ok((connection, driver))
+}
+
+/// An endpoint's socket, which notes when an answer begins.
+#[derive(Debug)]
+pub(crate) struct UpstreamSocket {
+    stream: TcpStream,
+    link: Rc<Link>,
+}
+
+impl AsyncRead for UpstreamSocket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.link.answered.set(true);
+        }
+        result
+    }
+}
+
+impl AsyncWrite for UpstreamSocket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

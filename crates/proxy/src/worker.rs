@@ -1,0 +1,275 @@
+//! A traffic thread: one runtime, one listener per address, and everything a request needs, unshared.
+
+use std::cell::Cell;
+use std::io;
+use std::net::TcpListener as StdListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use fairway_router::Index;
+use hyper::{client, server};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{self, LocalOptions, LocalRuntime};
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::access_log::{AccessLog, Batch};
+use crate::clock::{Clock, Tick};
+use crate::config::Config;
+use crate::deadline::{Deadlines, SWEEP};
+use crate::downstream::connection;
+use crate::metrics::{RouteLabels, RouteStats, Shard};
+use crate::random::Random;
+use crate::route_state::RouteStates;
+use crate::upstream::balance::Balancer;
+use crate::upstream::pool::Pool;
+
+/// After a failed accept. The usual reason is the file descriptor limit, which only time can help.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the workers are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Run,
+    /// Stop accepting, end connections in an orderly way, cut what is left after this time.
+    Drain(Duration),
+}
+
+/// What a worker is made from; this part crosses the thread boundary.
+pub(crate) struct Seed {
+    pub(crate) config: Arc<Config>,
+    pub(crate) routes: Arc<ArcSwap<Index>>,
+    pub(crate) listeners: Vec<StdListener>,
+    pub(crate) shard: Arc<Shard>,
+    pub(crate) log: Option<SyncSender<Batch>>,
+    pub(crate) commands: watch::Receiver<Command>,
+    /// Dropped when the worker is done.
+    pub(crate) done: mpsc::Sender<()>,
+}
+
+/// The state of one worker. Nothing in it is shared with another core, except the routes.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) config: Arc<Config>,
+    pub(crate) routes: Arc<ArcSwap<Index>>,
+    pub(crate) clock: Rc<Clock>,
+    pub(crate) deadlines: Rc<Deadlines>,
+    pub(crate) random: Rc<Random>,
+    pub(crate) pool: Rc<Pool>,
+    pub(crate) balancer: Balancer,
+    pub(crate) route_states: RouteStates,
+    pub(crate) shard: Arc<Shard>,
+    /// Counts requests that met no route.
+    pub(crate) unrouted: Arc<RouteStats>,
+    pub(crate) log: AccessLog,
+    pub(crate) to_client: server::conn::http1::Builder,
+    pub(crate) to_upstream: client::conn::http1::Builder,
+    draining: Cell<Option<Tick>>,
+    connections: Cell<usize>,
+    /// A connection came or went.
+    changed: Notify,
+}
+
+/// The runtime that [`run`] needs, built where an error can still be reported.
+pub(crate) fn runtime() -> io::Result<LocalRuntime> {
+    runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build_local(LocalOptions::default())
+}
+
+/// Runs a worker until it has drained.
+pub(crate) fn run(seed: Seed) {
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start a traffic thread; check the limit of open files");
+            return;
+        }
+    };
+    let done = seed.done.clone();
+    let worker = runtime.block_on(work(seed));
+    // Cuts whatever is still open; each cut request writes its line.
+    drop(runtime);
+    worker.log.flush();
+    drop(worker);
+    drop(done);
+}
+
+async fn work(seed: Seed) -> Rc<Worker> {
+    let mut commands = seed.commands.clone();
+    let (worker, listeners) = Worker::new(seed);
+    tokio::task::spawn_local(worker.clone().keep_house());
+    let accepting: Vec<_> = listeners
+        .into_iter()
+        .filter_map(|listener| {
+            let listener = TcpListener::from_std(listener).inspect_err(|error| {
+                tracing::error!(%error, "cannot watch a listener; check the limit of open files");
+            });
+            Some(tokio::task::spawn_local(worker.clone().accept(listener.ok()?)))
+        })
+        .collect();
+
+    // A handle that was dropped cannot ask for a drain any more.
+    let drain = commands.wait_for(|command| *command != Command::Run).await;
+    let grace = match drain.as_deref() {
+        Ok(Command::Drain(grace)) => *grace,
+        _ => Duration::ZERO,
+    };
+    worker.begin_drain();
+    for task in accepting {
+        let _ = task.await;
+    }
+    let all_closed = async {
+        while worker.connections.get() > 0 {
+            worker.changed.notified().await;
+        }
+    };
+    if tokio::time::timeout(grace, all_closed).await.is_err() {
+        let left = worker.connections.get();
+        tracing::info!(left, "cutting the connections that outlived the drain");
+    }
+    worker
+}
+
+impl Worker {
+    fn new(seed: Seed) -> (Rc<Self>, Vec<StdListener>) {
+        let config = seed.config;
+        let clock = Rc::new(Clock::new());
+        let random = Rc::new(Random::new());
+        let pool = Rc::new(Pool::new(clock.clone(), &config));
+        let mut to_client = server::conn::http1::Builder::new();
+        to_client
+            .max_header_size(config.limits.head_bytes)
+            .max_buf_size(config.limits.head_bytes);
+        let mut to_upstream = client::conn::http1::Builder::new();
+        to_upstream
+            .max_header_size(config.limits.head_bytes)
+            .max_buf_size(config.limits.head_bytes);
+        let worker = Self {
+            routes: seed.routes,
+            deadlines: Rc::default(),
+            balancer: Balancer::new(clock.clone(), random.clone(), pool.clone()),
+            route_states: RouteStates::new(clock.clone(), seed.shard.clone()),
+            unrouted: seed.shard.add_route(RouteLabels::default()),
+            log: AccessLog::new(seed.log, seed.shard.clone()),
+            shard: seed.shard,
+            to_client,
+            to_upstream,
+            config,
+            clock,
+            random,
+            pool,
+            draining: Cell::new(None),
+            connections: Cell::new(0),
+            changed: Notify::new(),
+        };
+        (Rc::new(worker), seed.listeners)
+    }
+
+    /// Since when the worker drains.
+    pub(crate) fn draining(&self) -> Option<Tick> {
+        self.draining.get()
+    }
+
+    fn begin_drain(&self) {
+        self.clock.refresh();
+        self.draining.set(Some(self.clock.now()));
+        self.deadlines.wake_all();
+        self.changed.notify_waiters();
+    }
+
+    /// Accepts until the drain begins, and then what the kernel had accepted by that time.
+    async fn accept(self: Rc<Self>, listener: TcpListener) {
+        loop {
+            let full = self.connections.get() >= self.config.limits.connections_per_worker;
+            let changed = self.changed.notified();
+            let accepted = tokio::select! {
+                biased;
+                accepted = listener.accept(), if !full => accepted,
+                () = changed => continue,
+                () = std::future::ready(()), if self.draining().is_some() => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.clone().welcome(stream, peer),
+                Err(error) if is_about_one_connection(&error) => {}
+                Err(error) => {
+                    self.shard.accept_errors.add(1);
+                    tracing::warn!(%error, "cannot accept connections for a moment; check the limit of open files");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn welcome(self: Rc<Self>, stream: TcpStream, peer: std::net::SocketAddr) {
+        // Answers are complete messages; waiting for more would only delay them.
+        if stream.set_nodelay(true).is_err() {
+            return; // gone already
+        }
+        self.clock.refresh();
+        let open = Open::new(self.clone());
+        tokio::task::spawn_local(async move {
+            connection::serve(self, stream, peer).await;
+            drop(open);
+        });
+    }
+
+    /// What has to happen regularly. Sleeps while there is nothing to look after.
+    async fn keep_house(self: Rc<Self>) {
+        let mut interval = tokio::time::interval(SWEEP);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        for round in 0_u64.. {
+            if self.deadlines.is_empty() && self.pool.is_empty() && self.log.is_empty() {
+                self.changed.notified().await;
+                interval.reset();
+            }
+            interval.tick().await;
+            self.clock.refresh();
+            self.deadlines.sweep(self.clock.now());
+            if round % 4 == 0 {
+                self.log.flush();
+                self.balancer.sweep();
+                self.pool.sweep();
+                self.route_states.sweep();
+            }
+        }
+    }
+}
+
+/// Errors of accept that mean that one client gave up, accept(2).
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::TimedOut
+    )
+}
+
+/// Counts a connection for as long as it exists, however its task ends.
+struct Open(Rc<Worker>);
+
+impl Open {
+    fn new(worker: Rc<Worker>) -> Self {
+        worker.connections.set(worker.connections.get() + 1);
+        worker.shard.accepted.add(1);
+        worker.changed.notify_waiters();
+        Self(worker)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.set(self.0.connections.get() - 1);
+        self.0.shard.closed.add(1);
+        self.0.changed.notify_waiters();
+    }
+}
