@@ -89,9 +89,7 @@ fn name(object: &Object) -> String {
     metadata(object).name.clone().unwrap_or_default()
 }
 
-fn metadata(
-    object: &Object,
-) -> &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
+fn metadata(object: &Object) -> &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
     match object {
         Object::Service(object) => &object.metadata,
         Object::EndpointSlice(object) => &object.metadata,

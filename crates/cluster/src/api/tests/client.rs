@@ -31,22 +31,46 @@ async fn a_kubeconfig_that_cannot_be_used_is_explained() {
     for (bad, expected) in [
         ("][", "YAML"),
         ("", "current-context"),
-        (&good.replace("current-context: fake", ""), "names no current-context (kubectl config use-context NAME"),
-        (&good.replace("current-context: fake", "current-context: x"), "is not among its contexts: "),
-        (&good.replace("cluster: fake", "cluster: x"), "is not among its clusters: "),
+        (
+            &good.replace("current-context: fake", ""),
+            "names no current-context (kubectl config use-context NAME",
+        ),
+        (
+            &good.replace("current-context: fake", "current-context: x"),
+            "is not among its contexts: ",
+        ),
+        (
+            &good.replace("cluster: fake", "cluster: x"),
+            "is not among its clusters: ",
+        ),
         (&good.replace("http://", "ht tp://"), "cluster url"),
-        (&good.replace("user: {}", "user: {client-certificate-data: \"!\", client-key-data: \"!\"}"), "base64"),
+        (
+            &good.replace(
+                "user: {}",
+                "user: {client-certificate-data: \"!\", client-key-data: \"!\"}",
+            ),
+            "base64",
+        ),
     ] {
         let message = refused(bad).await;
-        assert!(message.contains(expected), "{message:?} should contain {expected:?}");
-        assert!(!message.contains('\n') || expected == "YAML", "one line: {message:?}");
+        assert!(
+            message.contains(expected),
+            "{message:?} should contain {expected:?}"
+        );
+        assert!(
+            !message.contains('\n') || expected == "YAML",
+            "one line: {message:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn outside_a_cluster_other_ways_are_named() {
     let message = client(None).await.err().unwrap().to_string();
-    assert!(message.contains("--kubeconfig FILE") && message.contains("--manifests DIR"), "{message}");
+    assert!(
+        message.contains("--kubeconfig FILE") && message.contains("--manifests DIR"),
+        "{message}"
+    );
 }
 
 #[tokio::test]
@@ -78,7 +102,10 @@ async fn follows_a_server_over_a_socket_that_goes_and_comes_back() {
     server.go_away();
     let error = client.apiserver_version().await.unwrap_err();
     let reason = super::super::reason::chain(&error);
-    assert!(reason.contains(&server.url()) && reason.contains("Connection refused"), "{reason}");
+    assert!(
+        reason.contains(&server.url()) && reason.contains("Connection refused"),
+        "{reason}"
+    );
     server.apply(service("meanwhile")).unwrap();
     server.come_back();
     assert_eq!(next().await, "+ Service meanwhile");

@@ -24,7 +24,11 @@ async fn every_kind_is_listed_once() {
             server.apply(cluster_scoped("v1", "Node", node)).unwrap();
         }
         server
-            .apply(cluster_scoped("networking.k8s.io/v1", "ServiceCIDR", "kubernetes"))
+            .apply(cluster_scoped(
+                "networking.k8s.io/v1",
+                "ServiceCIDR",
+                "kubernetes",
+            ))
             .unwrap();
     });
     let mut events = bench.after(HOUR).await;
@@ -96,7 +100,11 @@ async fn pages_that_expire_are_asked_for_in_one() {
     let expired = Failure::expired();
     let mut bench = Bench::start(&both(), |server| {
         many(server);
-        server.inject(Fault::new(Effect::Answer(expired)).of("services").after_first_page());
+        server.inject(
+            Fault::new(Effect::Answer(expired))
+                .of("services")
+                .after_first_page(),
+        );
     });
     assert_eq!(replaced(&bench.raw(HOUR).await), [1200]);
     assert_eq!(bench.lists("services"), 2 + 1);
@@ -123,7 +131,10 @@ async fn changes_are_passed_on() {
     bench.server.apply(service("web")).unwrap(); // changes nothing
     bench.server.apply(labelled("web", "other")).unwrap();
     bench.server.delete("Service", "default", "web");
-    bench.server.apply(cluster_scoped("v1", "Node", "node-2")).unwrap();
+    bench
+        .server
+        .apply(cluster_scoped("v1", "Node", "node-2"))
+        .unwrap();
     assert_eq!(
         bench.after(SECOND).await,
         ["+ Service web", "+ Service web", "- Service default/web"]
@@ -156,7 +167,10 @@ async fn without_ingress_the_server_filters_as_for_kube_proxy() {
     let mut bench = Bench::start(&service_proxy_only(), prepare);
     let events = bench.after(SECOND).await;
     assert!(events.contains(&"= Service plain".to_owned()), "{events:?}");
-    assert!(events.contains(&"= EndpointSlice plain".to_owned()), "{events:?}");
+    assert!(
+        events.contains(&"= EndpointSlice plain".to_owned()),
+        "{events:?}"
+    );
 
     bench.server.apply(labelled("plain", ELSEWHERE)).unwrap();
     bench.server.apply(service("elsewhere")).unwrap();
@@ -188,7 +202,11 @@ async fn an_object_that_makes_no_sense_is_left_aside() {
 
     bench.server.apply(bad("good")).unwrap();
     bench.server.apply(service("other")).unwrap();
-    assert_eq!(bench.after(SECOND).await, ["+ Service other"], "good keeps its last state");
+    assert_eq!(
+        bench.after(SECOND).await,
+        ["+ Service other"],
+        "good keeps its last state"
+    );
 }
 
 #[tokio::test(start_paused = true)]

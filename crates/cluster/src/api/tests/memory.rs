@@ -51,10 +51,16 @@ async fn what_others_write_is_not_kept() {
                     assert!(labels.is_empty());
                     assert_eq!(annotations, ["service.kubernetes.io/topology-mode"]);
                     let spec = service.spec.unwrap();
-                    assert_eq!((spec.selector, spec.cluster_ip.as_deref()), (None, Some("10.96.0.1")));
+                    assert_eq!(
+                        (spec.selector, spec.cluster_ip.as_deref()),
+                        (None, Some("10.96.0.1"))
+                    );
                 }
                 Object::Node(node) => {
-                    assert_eq!(labels.into_keys().collect::<Vec<_>>(), ["topology.kubernetes.io/zone"]);
+                    assert_eq!(
+                        labels.into_keys().collect::<Vec<_>>(),
+                        ["topology.kubernetes.io/zone"]
+                    );
                     assert!(annotations.is_empty());
                     assert_eq!(node.spec.unwrap().provider_id, None);
                     let status = node.status.unwrap();
@@ -85,14 +91,28 @@ async fn ten_thousand_services_fit() {
     });
     let services = services.expect("the list of Services");
     assert_eq!(services.len(), SERVICES);
-    assert_eq!(services.capacity(), SERVICES, "no room left over in a list that may be large");
-    assert!(services.iter().all(|service| metadata(service).managed_fields.is_none()));
+    assert_eq!(
+        services.capacity(),
+        SERVICES,
+        "no room left over in a list that may be large"
+    );
+    assert!(
+        services
+            .iter()
+            .all(|service| metadata(service).managed_fields.is_none())
+    );
     assert_eq!(bench.lists("services"), SERVICES / 500);
 
     let mut copies = Vec::with_capacity(1000);
     let kept = allocation_counter::measure(|| copies.extend(services[..1000].iter().cloned()));
     let bytes = kept.bytes_current / 1000;
     // Measured: see docs of `Prune`. The type itself is most of it.
-    println!("{bytes} bytes a Service, {} of them the type", size_of::<Service>());
-    assert!(bytes <= size_of::<Service>() as i64 + 1024, "{bytes} bytes a Service");
+    println!(
+        "{bytes} bytes a Service, {} of them the type",
+        size_of::<Service>()
+    );
+    assert!(
+        bytes <= size_of::<Service>() as i64 + 1024,
+        "{bytes} bytes a Service"
+    );
 }

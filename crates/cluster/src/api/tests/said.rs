@@ -91,11 +91,17 @@ async fn a_missing_right() {
     assert_line(&log.take(), "WARN", text);
 
     bench.server.heal();
-    bench.server.inject(Fault::forbid("endpointslices").on(Verb::Watch));
+    bench
+        .server
+        .inject(Fault::forbid("endpointslices").on(Verb::Watch));
     bench.after(HOUR).await;
     let lines = log.take();
     assert_eq!(lines.len(), 2, "{lines:#?}");
-    assert_line(&lines[..1], "INFO", "serves endpointslices.discovery.k8s.io again");
+    assert_line(
+        &lines[..1],
+        "INFO",
+        "serves endpointslices.discovery.k8s.io again",
+    );
     assert_line(&lines[1..], "WARN", "not allowed to watch endpointslices");
 }
 
@@ -106,7 +112,11 @@ async fn credentials_that_are_not_accepted() {
         server.inject(Fault::new(Effect::Answer(Failure::unauthorized())));
     });
     bench.after(HOUR).await;
-    assert_line(&log.take(), "WARN", "does not accept our credentials: Unauthorized (status 401); check");
+    assert_line(
+        &log.take(),
+        "WARN",
+        "does not accept our credentials: Unauthorized (status 401); check",
+    );
 }
 
 #[tokio::test(start_paused = true)]

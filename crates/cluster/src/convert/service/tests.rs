@@ -79,7 +79,11 @@ fn sloppy_addresses_are_normalised() {
 
 #[test]
 fn headless_and_external_name_have_no_cluster_ip() {
-    assert!(spec("{clusterIP: None, ports: [{port: 80}]}").cluster_ips.is_empty());
+    assert!(
+        spec("{clusterIP: None, ports: [{port: 80}]}")
+            .cluster_ips
+            .is_empty()
+    );
     assert!(spec("{clusterIPs: [None]}").cluster_ips.is_empty());
     let external = spec("{type: ExternalName, externalName: db.example.com, clusterIP: 10.0.0.1}");
     assert_eq!(
