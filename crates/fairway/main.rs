@@ -1,32 +1,41 @@
 //! `fairway`: arguments, configuration, build, run, drain.
 
+mod agent;
 mod args;
+mod cleanup;
 mod config;
 mod logging;
+mod render;
 
 use std::process::ExitCode;
 
-use tracing::{error, info, warn};
+use tokio::runtime::Builder;
 
 use crate::config::Command;
 
 fn main() -> ExitCode {
     let invocation = args::parse();
     invocation.logging.start();
-    match invocation.command {
-        Command::Run(config) => {
-            let line = serde_json::to_string(&config).expect("plain data is always JSON");
-            info!(
-                version = env!("CARGO_PKG_VERSION"),
-                config = line,
-                "fairway starts"
-            );
-            config.warnings().into_iter().for_each(|it| warn!("{it}"));
+    match run(invocation.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // `{:#}` prints the causes after the error, on one line.
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
         }
-        Command::Demo(demo) => info!(?demo, "fairway demo"),
-        Command::Render(render) => info!(?render, "fairway render"),
-        Command::Cleanup => info!("fairway cleanup"),
     }
-    error!("the agent is not assembled yet");
-    ExitCode::FAILURE
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        // Control work is small and in order: one thread, and no locks between its parts. Traffic
+        // has threads of its own.
+        Command::Run(config) => Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(agent::run(*config)),
+        Command::Render(options) => render::render(&options),
+        Command::Cleanup => cleanup::cleanup(),
+        Command::Demo(_) => anyhow::bail!("the demo is being built"),
+    }
 }

@@ -1,0 +1,254 @@
+//! `fairway run`: build, run, drain.
+
+mod ingress;
+mod lock;
+mod service_proxy;
+mod signals;
+
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use fairway_admin::{
+    Health, HealthSite, Listener, MetricsSite, NodeState, ProcessMetrics, Purpose,
+    ServiceProxyMetrics, register_build_info, serve,
+};
+use fairway_cluster::Cluster;
+use fairway_model::{Snapshot, Update};
+use fairway_nft::{Monitor, Netlink};
+use fairway_plan::Family;
+use prometheus_client::registry::Registry;
+use tokio::time::{Instant, sleep_until};
+use tracing::{info, warn};
+
+use self::ingress::Ingress;
+pub(crate) use self::lock::AgentLock;
+use self::service_proxy::{ServiceProxy, chain};
+use self::signals::Signals;
+use crate::config::{Admin, Config, Source};
+
+/// Runs the agent until it is told to stop.
+pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+    let as_configured = serde_json::to_value(&config)?;
+    info!(version = env!("CARGO_PKG_VERSION"), config = %as_configured, "fairway starts");
+    for warning in config.warnings() {
+        warn!("{warning}");
+    }
+    let mut signals = Signals::new().context("cannot listen for signals")?;
+    let _lock = AgentLock::take()?;
+
+    let health = Health::default();
+    let mut registry = Registry::default();
+    register_build_info(&mut registry, env!("CARGO_PKG_VERSION"));
+    ProcessMetrics::register(&mut registry);
+    let service_proxy_metrics = ServiceProxyMetrics::new();
+    service_proxy_metrics.register(&mut registry);
+    let proxy_metrics = fairway_proxy::Metrics::register(&mut registry);
+
+    if let Some(address) = config.admin.healthz_bind_address {
+        let site = HealthSite {
+            health: health.clone(),
+            probes: service_proxy_metrics.probes(),
+        };
+        start_server(&config.admin, Purpose::Health, address, site)?;
+    }
+    if let Some(address) = config.admin.metrics_bind_address {
+        let site = MetricsSite::new(Arc::new(registry), as_configured);
+        start_server(&config.admin, Purpose::Metrics, address, site)?;
+    }
+
+    if !matches!(config.source, Source::Manifests(_)) {
+        health.set_node(NodeState::Unknown);
+    }
+    if config.ingress {
+        health.set_router_serving(false);
+    }
+    // Nothing is programmed or served before the first complete state: rules and routes that a
+    // former run left behind are better than half of the new ones.
+    let mut cluster = Box::pin(start_cluster(&config)).await?;
+    let first = tokio::select! {
+        first = cluster.next() => first,
+        () = signals.stop() => return Ok(()),
+    };
+    tell_node(&health, &config, &first.snapshot);
+
+    let mut service_proxy = match config.service_proxy {
+        true => Some(Tables::start(
+            &config,
+            &first,
+            &health,
+            &service_proxy_metrics,
+        )?),
+        false => None,
+    };
+    let mut ingress = match config.ingress {
+        true => Some(Ingress::start(&config, &first, proxy_metrics)?),
+        false => None,
+    };
+    if ingress.is_some() {
+        health.set_router_serving(true);
+    }
+    info!("ready");
+
+    loop {
+        let mut stop = pin!(signals.stop());
+        tokio::select! {
+            () = &mut stop => break,
+            update = cluster.next() => {
+                tell_node(&health, &config, &update.snapshot);
+                // Endpoints leave the router first: it can tell them apart, the kernel's tables
+                // only concern connections that are yet to come.
+                if let Some(ingress) = &mut ingress {
+                    ingress.apply(&update);
+                }
+                if let Some(tables) = &mut service_proxy {
+                    tables.proxy.apply(&update);
+                }
+            }
+            () = Tables::wake(service_proxy.as_mut()) => {}
+        }
+    }
+
+    health.set_draining();
+    info!(
+        seconds = config.drain.as_secs(),
+        "draining: open requests may finish"
+    );
+    if let Some(ingress) = ingress {
+        let drained = ingress.drain(config.drain);
+        tokio::select! {
+            () = drained => {}
+            () = signals.stop() => warn!("told to stop again: open requests are cut off"),
+        }
+    }
+    // The kernel's tables stay: they go on working until the next start.
+    Ok(())
+}
+
+/// The kernel's tables and who watches over them.
+struct Tables {
+    proxy: ServiceProxy<Netlink>,
+    monitor: Monitor,
+}
+
+impl Tables {
+    fn start(
+        config: &Config,
+        first: &Update,
+        health: &Health,
+        metrics: &ServiceProxyMetrics,
+    ) -> anyhow::Result<Self> {
+        let mut netlink = Netlink::open()?;
+        // Listening starts before the tables are read, so that no change in between is missed.
+        let monitor = Monitor::open(&mut netlink)?;
+        let options = fairway_plan::Options {
+            cluster_cidrs: config.rules.cluster_cidrs.clone(),
+            masquerade_all: config.rules.masquerade_all,
+            ..fairway_plan::Options::default()
+        };
+        let proxy = ServiceProxy::start(
+            netlink,
+            &families(),
+            options,
+            first,
+            health.clone(),
+            metrics,
+        );
+        Ok(Self { proxy, monitor })
+    }
+
+    /// Waits for interference or for the time of a retry, and deals with it. Never returns
+    /// without tables.
+    async fn wake(tables: Option<&mut Self>) {
+        let Some(tables) = tables else {
+            return std::future::pending().await;
+        };
+        let retry = tables.proxy.next_retry();
+        let until_retry = async {
+            match retry {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = tables.monitor.changed() => match changed {
+                Ok(()) => {
+                    info!("somebody changed fairway's tables, or may have: checking them");
+                    tables.proxy.verify();
+                }
+                Err(error) => {
+                    warn!(reason = chain(&error), "cannot watch for changes of nf_tables; checking the tables");
+                    tables.proxy.verify();
+                    sleep_until(Instant::now() + Duration::from_secs(1)).await;
+                }
+            },
+            () = until_retry => tables.proxy.retry(),
+        }
+    }
+}
+
+/// The families of this kernel: a node without IPv6 has no use for tables of it.
+fn families() -> Vec<Family> {
+    let has_ip6 = Path::new("/proc/net/if_inet6").exists();
+    if !has_ip6 {
+        info!("this kernel has no IPv6: only IPv4 is programmed");
+    }
+    let families = Family::ALL.into_iter();
+    families
+        .filter(|family| *family == Family::Ip4 || has_ip6)
+        .collect()
+}
+
+async fn start_cluster(config: &Config) -> anyhow::Result<Cluster> {
+    let source = match &config.source {
+        Source::Manifests(directory) => fairway_cluster::Source::Manifests(directory.clone()),
+        Source::Kubeconfig(file) => api(Some(file)).await?,
+        Source::InCluster => api(None).await?,
+    };
+    let options = fairway_cluster::Options {
+        node_name: config.node_name.as_str().into(),
+        ingress_class: config.router.ingress_class.clone(),
+        controllers: config.router.controllers.clone(),
+        watch_ingress_without_class: config.router.watch_ingress_without_class,
+        default_backend: None,
+        service_proxy: config.service_proxy,
+        ingress: config.ingress,
+    };
+    Ok(Cluster::start(source, options).await?)
+}
+
+async fn api(kubeconfig: Option<&Path>) -> anyhow::Result<fairway_cluster::Source> {
+    let client = fairway_cluster::client(kubeconfig).await?;
+    Ok(fairway_cluster::Source::Api(client))
+}
+
+/// Manifests may leave the Node out; the API server has it, or the node is no more.
+fn tell_node(health: &Health, config: &Config, snapshot: &Snapshot) {
+    let known = !snapshot.node.addresses.is_empty();
+    health.set_node(match &config.source {
+        _ if snapshot.node.leaving => NodeState::Leaving,
+        Source::Manifests(_) => NodeState::Eligible,
+        Source::InCluster | Source::Kubeconfig(_) if known => NodeState::Eligible,
+        Source::InCluster | Source::Kubeconfig(_) => NodeState::Unknown,
+    });
+}
+
+fn start_server(
+    admin: &Admin,
+    purpose: Purpose,
+    address: std::net::SocketAddr,
+    site: impl fairway_admin::Site,
+) -> anyhow::Result<()> {
+    if admin.bind_address_hard_fail {
+        let listener = Listener::bind(purpose, address)?;
+        tokio::spawn(serve(listener, site));
+        return Ok(());
+    }
+    tokio::spawn(async move {
+        let listener = Listener::bind_when_free(purpose, address).await;
+        serve(listener, site).await
+    });
+    Ok(())
+}

@@ -1,0 +1,264 @@
+//! The service proxy half: keeps the kernel's tables at what the planner says.
+//!
+//! Each family lives on its own: what one cannot take does not hold up the other. When the kernel
+//! may hold something else than what was planned, the table is read back and repaired: at once after
+//! interference, with growing pauses after failures. A refused element holds up nothing else; a
+//! failed batch does, because what it should have built on is not known until the repair.
+
+use std::time::Duration;
+
+use fairway_admin::{
+    FamilyMetrics, Health, IpFamily, Moment, ServiceProxyMetrics, SyncKind, SyncOutcome,
+};
+use fairway_model::Update;
+use fairway_nft::{Dataplane, Report};
+use fairway_plan::{Family, Observed, Options, Planner, Transaction};
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+#[cfg(test)]
+mod tests;
+
+/// First pause before a failed family is tried again, doubled up to the longest. kube-proxy waits 30 s
+/// at once; most causes (a module being loaded, memory) are gone sooner.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Keeps the tables of both families.
+pub(crate) struct ServiceProxy<D> {
+    dataplane: D,
+    planner: Planner,
+    families: Vec<FamilyState>,
+    health: Health,
+    /// Contested addresses that have been reported.
+    conflicts: Vec<String>,
+}
+
+struct FamilyState {
+    family: Family,
+    metrics: FamilyMetrics,
+    /// The kernel has what was planned, but for elements that it refused.
+    sound: bool,
+    retry: Option<Retry>,
+}
+
+#[derive(Clone, Copy)]
+struct Retry {
+    at: Instant,
+    pause: Duration,
+}
+
+impl<D: Dataplane> ServiceProxy<D> {
+    /// Reads what the kernel holds, plans the update on top of it and writes the difference.
+    pub(crate) fn start(
+        mut dataplane: D,
+        families: &[Family],
+        options: Options,
+        update: &Update,
+        health: Health,
+        metrics: &ServiceProxyMetrics,
+    ) -> Self {
+        let started = Instant::now();
+        let mut families: Vec<_> = families
+            .iter()
+            .map(|family| FamilyState {
+                family: *family,
+                metrics: metrics.family(ip_family(*family)),
+                sound: false,
+                retry: None,
+            })
+            .collect();
+        let observed = Family::ALL.map(|family| {
+            let mut states = families.iter_mut();
+            let state = states.find(|state| state.family == family)?;
+            state.read(&mut dataplane)
+        });
+        let nothing = Observed::default();
+        let known = observed
+            .each_ref()
+            .map(|it| it.as_ref().unwrap_or(&nothing));
+        let (planner, transactions) = Planner::start(options, &update.snapshot, known);
+        let mut proxy = Self {
+            dataplane,
+            planner,
+            families,
+            health,
+            conflicts: Vec::new(),
+        };
+        for (transaction, observed) in transactions.iter().zip(&observed) {
+            if observed.is_some() {
+                proxy.commit(transaction, SyncKind::Full, started);
+            }
+        }
+        proxy.report_conflicts();
+        proxy
+    }
+
+    /// Writes an update. A family that is unsound follows when it is repaired.
+    pub(crate) fn apply(&mut self, update: &Update) {
+        let started = Instant::now();
+        let transactions = self.planner.update(&update.snapshot, &update.changes);
+        let services = u32::try_from(update.changes.services.len()).unwrap_or(u32::MAX);
+        for transaction in transactions {
+            let mut states = self.families.iter();
+            let Some(state) = states.find(|state| state.family == transaction.family) else {
+                continue;
+            };
+            state.metrics.services_changed(services);
+            if !state.sound {
+                self.health.queued(ip_family(state.family), Moment::now());
+            } else if !transaction.is_empty() {
+                self.commit(&transaction, SyncKind::Partial, started);
+            }
+        }
+        self.report_conflicts();
+    }
+
+    /// Reads the tables back and repairs what differs: after somebody else may have changed them.
+    pub(crate) fn verify(&mut self) {
+        for index in 0..self.families.len() {
+            self.repair(index);
+        }
+    }
+
+    /// When [`Self::retry`] should be called.
+    pub(crate) fn next_retry(&self) -> Option<Instant> {
+        let retries = self.families.iter().filter_map(|state| state.retry);
+        retries.map(|retry| retry.at).min()
+    }
+
+    /// Tries the families again whose time has come.
+    pub(crate) fn retry(&mut self) {
+        let now = Instant::now();
+        for index in 0..self.families.len() {
+            if self.families[index]
+                .retry
+                .is_some_and(|retry| retry.at <= now)
+            {
+                self.repair(index);
+            }
+        }
+    }
+
+    fn repair(&mut self, index: usize) {
+        let started = Instant::now();
+        let state = &mut self.families[index];
+        let family = state.family;
+        let Some(observed) = state.read(&mut self.dataplane) else {
+            return;
+        };
+        let transaction = self.planner.repair(family, &observed);
+        self.commit(&transaction, SyncKind::Full, started);
+    }
+
+    fn commit(&mut self, transaction: &Transaction, kind: SyncKind, started: Instant) {
+        let family = transaction.family;
+        let mut states = self.families.iter_mut();
+        let Some(state) = states.find(|state| state.family == family) else {
+            return;
+        };
+        self.health.queued(ip_family(family), Moment::now());
+        state.metrics.queued(Moment::now());
+        let result = match transaction.is_empty() {
+            true => Ok(Report::default()),
+            false => self.dataplane.commit(transaction),
+        };
+        let took = started.elapsed();
+        let outcome = match &result {
+            Ok(_) => SyncOutcome::Applied,
+            Err(_) => SyncOutcome::Failed,
+        };
+        state.metrics.synced(kind, outcome, took, Moment::now());
+        match result {
+            Ok(report) => {
+                self.health.applied(ip_family(family), Moment::now());
+                let writes = report.writes;
+                if kind == SyncKind::Full {
+                    info!(%family, writes, ?took, "the kernel's table is as planned");
+                }
+                state.sound = true;
+                if report.refused.is_empty() {
+                    // A lone change says nothing about elements that were refused before.
+                    state.retry = state.retry.filter(|_| kind == SyncKind::Partial);
+                    return;
+                }
+                for refused in &report.refused {
+                    let services = self.planner.owners(family, &refused.element);
+                    let services: Vec<_> = services.iter().map(ToString::to_string).collect();
+                    error!(
+                        %family,
+                        services = services.join(", "),
+                        set = %refused.element.set,
+                        reason = %refused.errno,
+                        "the kernel refused an element of a Service; everything else is in place, trying again later",
+                    );
+                }
+                state.try_later();
+            }
+            Err(error) => {
+                state.sound = false;
+                let retry = state.try_later();
+                let reason = chain(&error);
+                error!(%family, reason, ?retry, "could not write the kernel's table; what it holds stays in force");
+            }
+        }
+    }
+
+    /// Tells once who does not get a contested address.
+    fn report_conflicts(&mut self) {
+        let conflicts = self.planner.conflicts();
+        for conflict in &conflicts {
+            if self.conflicts.binary_search(conflict).is_err() {
+                warn!("{conflict}");
+            }
+        }
+        self.conflicts = conflicts;
+    }
+}
+
+impl FamilyState {
+    /// What the kernel holds; None, and a retry is due, if that cannot be known.
+    fn read(&mut self, dataplane: &mut impl Dataplane) -> Option<Observed> {
+        let family = self.family;
+        match dataplane.read(family) {
+            Ok(observed) => Some(observed),
+            Err(error) => {
+                let retry = self.try_later();
+                let reason = chain(&error);
+                error!(%family, reason, ?retry, "could not read the kernel's table");
+                None
+            }
+        }
+    }
+
+    fn try_later(&mut self) -> Duration {
+        let pause = match self.retry {
+            Some(retry) => (retry.pause * 2).min(LONGEST_PAUSE),
+            None => SHORTEST_PAUSE,
+        };
+        self.retry = Some(Retry {
+            at: Instant::now() + pause,
+            pause,
+        });
+        pause
+    }
+}
+
+fn ip_family(family: Family) -> IpFamily {
+    match family {
+        Family::Ip4 => IpFamily::Ipv4,
+        Family::Ip6 => IpFamily::Ipv6,
+    }
+}
+
+/// An error and its causes on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line.push_str(": ");
+        line.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    line
+}

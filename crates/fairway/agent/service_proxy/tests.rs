@@ -1,0 +1,157 @@
+use std::sync::Arc;
+
+use fairway_model::*;
+use fairway_nft::{Errno, Fake};
+use fairway_plan::{Bytes, SetName, SlotClass};
+use tokio::time::advance;
+
+use super::*;
+
+fn port(number: u16) -> Port {
+    Port::new(number).unwrap()
+}
+
+fn service(name: &str, ip: u8, hosts: &[u8]) -> Service {
+    let endpoint = |host: &u8| Endpoint {
+        address: [10, 244, 1, *host].into(),
+        port: port(8080),
+        conditions: Conditions::READY,
+        node: None,
+        zone: None,
+        hints: None,
+    };
+    Service {
+        name: ObjectName::new("default", name),
+        created: 0,
+        kind: ServiceKind::ClusterIp,
+        proxied_elsewhere: false,
+        cluster_ips: vec![[10, 96, 0, ip].into()],
+        external_ips: vec![],
+        load_balancer_ips: vec![],
+        source_ranges: vec![],
+        internal_policy: TrafficPolicy::Cluster,
+        external_policy: TrafficPolicy::Cluster,
+        affinity: Affinity::None,
+        health_check_node_port: None,
+        ports: vec![ServicePort {
+            name: "".into(),
+            protocol: Protocol::Tcp,
+            port: port(80),
+            node_port: None,
+            app_protocol: None,
+            endpoints: hosts.iter().map(endpoint).collect(),
+        }],
+    }
+}
+
+fn update(services: &[Service]) -> Update {
+    let mut snapshot = Snapshot::default();
+    for service in services {
+        let service = Arc::new(service.clone());
+        snapshot.services.insert_mut(service.name.clone(), service);
+    }
+    let changes = Changes::everything(&snapshot);
+    Update {
+        snapshot: Arc::new(snapshot),
+        changes,
+    }
+}
+
+fn start(dataplane: Fake, update: &Update) -> ServiceProxy<Fake> {
+    ServiceProxy::start(
+        dataplane,
+        &Family::ALL,
+        Options::default(),
+        update,
+        Health::default(),
+        &ServiceProxyMetrics::new(),
+    )
+}
+
+fn key(ip: u8) -> Bytes {
+    Bytes::new()
+        .address([10, 96, 0, ip].into())
+        .protocol(Protocol::Tcp)
+        .port(port(80))
+}
+
+fn single() -> SetName {
+    SetName::Endpoints(SlotClass::of(1).unwrap())
+}
+
+fn endpoint_of(proxy: &ServiceProxy<Fake>, ip: u8) -> Option<&Bytes> {
+    proxy
+        .dataplane
+        .elements(Family::Ip4, single())?
+        .get(&key(ip))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_with_nothing_changed_writes_nothing() {
+    let state = update(&[service("a", 1, &[1, 2]), service("b", 2, &[])]);
+    let first = start(Fake::new(), &state);
+    let writes = first.dataplane.writes();
+    assert!(writes > 0);
+    let second = start(first.dataplane, &state);
+    assert_eq!(second.dataplane.writes(), writes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flushed_table_is_restored() {
+    let mut proxy = start(Fake::new(), &update(&[service("a", 1, &[1])]));
+    proxy.dataplane.flush();
+    assert_eq!(endpoint_of(&proxy, 1), None);
+    proxy.verify();
+    assert!(endpoint_of(&proxy, 1).is_some());
+    assert!(proxy.next_retry().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_element_holds_up_nobody_and_is_tried_again() {
+    let mut dataplane = Fake::new();
+    dataplane.refuse(single(), key(1), Errno::EINVAL);
+    let mut proxy = start(
+        dataplane,
+        &update(&[service("a", 1, &[1]), service("b", 2, &[1])]),
+    );
+    assert_eq!(endpoint_of(&proxy, 1), None);
+    assert!(endpoint_of(&proxy, 2).is_some());
+
+    proxy.dataplane.refuse_nothing();
+    proxy.retry();
+    assert_eq!(endpoint_of(&proxy, 1), None, "before its time");
+    advance(SHORTEST_PAUSE).await;
+    proxy.retry();
+    assert!(endpoint_of(&proxy, 1).is_some());
+    assert!(proxy.next_retry().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn others_change_at_once_while_an_element_is_refused() {
+    let mut dataplane = Fake::new();
+    dataplane.refuse(single(), key(1), Errno::EINVAL);
+    let mut proxy = start(dataplane, &update(&[service("a", 1, &[1])]));
+    proxy.apply(&update(&[service("a", 1, &[1]), service("b", 2, &[1])]));
+    assert!(endpoint_of(&proxy, 2).is_some());
+    assert!(proxy.next_retry().is_some());
+    proxy.dataplane.refuse_nothing();
+    advance(SHORTEST_PAUSE).await;
+    proxy.retry();
+    assert!(endpoint_of(&proxy, 1).is_some());
+    assert!(endpoint_of(&proxy, 2).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn pauses_grow_up_to_the_longest() {
+    let mut dataplane = Fake::new();
+    dataplane.refuse(single(), key(1), Errno::EINVAL);
+    let mut proxy = start(dataplane, &update(&[service("a", 1, &[1])]));
+    let mut pauses = Vec::new();
+    for _ in 0..7 {
+        let at = proxy.next_retry().unwrap();
+        pauses.push((at - Instant::now()).as_secs());
+        advance(at - Instant::now()).await;
+        proxy.retry();
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
+}

@@ -1,0 +1,32 @@
+//! `fairway render`: the ruleset of a directory of manifests, as nft text.
+
+use std::io::Write;
+
+use fairway_nft::text;
+use fairway_plan::{Family, Observed, Planner};
+
+use crate::config::Render;
+
+/// Prints the tables of both families to stdout; what is wrong with objects goes to the log.
+pub(crate) fn render(render: &Render) -> anyhow::Result<()> {
+    let options = fairway_cluster::Options {
+        node_name: render.node_name.as_str().into(),
+        ..fairway_cluster::Options::default()
+    };
+    let (snapshot, problems) = fairway_cluster::load(&render.manifests, &options)?;
+    for problem in problems {
+        tracing::warn!("{problem}");
+    }
+    let options = fairway_plan::Options {
+        cluster_cidrs: render.rules.cluster_cidrs.clone(),
+        masquerade_all: render.rules.masquerade_all,
+        ..fairway_plan::Options::default()
+    };
+    let nothing = Observed::default();
+    let (planner, _) = Planner::start(options, &snapshot, [&nothing, &nothing]);
+    let mut stdout = std::io::stdout().lock();
+    for family in Family::ALL {
+        stdout.write_all(text::render(&planner.ruleset(family)).as_bytes())?;
+    }
+    Ok(())
+}
