@@ -127,7 +127,7 @@ impl Fake {
         family: Family,
         changes: &[Change],
         report: &mut Report,
-    ) -> Result<(), Errno2> {
+    ) -> Result<(), Failure> {
         for change in changes {
             let refusal = match change {
                 Change::Add(element) | Change::Replace(element) => self
@@ -146,7 +146,7 @@ impl Fake {
                 continue;
             }
             self.apply(family, change)
-                .map_err(|errno| Errno2(errno, format!("{change:?}")))?;
+                .map_err(|errno| Failure(errno, format!("{change:?}")))?;
             report.writes += 1;
         }
         Ok(())
@@ -174,7 +174,7 @@ impl Fake {
 }
 
 /// An error and the change it is about.
-struct Errno2(Errno, String);
+struct Failure(Errno, String);
 
 impl Table {
     /// `refused` says that the element's key was refused before.
@@ -333,7 +333,7 @@ impl Dataplane for Fake {
         for changes in [&transaction.make, &transaction.release] {
             let before = (self.tables.clone(), self.refused.clone());
             self.run(transaction.family, changes, &mut report).map_err(
-                |Errno2(errno, change)| {
+                |Failure(errno, change)| {
                     (self.tables, self.refused) = before;
                     Error::Refused {
                         what: change,

@@ -39,7 +39,7 @@ pub trait Dataplane {
     /// `net.core.wmem_max` without privileges on the host) is it cut between changes, in their order.
     /// An element that is refused is left out and reported, and everything else is done. To delete
     /// what is not there and to add what is there with the same value counts as done. After an error
-    /// the batch it happened in has not changed anything.
+    /// the batch it happened in has not changed anything; those before it have.
     fn commit(&mut self, transaction: &Transaction) -> Result<Report, Error>;
 }
 
