@@ -158,7 +158,7 @@ impl Store {
                 .or_insert_with(|| again(&winner));
             match content.remove(&object).flatten() {
                 Some(objects) => {
-                    let names = objects.iter().filter_map(|object| name(object));
+                    let names = objects.iter().filter_map(name);
                     let names: Vec<(Kind, ObjectName)> = names.collect();
                     stale.retain(|name| !names.contains(name));
                     events.extend(objects.into_iter().map(Event::Apply));

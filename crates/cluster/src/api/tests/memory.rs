@@ -103,7 +103,7 @@ async fn ten_thousand_services_fit() {
     );
     assert_eq!(bench.lists("services"), SERVICES / 500);
 
-    let mut copies = Vec::with_capacity(1000);
+    let mut copies: Vec<Object> = Vec::with_capacity(1000);
     let kept = allocation_counter::measure(|| copies.extend(services[..1000].iter().cloned()));
     let bytes = kept.bytes_current / 1000;
     // Measured: see docs of `Prune`. The type itself is most of it.
