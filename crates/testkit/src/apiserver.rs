@@ -148,7 +148,7 @@ impl ApiServer {
     }
 
     /// Forgets the history, as etcd does every few minutes: whoever comes with an older version or
-    /// continues a list gets 410. Watches that are open go on.
+    /// continues a list gets 410. Watches that have seen everything go on.
     pub fn compact(&self) {
         self.shared.change(store::Store::compact);
     }
@@ -171,9 +171,11 @@ impl ApiServer {
     }
 
     fn set_serving(&self, serving: bool) {
-        self.shared
-            .signals
-            .send_modify(|signals| signals.serving = serving);
+        self.shared.signals.send_modify(|signals| {
+            signals.serving = serving;
+            // Whoever looks only after it came back must not think that it never was away.
+            signals.epoch += 1;
+        });
         let deadline = Instant::now() + PATIENCE;
         while *self.listening.borrow() != serving {
             assert!(Instant::now() < deadline, "the fake API server is stuck");

@@ -1,3 +1,5 @@
+use std::ops::Bound;
+
 use serde_json::{Value, json};
 
 use super::failure::Failure;
@@ -40,23 +42,24 @@ pub(super) fn list(store: &mut Store, target: &Target, query: &Query) -> Result<
         Some(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
     };
 
-    let mut matching = objects.iter().filter(|(key, object)| {
-        after.as_ref().is_none_or(|after| *key > after)
-            && target
+    let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+    let mut matching = objects
+        .range((from, Bound::Unbounded))
+        .filter(|(key, object)| {
+            target
                 .namespace
                 .as_ref()
-                .is_none_or(|n| *n == key.namespace)
-            && target.name.as_ref().is_none_or(|n| *n == key.name)
-            && selector.matches(object)
-    });
+                .is_none_or(|namespace| *namespace == key.namespace)
+                && selector.matches(object)
+        })
+        .peekable();
     let page: Vec<_> = matching.by_ref().take(limit).collect();
-    let remaining = matching.count();
 
     let mut metadata = json!({ "resourceVersion": revision.to_string() });
-    if let (Some((last, _)), true) = (page.last(), remaining > 0) {
+    if let (Some((last, _)), true) = (page.last(), matching.peek().is_some()) {
         metadata["continue"] = token(revision, last).into();
         if selector.is_everything() {
-            metadata["remainingItemCount"] = remaining.into();
+            metadata["remainingItemCount"] = matching.count().into();
         }
         if after.is_none() {
             store.keep_snapshot(resource);
