@@ -116,7 +116,11 @@ fn format(line: &Line<'_>, now: SystemTime, out: &mut Vec<u8>) {
         object.text("route", route.object.name.name.as_bytes(), LONG);
         object.text("rule", route.field.as_bytes(), LONG);
     }
-    object.optional("service", (!line.service.is_empty()).then_some(line.service.as_bytes()), LONG);
+    object.optional(
+        "service",
+        (!line.service.is_empty()).then_some(line.service.as_bytes()),
+        LONG,
+    );
     if let Some(endpoint) = line.endpoint {
         object.display("endpoint", endpoint);
     }

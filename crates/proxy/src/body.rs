@@ -59,7 +59,9 @@ impl RequestBody {
         if !self.complete {
             self.complete = true;
             self.wire.body_complete();
-            self.wire.watch.upload(Upload::Complete(self.wire.watch.now()));
+            self.wire
+                .watch
+                .upload(Upload::Complete(self.wire.watch.now()));
         }
     }
 }

@@ -70,7 +70,13 @@ impl Deadlines {
 
     /// Wakes every owner, for example because a drain begins.
     pub(crate) fn wake_all(&self) {
-        for waker in self.table.borrow().slots.iter().filter_map(|slot| slot.waker.as_ref()) {
+        for waker in self
+            .table
+            .borrow()
+            .slots
+            .iter()
+            .filter_map(|slot| slot.waker.as_ref())
+        {
             waker.wake_by_ref();
         }
     }

@@ -61,7 +61,11 @@ impl Dispatch<'_> {
         let mut endpoint = self.first()?;
         let mut pooled = true;
         loop {
-            let kept = if pooled { worker.pool.take(endpoint) } else { None };
+            let kept = if pooled {
+                worker.pool.take(endpoint)
+            } else {
+                None
+            };
             let connection = match kept {
                 Some(connection) => connection,
                 None => self.connect(&mut endpoint, connect::open).await?,
@@ -93,7 +97,9 @@ impl Dispatch<'_> {
         request: Request<RequestBody>,
     ) -> Result<(Response<Incoming>, Lease, Parts), ProxyError> {
         let mut endpoint = self.first()?;
-        let (connection, parts) = self.connect(&mut endpoint, connect::open_for_upgrade).await?;
+        let (connection, parts) = self
+            .connect(&mut endpoint, connect::open_for_upgrade)
+            .await?;
         let (response, lease) = self
             .exchange(connection, request)
             .await
@@ -154,7 +160,10 @@ impl Dispatch<'_> {
         }
         connection.link.answered.set(false);
         watch.sent(self.times.read, self.times.write);
-        match watch.guard(connection.sender.try_send_request(request)).await {
+        match watch
+            .guard(connection.sender.try_send_request(request))
+            .await
+        {
             Ok(Ok(response)) => {
                 let lease = Lease::new(connection, self.client.worker.pool.clone());
                 Ok((response, lease))
@@ -163,7 +172,11 @@ impl Dispatch<'_> {
                 // A fresh connection that refuses the request would do so again.
                 let unsent = failed.take_message().filter(|_| connection.reused);
                 let error = broken(failed.into_error());
-                let error = if connection.link.answered.get() { error.final_() } else { error };
+                let error = if connection.link.answered.get() {
+                    error.final_()
+                } else {
+                    error
+                };
                 Err((error, unsent))
             }
             Err(stall) => Err((stalled(stall), None)),
@@ -221,6 +234,9 @@ fn broken(error: hyper::Error) -> ProxyError {
     if error.is_parse() {
         return ProxyError::because(Kind::InvalidResponse, error);
     }
-    tracing::debug!(cause = error.source().map(tracing::field::display), "upstream closed");
+    tracing::debug!(
+        cause = error.source().map(tracing::field::display),
+        "upstream closed"
+    );
     ProxyError::because(Kind::UpstreamClosed, error)
 }

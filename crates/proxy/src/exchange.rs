@@ -150,7 +150,10 @@ fn route(
         .backend(backends)
         .ok_or_else(|| ProxyError::new(Kind::NoEndpoints))?;
     record.stats = state.stats[index].clone();
-    let choice = worker.balancer.choose(&backends[index].1).map_err(ProxyError::new)?;
+    let choice = worker
+        .balancer
+        .choose(&backends[index].1)
+        .map_err(ProxyError::new)?;
     let times = Times::of(&route.policy);
     let target = target(request.uri(), &path.forwarded)?;
     if let Some(target) = target {
@@ -168,7 +171,9 @@ fn target(uri: &Uri, forwarded: &str) -> Result<Option<Uri>, Rejection> {
         Some(query) => PathAndQuery::try_from(format!("{forwarded}?{query}")),
         None => PathAndQuery::try_from(forwarded),
     };
-    target.map(|target| Some(Uri::from(target))).map_err(|_| Rejection::Path)
+    target
+        .map(|target| Some(Uri::from(target)))
+        .map_err(|_| Rejection::Path)
 }
 
 fn rewrite(
@@ -186,7 +191,10 @@ fn rewrite(
         || worker.random.request_id(),
     );
     if rewritten.underscores > 0 {
-        worker.shard.underscore_headers.add(u64::from(rewritten.underscores));
+        worker
+            .shard
+            .underscore_headers
+            .add(u64::from(rewritten.underscores));
     }
     record.identify(&rewritten.request_id, rewritten.client);
     HeaderChange::apply_all(&route.request, request.headers_mut());

@@ -60,7 +60,12 @@ pub(crate) fn rewrite(
     headers.insert(X_REAL_IP, real);
     let host = headers.get(header::HOST).cloned();
     let port = public_port(host.as_ref());
-    set(headers, X_FORWARDED_PROTO, HeaderValue::from_static("http"), sender.trusted);
+    set(
+        headers,
+        X_FORWARDED_PROTO,
+        HeaderValue::from_static("http"),
+        sender.trusted,
+    );
     set(headers, X_FORWARDED_PORT, port, sender.trusted);
     if let Some(host) = host {
         set(headers, X_FORWARDED_HOST, host, sender.trusted);
@@ -173,7 +178,12 @@ fn forwarded_for(
     // From the right: the first hop that is no proxy of ours. What stands left of it is hearsay.
     let client = chain
         .rsplit(|byte| *byte == b',')
-        .filter_map(|hop| std::str::from_utf8(hop.trim_ascii()).ok()?.parse::<IpAddr>().ok())
+        .filter_map(|hop| {
+            std::str::from_utf8(hop.trim_ascii())
+                .ok()?
+                .parse::<IpAddr>()
+                .ok()
+        })
         .map(|address| address.to_canonical())
         .find(|address| !is_trusted(*address))
         .and_then(|address| HeaderValue::try_from(address.to_string()).ok());
@@ -194,7 +204,8 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue, keep: bool
 fn public_port(host: Option<&HeaderValue>) -> HeaderValue {
     let explicit = host.and_then(|host| {
         let port = host.as_bytes().rsplit(|byte| *byte == b':').next()?;
-        let is_port = port.len() < host.len() && !port.is_empty() && port.iter().all(u8::is_ascii_digit);
+        let is_port =
+            port.len() < host.len() && !port.is_empty() && port.iter().all(u8::is_ascii_digit);
         is_port.then(|| HeaderValue::from_bytes(port).ok())?
     });
     explicit.unwrap_or(HeaderValue::from_static("80"))

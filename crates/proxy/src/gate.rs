@@ -107,7 +107,9 @@ fn host(headers: &HeaderMap, uri: &Uri, version: Version) -> Result<Host, Reject
     if hosts.next().is_some() {
         return Err(Rejection::RepeatedHost);
     }
-    let authority = uri.authority().map(|authority| authority.as_str().as_bytes());
+    let authority = uri
+        .authority()
+        .map(|authority| authority.as_str().as_bytes());
     let value = match (header.map(HeaderValue::as_bytes), authority) {
         (Some(header), Some(authority)) if !header.eq_ignore_ascii_case(authority) => {
             return Err(Rejection::HostMismatch);

@@ -4,10 +4,12 @@ use http::header::{self, HeaderMap, HeaderName};
 
 /// Removes every header that a Connection header names.
 pub(crate) fn remove_listed(headers: &mut HeaderMap) {
-    let trivial = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .all(|value| matches!(value.as_bytes(), b"keep-alive" | b"close" | b"Keep-Alive" | b"Close"));
+    let trivial = headers.get_all(header::CONNECTION).iter().all(|value| {
+        matches!(
+            value.as_bytes(),
+            b"keep-alive" | b"close" | b"Keep-Alive" | b"Close"
+        )
+    });
     if trivial {
         return;
     }

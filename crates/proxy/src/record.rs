@@ -117,7 +117,11 @@ impl Drop for Record {
         if !self.complete && self.reason.is_none() {
             self.reason = Some("client_closed");
         }
-        let duration = self.worker.clock.refresh().saturating_duration_since(self.started);
+        let duration = self
+            .worker
+            .clock
+            .refresh()
+            .saturating_duration_since(self.started);
         self.stats.observe(self.status, duration);
         let Some(about) = &self.about else {
             return;

@@ -14,8 +14,15 @@ pub(crate) fn response(
     let (name, port) = split_port(asked);
     let scheme = redirect.scheme.as_deref().unwrap_or("http");
     let mut location = format!("{scheme}://{}", redirect.host.as_deref().unwrap_or(name));
-    let kept = (redirect.host.is_none() && redirect.scheme.is_none()).then_some(port).flatten();
-    if let Some(port) = redirect.port.map(|port| port.to_string()).as_deref().or(kept) {
+    let kept = (redirect.host.is_none() && redirect.scheme.is_none())
+        .then_some(port)
+        .flatten();
+    if let Some(port) = redirect
+        .port
+        .map(|port| port.to_string())
+        .as_deref()
+        .or(kept)
+    {
         location.push(':');
         location.push_str(port);
     }
@@ -35,7 +42,9 @@ pub(crate) fn response(
 /// Host and port of a Host header that passed the gate; IPv6 literals stand in brackets.
 fn split_port(host: &str) -> (&str, Option<&str>) {
     match host.rsplit_once(':') {
-        Some((name, port)) if !port.contains(']') => (name, Some(port).filter(|port| !port.is_empty())),
+        Some((name, port)) if !port.contains(']') => {
+            (name, Some(port).filter(|port| !port.is_empty()))
+        }
         _ => (host, None),
     }
 }
@@ -50,7 +59,10 @@ mod tests {
         let host = HeaderValue::from_static(host);
         let response = response(redirect, Some(&host), "/a", Some("q=1"));
         assert_eq!(response.status(), StatusCode::PERMANENT_REDIRECT);
-        response.headers()[header::LOCATION].to_str().unwrap().to_owned()
+        response.headers()[header::LOCATION]
+            .to_str()
+            .unwrap()
+            .to_owned()
     }
 
     #[test]
@@ -62,13 +74,22 @@ mod tests {
             path: None,
             status: 308,
         };
-        assert_eq!(location(&redirect, "a.example:8080"), "http://a.example:8080/a?q=1");
+        assert_eq!(
+            location(&redirect, "a.example:8080"),
+            "http://a.example:8080/a?q=1"
+        );
         redirect.scheme = Some(Arc::from("https"));
-        assert_eq!(location(&redirect, "a.example:8080"), "https://a.example/a?q=1");
+        assert_eq!(
+            location(&redirect, "a.example:8080"),
+            "https://a.example/a?q=1"
+        );
         assert_eq!(location(&redirect, "[::1]"), "https://[::1]/a?q=1");
         redirect.host = Some(Arc::from("b.example"));
         redirect.port = std::num::NonZeroU16::new(8443);
         redirect.path = Some(Arc::from("/b"));
-        assert_eq!(location(&redirect, "a.example"), "https://b.example:8443/b?q=1");
+        assert_eq!(
+            location(&redirect, "a.example"),
+            "https://b.example:8443/b?q=1"
+        );
     }
 }

@@ -90,7 +90,13 @@ fn status(kind: Kind) -> StatusCode {
 pub(crate) fn report(error: &ProxyError, service: &str, endpoint: Option<std::net::SocketAddr>) {
     if error.side != Side::Client {
         let cause = error.source.as_deref().map(tracing::field::display);
-        tracing::debug!(reason = error.kind.label(), service, ?endpoint, cause, "request failed");
+        tracing::debug!(
+            reason = error.kind.label(),
+            service,
+            ?endpoint,
+            cause,
+            "request failed"
+        );
     }
 }
 
@@ -103,7 +109,9 @@ enum Format {
 impl Format {
     /// The first of ours that the Accept header names; weights are not worth parsing for an error.
     fn negotiate(accept: Option<&HeaderValue>) -> Self {
-        let ranges = accept.map_or(&b""[..], HeaderValue::as_bytes).split(|byte| *byte == b',');
+        let ranges = accept
+            .map_or(&b""[..], HeaderValue::as_bytes)
+            .split(|byte| *byte == b',');
         for range in ranges {
             let kind = range.split(|byte| *byte == b';').next().unwrap_or_default();
             match kind.trim_ascii() {

@@ -147,9 +147,8 @@ impl RouteState {
 /// Splits filters into changes of requests and of responses. Whoever declares a filter has checked its
 /// name and value; one that is no header all the same changes nothing.
 fn compile(filters: &[Filter]) -> (Vec<HeaderChange>, Vec<HeaderChange>) {
-    let set = |name: &str, value: &str| {
-        Some(HeaderChange::Set(name.parse().ok()?, value.parse().ok()?))
-    };
+    let set =
+        |name: &str, value: &str| Some(HeaderChange::Set(name.parse().ok()?, value.parse().ok()?));
     let remove = |name: &str| Some(HeaderChange::Remove(name.parse().ok()?));
     let mut request = Vec::new();
     let mut response = Vec::new();

@@ -36,6 +36,7 @@ impl Tunnel {
             self.record.broken("upstream_closed");
             return;
         };
+        self.record.bytes += early.len() as u64;
         let active = Rc::new(Cell::new(clock.now()));
         let mut client = Active::new(client, &active, &clock);
         let mut upstream = Active::new(upstream, &active, &clock);

@@ -108,7 +108,9 @@ async fn work(seed: Seed) -> Rc<Worker> {
             let listener = TcpListener::from_std(listener).inspect_err(|error| {
                 tracing::error!(%error, "cannot watch a listener; check the limit of open files");
             });
-            Some(tokio::task::spawn_local(worker.clone().accept(listener.ok()?)))
+            Some(tokio::task::spawn_local(
+                worker.clone().accept(listener.ok()?),
+            ))
         })
         .collect();
 

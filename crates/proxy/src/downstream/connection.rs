@@ -76,7 +76,11 @@ enum End {
 pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     let deadline = worker.deadlines.open();
     let timeouts = worker.config.timeouts.clone();
-    let wire = Rc::new(Wire::new(Watch::new(worker.clock.clone(), deadline, timeouts)));
+    let wire = Rc::new(Wire::new(Watch::new(
+        worker.clock.clone(),
+        deadline,
+        timeouts,
+    )));
     let peer = peer.ip().to_canonical();
     let client = Rc::new(Client {
         sender: Sender {
@@ -91,7 +95,9 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
     // The places of the PROXY protocol and TLS are here, before HTTP.
     let handler = client.clone();
     let service = service_fn(move |request| {
-        handler.requests.set(handler.requests.get().saturating_add(1));
+        handler
+            .requests
+            .set(handler.requests.get().saturating_add(1));
         exchange::serve(handler.clone(), request)
     });
     let socket = TokioIo::new(Socket::new(stream, wire));

@@ -114,7 +114,8 @@ mod tests {
         scan.take()
     }
 
-    const SMUGGLE: &[u8] = b"\r\nPOST /a#b HTTP/1.1\r\nHost: a\r\nX: content-length: 1\r\ncontent-LENGTH: 5\r\n\
+    const SMUGGLE: &[u8] =
+        b"\r\nPOST /a#b HTTP/1.1\r\nHost: a\r\nX: content-length: 1\r\ncontent-LENGTH: 5\r\n\
         Content-Length:5\r\nTransfer-Encoding: chunked\r\n\r\nContent-Length: 9\r\n";
 
     #[test]

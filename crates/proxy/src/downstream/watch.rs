@@ -37,12 +37,21 @@ pub(crate) enum Stall {
 /// Where a connection is in the life of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    Idle { since: Tick },
-    Head { since: Tick },
+    Idle {
+        since: Tick,
+    },
+    Head {
+        since: Tick,
+    },
     /// The request is being judged and routed; this never waits.
     Accepted,
-    Connecting { since: Tick, limit: Duration },
-    Exchanging { answer: Answer },
+    Connecting {
+        since: Tick,
+        limit: Duration,
+    },
+    Exchanging {
+        answer: Answer,
+    },
     /// The connection became a tunnel, which minds its own time.
     Tunnel,
 }
@@ -274,7 +283,9 @@ impl Watch {
             Phase::Accepted | Phase::Tunnel => (Tick::NEVER, Stall::Idle),
         };
         match self.write_blocked.get() {
-            Some(since) => phase.min_by_time((since.after(self.timeouts.write), Stall::ClientWrite)),
+            Some(since) => {
+                phase.min_by_time((since.after(self.timeouts.write), Stall::ClientWrite))
+            }
             None => phase,
         }
     }

@@ -6,8 +6,8 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
-use super::shard::{BUCKETS, RouteLabels, RouteStats, Shard};
 use super::Shards;
+use super::shard::{BUCKETS, RouteLabels, RouteStats, Shard};
 use crate::error::Rejection;
 
 /// Adds the shards up when somebody looks.
@@ -160,7 +160,10 @@ fn encode_routes(
         None,
         MetricType::Counter,
     )?;
-    for (labels, route) in routes.iter().filter(|(labels, _)| !labels.service.is_empty()) {
+    for (labels, route) in routes
+        .iter()
+        .filter(|(labels, _)| !labels.service.is_empty())
+    {
         failures
             .encode_family(&pairs(labels))?
             .encode_counter::<NoLabelSet, _, u64>(&route.connect_failures, None)?;

@@ -120,7 +120,12 @@ impl Balancer {
         let now = self.clock.now();
         self.upstreams.borrow_mut().retain(|_, position| {
             let current = position.upstream.upgrade();
-            match current.as_deref().map(Upstream::endpoints).as_deref().map(|arc| &**arc) {
+            match current
+                .as_deref()
+                .map(Upstream::endpoints)
+                .as_deref()
+                .map(|arc| &**arc)
+            {
                 Some(Endpoints::Usable(endpoints)) => {
                     if !Arc::ptr_eq(&position.endpoints, endpoints) {
                         self.replace(position, endpoints);

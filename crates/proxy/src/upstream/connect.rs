@@ -67,6 +67,10 @@ async fn handshake(builder: &Builder, endpoint: SocketAddr) -> io::Result<(Conne
 }
 
 /// An endpoint's socket, which notes when an answer begins.
+///
+/// Endpoints answer and close before they have read the whole request (413, 401). The next write then
+/// fails, and hyper would give up with the answer still unread. So failed writes are left to the read
+/// side, which finds first what had arrived, and then the same error.
 #[derive(Debug)]
 pub(crate) struct UpstreamSocket {
     stream: TcpStream,
@@ -94,7 +98,8 @@ impl AsyncWrite for UpstreamSocket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let result = Pin::new(&mut self.stream).poll_write(context, bytes);
+        leave_to_reader(result, || bytes.len())
     }
 
     fn poll_write_vectored(
@@ -102,7 +107,8 @@ impl AsyncWrite for UpstreamSocket {
         context: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+        let result = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        leave_to_reader(result, || bytes.iter().map(|part| part.len()).sum())
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -115,5 +121,22 @@ impl AsyncWrite for UpstreamSocket {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+fn leave_to_reader(
+    result: Poll<io::Result<usize>>,
+    all: impl FnOnce() -> usize,
+) -> Poll<io::Result<usize>> {
+    match result {
+        Poll::Ready(Err(error))
+            if matches!(
+                error.kind(),
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+            ) =>
+        {
+            Poll::Ready(Ok(all()))
+        }
+        result => result,
     }
 }

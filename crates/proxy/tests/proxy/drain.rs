@@ -1,0 +1,79 @@
+//! The end of the proxy.
+
+use std::sync::Mutex;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use crate::client::{Client, PATIENCE};
+use crate::proxy::Proxy;
+use crate::upstream::Upstream;
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[test]
+fn running_requests_finish_and_their_clients_are_told() {
+    let (go_on, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let upstream = Upstream::start(move |mut connection| {
+        while let Some(head) = connection.head() {
+            if head.line.contains("slow") {
+                wait.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+            }
+            connection.answer(200, "", "done");
+        }
+    });
+    let mut proxy = Proxy::to(&upstream);
+    let mut idle = Client::connect(proxy.address);
+    assert_eq!(idle.get("a", "/").status, 200);
+    upstream.next_head();
+    let mut busy = Client::connect(proxy.address);
+    busy.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    upstream.next_head();
+
+    let drain = proxy.begin_drain(LONG);
+    idle.expect_close();
+    assert!(std::net::TcpStream::connect(proxy.address).is_err() || !drain.is_finished());
+    go_on.send(()).unwrap();
+    let response = busy.response();
+    assert_eq!(
+        (response.body.as_str(), response.header("connection")),
+        ("done", Some("close"))
+    );
+    busy.expect_close();
+    drain.join().unwrap();
+    assert_eq!(
+        proxy.log().len(),
+        2,
+        "the log is complete when the drain is"
+    );
+}
+
+#[test]
+fn what_was_connected_before_is_served() {
+    let upstream = Upstream::echo("a");
+    let mut proxy = Proxy::to(&upstream);
+    let mut client = Client::connect(proxy.address);
+    let drain = proxy.begin_drain(LONG);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let response = client.response();
+    assert_eq!(
+        (response.status, response.header("connection")),
+        (200, Some("close"))
+    );
+    drain.join().unwrap();
+}
+
+#[test]
+fn nothing_outlives_the_grace() {
+    let upstream = Upstream::start(|mut connection| {
+        connection.head();
+        connection.expect_close();
+    });
+    let mut proxy = Proxy::to(&upstream);
+    let mut client = Client::connect(proxy.address);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    upstream.next_head();
+    proxy.begin_drain(Duration::from_millis(50)).join().unwrap();
+    client.expect_close();
+    assert_eq!(proxy.log()[0]["status"], 499);
+}

@@ -1,0 +1,246 @@
+//! Clients that mean harm.
+
+use crate::client::Client;
+use crate::proxy::Proxy;
+use crate::upstream::Upstream;
+
+/// Behind each: must never be answered.
+const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+
+fn refused(status: u16, requests: &[String]) {
+    let upstream = Upstream::echo("a");
+    let proxy = Proxy::to(&upstream);
+    for request in requests {
+        let mut client = Client::connect(proxy.address);
+        client.send(request);
+        client.try_send(SMUGGLED);
+        let response = client.response();
+        assert_eq!(
+            response.status,
+            status,
+            "{:?}",
+            &request[..request.len().min(200)]
+        );
+        assert_ne!(response.header("connection"), Some("keep-alive"));
+        client.stop_sending();
+        client.expect_close();
+    }
+    assert_eq!(upstream.requests(), 0);
+}
+
+fn with(line: &str, headers: &[&str]) -> Vec<String> {
+    let requests = headers
+        .iter()
+        .map(|header| format!("{line}\r\n{header}\r\n\r\n"));
+    requests.collect()
+}
+
+#[test]
+fn framing_that_can_be_read_in_two_ways() {
+    let post = "POST / HTTP/1.1\r\nHost: a";
+    refused(
+        400,
+        &with(
+            post,
+            &[
+                "Content-Length: 5\r\nTransfer-Encoding: chunked",
+                "Transfer-Encoding: chunked\r\nContent-Length: 5",
+                "Content-Length: 5\r\nContent-Length: 5",
+                "Content-Length: 5\r\nContent-Length: 6",
+                "Content-Length: 5, 5",
+                "Content-Length: +5",
+                "Content-Length: -5",
+                "Content-Length: 0x5",
+                "Content-Length: 5 5",
+                "Content-Length:",
+                "Content-Length: 99999999999999999999",
+                "Transfer-Encoding: chunked, identity",
+                "Transfer-Encoding: identity",
+                "Transfer-Encoding: gzip, chunked",
+                "Transfer-Encoding: xchunked",
+                "Transfer-Encoding: chunked,",
+                "Transfer-Encoding:\r\n chunked",
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+                "Transfer-Encoding : chunked",
+                "Transfer_Encoding : chunked",
+                "X: a\r\n b",
+                "X: a\rb",
+                "X: a\0b",
+                "X: a\x7fb",
+                "X y: a",
+                "X\0: a",
+                ": a",
+            ],
+        ),
+    );
+    refused(
+        400,
+        &with(
+            "POST / HTTP/1.0\r\nHost: a",
+            &["Transfer-Encoding: chunked"],
+        ),
+    );
+}
+
+#[test]
+fn hosts_that_name_nobody_or_two() {
+    refused(
+        400,
+        &with(
+            "GET / HTTP/1.1",
+            &[
+                "X: no host",
+                "Host: a\r\nHost: a",
+                "Host: a\r\nHost: b",
+                "Host: a, b",
+                "Host: a b",
+                "Host: a/b",
+                "Host: user@a",
+                "Host: a:0",
+                "Host: a:70000",
+                "Host: a:x",
+                "Host: [::1",
+                "Host: ::1",
+                "Host: a..",
+            ],
+        ),
+    );
+    refused(400, &with("GET http://b/ HTTP/1.1", &["Host: a"]));
+}
+
+#[test]
+fn targets_with_more_than_one_reading() {
+    let targets = [
+        "/../../etc",
+        "/%2e%2e/x",
+        "/a//../b",
+        "/a%00",
+        "/a%zz",
+        "/a#b",
+        "*",
+        "a",
+        "ftp://a/",
+    ];
+    let requests: Vec<_> = (targets.iter())
+        .map(|target| format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"))
+        .collect();
+    refused(400, &requests);
+}
+
+#[test]
+fn request_lines_that_are_not_ours() {
+    refused(
+        400,
+        &with(
+            "",
+            &[
+                "GET /\r\nHost: a",
+                "GET / HTTP/1.2\r\nHost: a",
+                "GET / HTTP/2.0\r\nHost: a",
+                "GET / HTTP/9.9\r\nHost: a",
+                "get / HTTP/1.1\r\nHost: a",
+                "GET  / HTTP/1.1\r\nHost: a",
+                "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0",
+            ],
+        ),
+    );
+    let long = format!("{} / HTTP/1.1\r\nHost: a\r\n\r\n", "A".repeat(1000));
+    refused(400, &[long]);
+    refused(405, &with("TRACE / HTTP/1.1", &["Host: a"]));
+    refused(405, &with("CONNECT a:80 HTTP/1.1", &["Host: a:80"]));
+    refused(400, &["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned()]);
+}
+
+#[test]
+fn heads_that_are_too_large() {
+    let many: String = (0..101)
+        .map(|number| format!("X-{number}: a\r\n"))
+        .collect();
+    let long = "x".repeat(70 * 1024);
+    refused(
+        431,
+        &[
+            format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n"),
+            format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n"),
+        ],
+    );
+    let target = "x".repeat(20 * 1024);
+    refused(414, &[format!("GET /{target} HTTP/1.1\r\nHost: a\r\n\r\n")]);
+}
+
+#[test]
+fn an_upgrade_with_a_body() {
+    let line = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket";
+    refused(
+        400,
+        &with(line, &["Content-Length: 5", "Transfer-Encoding: chunked"]),
+    );
+}
+
+#[test]
+fn malformed_chunks_end_the_exchange() {
+    for chunk in [
+        "0x5\r\nhello\r\n0\r\n\r\n".to_owned(),
+        "5\r\nhelloX0\r\n\r\n".to_owned(),
+        "11111111111111111\r\nhello".to_owned(),
+        format!("5;{}\r\nhello\r\n0\r\n\r\n", "x".repeat(1024 * 1024)),
+    ] {
+        let upstream = Upstream::start(|mut connection| {
+            connection.head();
+            connection.expect_close();
+        });
+        let proxy = Proxy::to(&upstream);
+        let mut client = Client::connect(proxy.address);
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+        client.try_send(chunk);
+        client.try_send(SMUGGLED);
+        let answer = client.rest();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 400"),
+            "{answer}"
+        );
+        // The request may have been given up before its head was sent on.
+        assert!(upstream.requests() <= 1);
+        if upstream.requests() == 1 {
+            assert_eq!(upstream.next_head().line, "POST / HTTP/1.1");
+        }
+    }
+}
+
+#[test]
+fn bare_line_feeds_are_written_anew() {
+    let upstream = Upstream::echo("a");
+    let proxy = Proxy::to(&upstream);
+    let mut client = Client::connect(proxy.address);
+    client.send("GET / HTTP/1.1\nHost: a\nX: 1\n\n");
+    assert_eq!(client.response().status, 200);
+    let head = upstream.next_head();
+    assert_eq!(
+        (head.line.as_str(), head.header("x")),
+        ("GET / HTTP/1.1", Some("1"))
+    );
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let upstream = Upstream::echo("a");
+    let proxy = Proxy::to(&upstream);
+    let mut client = Client::connect(proxy.address);
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n";
+    client.send(format!("{post}1{post}2GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    for expected in ["a:1", "a:2", "a:"] {
+        assert_eq!(client.response().body, expected);
+    }
+}
+
+#[test]
+fn options_star_is_answered_here() {
+    let upstream = Upstream::echo("a");
+    let proxy = Proxy::to(&upstream);
+    let mut client = Client::connect(proxy.address);
+    client.send("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response().status, 204);
+    assert_eq!(client.get("a", "/").status, 200);
+    assert_eq!(upstream.requests(), 1);
+}

@@ -1,0 +1,18 @@
+//! The proxy from outside: real sockets on loopback, clients and endpoints that speak bytes.
+
+#![allow(clippy::unwrap_used)] // clippy knows tests by #[test], not their helpers
+
+mod bodies;
+mod client;
+mod cluster;
+mod conformance;
+mod drain;
+mod forwarding;
+mod hostile;
+mod limits;
+mod observed;
+mod proxy;
+mod retries;
+mod swap;
+mod upstream;
+mod websocket;
