@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
+pub(crate) use self::http::plain;
 pub use self::http::{Answer, Response, http, http_get};
 pub use failure::{AskError, Failure};
 
