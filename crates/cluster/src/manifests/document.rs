@@ -9,9 +9,13 @@ use super::kinds::Known;
 use crate::Object;
 use crate::problem::{OneLine, Problem, Reason};
 
-/// Most nodes of one YAML document: a List of 100,000 Services has about 4 million. Bounds the memory
-/// that a small file full of aliases can ask for.
-const NODES: usize = 8_000_000;
+/// Most nodes of one YAML document, which bounds its memory to some 300 MB: a List of 100,000 Services
+/// has about 4 million.
+const NODES: usize = 4_000_000;
+
+/// Most events that anchors record. Manifests use anchors for a label or a container; nested ones
+/// multiply.
+const ANCHORED: usize = 100_000;
 
 /// What a file declares.
 #[derive(Debug, Default)]
@@ -78,6 +82,7 @@ fn options() -> serde_saphyr::Options {
         budget: serde_saphyr::budget! {
             max_nodes: NODES,
             max_events: 2 * NODES,
+            max_recorded_anchor_events: ANCHORED,
         },
         // Only `true` and `false`, as in YAML 1.2: a label may be `on` and a host `no`.
         strict_booleans: true,

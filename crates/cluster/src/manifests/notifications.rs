@@ -1,9 +1,10 @@
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 
 use notify::event::{AccessKind, AccessMode, Event, EventKind, ModifyKind};
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 /// What wakes the follower of a directory.
 #[derive(Debug)]
@@ -69,7 +70,8 @@ impl Notifications {
         if !self.current.insert(directory.to_owned()) {
             return;
         }
-        if let Err(error) = watcher.watch(directory, RecursiveMode::NonRecursive) {
+        let watched = watcher.watch(directory, RecursiveMode::NonRecursive);
+        if let Err(error) = watched.or_else(unless_seen_anyway) {
             drop(wake.send(Wake::Fault(error.to_string())));
         }
     }
@@ -85,4 +87,18 @@ impl Notifications {
         }
         self.watched = current;
     }
+}
+
+/// A directory that is gone or closed to us is no fault of inotify: listing it says so, and its parent
+/// notifies when that changes.
+fn unless_seen_anyway(error: notify::Error) -> notify::Result<()> {
+    let seen = match &error.kind {
+        ErrorKind::PathNotFound => true,
+        ErrorKind::Io(error) => matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+        ),
+        _ => false,
+    };
+    if seen { Ok(()) } else { Err(error) }
 }

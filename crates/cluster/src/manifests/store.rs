@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use fairway_model::{ObjectName, ObjectRef};
@@ -200,15 +200,25 @@ impl Store {
 }
 
 fn read(path: &Path) -> Result<Parsed, Problem> {
-    let mut text = Vec::new();
-    let file = File::open(path);
-    let read = file.and_then(|file| file.take(LARGEST + 1).read_to_end(&mut text));
-    read.map_err(|error| unreadable(path, "", &error.to_string()))?;
-    if text.len() as u64 > LARGEST {
+    let text = read_at_most(path, LARGEST);
+    let text = text.map_err(|error| unreadable(path, "", &error.to_string()))?;
+    let Some(text) = text else {
         let message = "is larger than 64 MiB, the most that is read; split it";
         return Err(unreadable(path, "", message));
-    }
+    };
     parse(path, &text)
+}
+
+/// None when there is more.
+fn read_at_most(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let file = File::open(path)?;
+    if file.metadata()?.len() > most {
+        return Ok(None);
+    }
+    let mut text = Vec::new();
+    // It may be growing.
+    file.take(most + 1).read_to_end(&mut text)?;
+    Ok((text.len() as u64 <= most).then_some(text))
 }
 
 /// The content of a file whose problems are known.

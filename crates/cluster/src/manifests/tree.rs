@@ -36,7 +36,8 @@ pub(super) struct Stamp {
 impl Stamp {
     /// Whether an equal stamp later means equal content.
     pub(super) fn is_settled(&self) -> bool {
-        let (seconds, nanoseconds) = self.changed.max(self.modified);
+        // Set by the kernel at every change, unlike the time of modification, which tools set.
+        let (seconds, nanoseconds) = self.changed;
         let (Ok(seconds), Ok(nanoseconds)) = (u64::try_from(seconds), u32::try_from(nanoseconds))
         else {
             return true;

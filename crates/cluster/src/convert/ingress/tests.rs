@@ -237,16 +237,3 @@ fn certificates_go_to_the_hosts_that_list_them() {
     let part = ingress.hosts.values().next().unwrap();
     assert_eq!(part.tls.as_deref(), Some(&TlsPolicy { certificate: None }));
 }
-
-#[test]
-fn ten_thousand_paths() {
-    let paths: Vec<String> = (0..10_000)
-        .map(|number| format!("{{path: /p/{number}, pathType: Prefix, {BACKEND}}}"))
-        .collect();
-    let ingress = convert(&format!(
-        "{{rules: [{{http: {{paths: [{}]}}}}]}}",
-        paths.join(", ")
-    ));
-    assert_eq!(ingress.hosts[&HostPattern::Any].rules.len(), 10_000);
-    assert_eq!(problems(&ingress), Vec::<String>::new());
-}

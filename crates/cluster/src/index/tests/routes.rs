@@ -6,6 +6,7 @@ mod classes;
 use std::fmt::Write;
 
 use fairway_model::{Action, HostPattern, HostRoutes, PathMatch, RouteTable, Rule, WildcardSpan};
+use serde_json::{Value, json};
 
 use super::super::*;
 use super::{apply, delete, index, problems};
@@ -215,14 +216,28 @@ fn a_change_touches_its_own_hosts_only() {
 
 #[test]
 fn two_thousand_hosts_and_one_with_ten_thousand_paths() {
-    let hosts = (0..2000).map(|number| rule(&format!("h{number}.com"), &["Prefix / web"]));
-    let paths = (0..10_000).map(|number| format!("Prefix /{number} p{number}"));
-    let paths: Vec<String> = paths.collect();
-    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-    let index = with(&[
-        ingress("hosts", 0, &rules(&hosts.collect::<Vec<_>>())),
-        ingress("paths", 0, &rules(&[rule("p.com", &paths)])),
-    ]);
+    let backend = |name: String| json!({"service": {"name": name, "port": {"number": 80}}});
+    let path = |path: String, name: String| json!({"path": path, "pathType": "Prefix", "backend": backend(name)});
+    let rule = |host: String, paths: Vec<Value>| json!({"host": host, "http": {"paths": paths}});
+    let mut rules: Vec<Value> = (0..2000)
+        .map(|number| {
+            rule(
+                format!("h{number}.com"),
+                vec![path("/".into(), "web".into())],
+            )
+        })
+        .collect();
+    let paths = (0..10_000).map(|number| path(format!("/{number}"), format!("p{number}")));
+    rules.push(rule("p.com".into(), paths.collect()));
+    let ingress = json!({
+        "metadata": {"name": "huge", "namespace": "default"},
+        "spec": {"ingressClassName": "fairway", "rules": rules},
+    });
+    let mut index = with(&[]);
+    let ingress = serde_json::from_value(ingress).expect("an Ingress");
+    index.apply(Event::Apply(Object::Ingress(ingress)));
+    let update = index.update().expect("routes");
+    assert_eq!(update.changes.hosts.len(), 2001);
     assert_eq!(get(&index, "h1999.com", "/"), "web");
     assert_eq!(get(&index, "p.com", "/9999/x"), "p9999");
     // Every one of the backends is missing; a line for each would be twelve thousand.
