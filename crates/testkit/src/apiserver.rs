@@ -4,7 +4,8 @@
 //! Serves get, list (in pages, with selectors), watch (with bookmarks and streaming lists), create,
 //! update, patch (merge and server-side apply, where lists are replaced whole), delete and the
 //! status subresource, for the kinds that fairway touches. Objects are not validated beyond their
-//! identity: tests want to serve bad ones.
+//! identity: tests want to serve bad ones. It has no OpenAPI document, so that `kubectl apply` needs
+//! `--validate=false`.
 //!
 //! ```no_run
 //! # fn main() -> anyhow::Result<()> {
