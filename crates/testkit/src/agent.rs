@@ -1,6 +1,8 @@
 //! Drives the real `fairway` binary on a node.
 
 mod tail;
+#[cfg(test)]
+mod tests;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;

@@ -2,6 +2,8 @@
 
 mod http;
 mod lines;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::io;

@@ -1,9 +1,9 @@
 //! A cluster's network in network namespaces of this process.
 //!
 //! ```text
-//!  client      balancer          172.18.0.0/16, fd00:172:18::/64
-//!    |            |
-//!  ==+============+===+=================+===  switch and router
+//!  client    balancer   control-plane         172.18.0.0/16, fd00:172:18::/64
+//!    |          |            |
+//!  ==+==========+=====+======+==========+===  switch and router
 //!                     |                 |
 //!                  node-1            node-2
 //!                  |    |            |    |     10.244.N.0/24, fd00:10:244:N::/64
@@ -14,6 +14,7 @@
 //! agent they are answered with "network unreachable".
 
 mod addressing;
+mod builder;
 mod host;
 mod link;
 mod namespace;
@@ -24,18 +25,20 @@ mod tests;
 mod topology;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result, bail, ensure};
-use futures_util::future::{try_join, try_join_all};
+use anyhow::{Context, Result, ensure};
+use futures_util::future::try_join_all;
 use ipnet::IpNet;
 
+pub use builder::Builder;
 pub use host::{Host, Node, Pod};
 pub use namespace::Namespace;
 pub use privileges::{NotPermitted, enter, test};
 
 use crate::Family;
+use crate::apiserver::ApiServer;
 use crate::echo::{Echo, Identity};
 use namespace::{Starting, block_on_elsewhere};
 use sysctl::Role;
@@ -49,6 +52,7 @@ pub struct Lab {
     nodes: Vec<Node>,
     client: Host,
     balancer: Host,
+    control_plane: Host,
     _switch: Namespace,
 }
 
@@ -57,14 +61,6 @@ struct Pods {
     by_name: BTreeMap<String, Arc<Pod>>,
     /// The last pod number given out on each node: an address is never used again.
     numbers: BTreeMap<String, u8>,
-}
-
-/// What to build.
-#[derive(Clone, Debug)]
-pub struct Builder {
-    nodes: usize,
-    pods_per_node: usize,
-    named_pods: Vec<(String, String)>,
 }
 
 impl Lab {
@@ -88,7 +84,8 @@ impl Lab {
     ///
     /// When there is none.
     pub fn node(&self, name: &str) -> &Node {
-        self.find_node(name).expect("the node was built")
+        self.find_node(name)
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The pods there are now, sorted by name.
@@ -117,6 +114,25 @@ impl Lab {
     /// The machine of the load balancer, see [`Balancer`](crate::Balancer).
     pub fn balancer(&self) -> &Host {
         &self.balancer
+    }
+
+    /// The machine of the API server.
+    pub fn control_plane(&self) -> &Host {
+        &self.control_plane
+    }
+
+    /// Starts a fake API server on the control plane's port 6443, where the nodes reach it.
+    ///
+    /// # Errors
+    ///
+    /// When there is one already.
+    pub fn start_api_server(&self) -> Result<ApiServer> {
+        let address = SocketAddr::new(self.control_plane.ip(Family::V4), 6443);
+        // Inside, so that it also comes back there after it went away.
+        self.control_plane.ns().run(|| {
+            let listener = TcpListener::bind(address);
+            ApiServer::start_on(listener.with_context(|| format!("cannot listen on {address}"))?)
+        })
     }
 
     /// The network that holds all pods, for `--cluster-cidr`.
@@ -170,7 +186,9 @@ impl Lab {
         for (name, node) in wanted {
             let node = self.find_node(node)?;
             let mut pods = self.lock_pods();
-            ensure!(!pods.by_name.contains_key(name), "there is a pod {name}");
+            let same = wanted.iter().filter(|(other, _)| other == name).count();
+            let free = same == 1 && !pods.by_name.contains_key(name);
+            ensure!(free, "there is a pod {name} already");
             let number = pods.numbers.entry(node.name().to_owned()).or_insert(1);
             ensure!(*number <= addressing::MAX_PODS, "{} is full", node.name());
             *number += 1;
@@ -204,10 +222,7 @@ impl Lab {
         }
         let mut pods = self.lock_pods();
         for pod in &started {
-            let name = pod.name().to_owned();
-            if pods.by_name.insert(name, Arc::clone(pod)).is_some() {
-                bail!("two pods called {}", pod.name());
-            }
+            pods.by_name.insert(pod.name().to_owned(), Arc::clone(pod));
         }
         Ok(started)
     }
@@ -215,81 +230,6 @@ impl Lab {
     fn lock_pods(&self) -> MutexGuard<'_, Pods> {
         // A panic cannot leave the maps half changed.
         self.pods.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Builder {
-    /// How many nodes: `node-1`, `node-2` and so on, up to 89.
-    pub fn nodes(mut self, number: usize) -> Self {
-        self.nodes = number;
-        self
-    }
-
-    /// How many pods on each node: `pod-1-1` is the first one of `node-1`.
-    pub fn pods_per_node(mut self, number: usize) -> Self {
-        self.pods_per_node = number;
-        self
-    }
-
-    /// One more pod, with a name of its own.
-    pub fn pod(mut self, name: &str, node: &str) -> Self {
-        self.named_pods.push((name.to_owned(), node.to_owned()));
-        self
-    }
-
-    /// Builds it; takes some ten milliseconds.
-    ///
-    /// # Errors
-    ///
-    /// Without the right to make network namespaces: see [`enter`] for programs and [`test`] for
-    /// tests.
-    pub fn build(self) -> Result<Lab> {
-        ensure!(
-            self.nodes <= addressing::MAX_NODES,
-            "a lab has at most {} nodes",
-            addressing::MAX_NODES
-        );
-        let numbers = 1..=u8::try_from(self.nodes).context("at most 89 nodes")?;
-        let names: Vec<_> = numbers.clone().map(|n| format!("node-{n}")).collect();
-
-        let switch = Starting::new("switch", Role::Router)?;
-        let outside = ["client", "balancer"].map(|name| Starting::new(name, Role::Host));
-        let nodes = start_namespaces(names.iter().map(String::as_str), Role::Router)?;
-        let switch = switch.finish()?;
-        let [client, balancer] = outside;
-        let (client, balancer) = (client?.finish()?, balancer?.finish()?);
-
-        let wired = block_on_elsewhere(async {
-            topology::wire_switch(&switch).await?;
-            let hosts = numbers.clone().zip(&nodes).map(async |(number, node)| {
-                let host =
-                    topology::wire_host(&switch, node, addressing::node_host(number)).await?;
-                anyhow::Ok(Node { host, number })
-            });
-            let outside = try_join(
-                topology::wire_host(&switch, &client, addressing::CLIENT),
-                topology::wire_host(&switch, &balancer, addressing::BALANCER),
-            );
-            let (nodes, outside) = try_join(try_join_all(hosts), outside).await?;
-            topology::route_pod_networks(&switch, &nodes).await?;
-            anyhow::Ok((nodes, outside))
-        })?;
-        let (nodes, (client, balancer)) = wired?;
-
-        let lab = Lab {
-            pods: Mutex::default(),
-            nodes,
-            client,
-            balancer,
-            _switch: switch,
-        };
-        let per_node = lab.nodes.iter().flat_map(|node| {
-            let pod = |k| (format!("pod-{}-{k}", node.number), node.name().to_owned());
-            (1..=self.pods_per_node).map(pod)
-        });
-        let pods: Vec<_> = per_node.chain(self.named_pods).collect();
-        lab.start_pods(&pods)?;
-        Ok(lab)
     }
 }
 

@@ -1,9 +1,10 @@
 //! The address plan: what a person who reads a capture recognises at once.
 //!
 //! ```text
-//! underlay   172.18.0.0/16    fd00:172:18::/64       .1 router, .1N node N, .100 client, .200 balancer
-//! pods       10.244.0.0/16    fd00:10:244::/48       10.244.N.0/24 and fd00:10:244:N::/64 on node N
-//! services   10.96.0.0/16     fd00:10:96::/112       routed nowhere: the nodes must translate them
+//! underlay   172.18.0.0/16    fd00:172:18::/64     1 router, 11 node-1, 12 node-2, ...,
+//!                                                  100 client, 101 balancer, 102 control-plane
+//! pods       10.244.0.0/16    fd00:10:244::/48     10.244.N.0/24 and fd00:10:244:N::/64 on node-N
+//! services   10.96.0.0/16     fd00:10:96::/112     routed nowhere: the nodes must translate them
 //! ```
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -22,8 +23,8 @@ pub(super) fn underlay_prefix(family: Family) -> u8 {
 
 /// Host numbers on the underlay.
 pub(super) const ROUTER: u8 = 1;
-pub(super) const CLIENT: u8 = 100;
-pub(super) const BALANCER: u8 = 200;
+/// The client, the balancer and the control plane.
+pub(super) const OUTSIDE: [u8; 3] = [100, 101, 102];
 
 /// The most nodes a lab can have: their host numbers lie between the router's and the client's.
 pub(super) const MAX_NODES: usize = 89;

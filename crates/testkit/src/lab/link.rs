@@ -134,9 +134,9 @@ pub(super) async fn add_address(
 pub(super) async fn answers(namespace: &Namespace, index: u32) -> Result<()> {
     let settled = async {
         loop {
+            let turn = namespace.dumping().lock().await;
             let addresses = namespace.netlink().address().get();
             let addresses = addresses.set_link_index_filter(index).execute();
-            let turn = namespace.dumping().lock().await;
             let addresses: Vec<_> = addresses.try_collect().await?;
             drop(turn);
             let mut flags = addresses.iter().map(|address| address.header.flags);

@@ -12,6 +12,7 @@ use rustix::thread::{LinkNameSpaceType, gettid, move_into_link_name_space};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
+use super::link;
 use super::sysctl::{self, Role};
 use crate::sys;
 
@@ -57,7 +58,9 @@ impl Namespace {
     ///
     /// Without the right to do so, see [`enter`](super::enter) and [`test`](super::test()).
     pub fn new(name: &str) -> Result<Self> {
-        Starting::new(name, Role::Host)?.finish()
+        let namespace = Starting::new(name, Role::Host)?.finish()?;
+        block_on_elsewhere(link::loopback_up(&namespace))??;
+        Ok(namespace)
     }
 
     /// The name it was made with; two namespaces may share one.

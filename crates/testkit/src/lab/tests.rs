@@ -1,11 +1,14 @@
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
 use crate::ask::{self, Failure};
+use crate::nft;
 
 fn small() -> Lab {
     Lab::builder().nodes(2).pods_per_node(3).build().unwrap()
@@ -139,6 +142,108 @@ fn a_child_sees_its_namespace() {
         let child = lab.node("node-1").ns().spawn(cat).unwrap();
         let output = child.wait_with_output().unwrap();
         assert!(String::from_utf8(output.stdout).unwrap().contains("eth0"));
+    });
+}
+
+#[test]
+#[ignore = "no test: a program for the next test"]
+fn builds_a_lab_and_waits() {
+    let lab = Lab::builder().pods_per_node(1).build().unwrap();
+    let mut sleeper = Command::new("sleep");
+    sleeper
+        .arg("1000")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut sleeper = lab.pod("pod-1-1").ns().spawn(sleeper).unwrap();
+    println!("sleeper {}", sleeper.id());
+    sleeper.wait().unwrap();
+}
+
+#[test]
+fn a_crash_takes_everything_along() {
+    test(|| {
+        let mut crashing = Command::new("/proc/self/exe")
+            .args(["--exact", "--nocapture", "--ignored"])
+            .arg("lab::tests::builds_a_lab_and_waits")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(crashing.stdout.take().unwrap()).lines();
+        let sleeper = lines
+            .find_map(|line| Some(line.unwrap().strip_prefix("sleeper ")?.to_owned()))
+            .unwrap();
+        let running = || {
+            let stat = fs::read_to_string(format!("/proc/{sleeper}/stat")).unwrap_or_default();
+            // Gone, or dead and waiting for its new parent.
+            !stat.is_empty() && !stat.contains(") Z ")
+        };
+        assert!(running());
+        crashing.kill().unwrap();
+        crashing.wait().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while running() {
+            assert!(Instant::now() < deadline, "the child outlives the lab");
+            thread::yield_now();
+        }
+    });
+}
+
+/// What fairway will do, written by hand for one Service: shows that its packets pass the hooks.
+#[test]
+fn packets_for_services_can_be_translated_where_fairway_does() {
+    test(|| {
+        let lab = small();
+        let server = lab.pod("pod-2-1");
+        for family in Family::BOTH {
+            let service = SocketAddr::new(lab.cluster_ip(family, 10), 80);
+            let (ip, to) = (family.nft(), lines(server.ip(family)));
+            let dnat = format!(
+                "{ip} daddr {} tcp dport 80 dnat to {to}; tcp dport 30080 fib daddr type local dnat to {to};",
+                service.ip()
+            );
+            for node in lab.nodes() {
+                let script = format!(
+                    "table {ip} by-hand {{
+                        chain prerouting {{ type nat hook prerouting priority dstnat; {dnat} }}
+                        chain output {{ type nat hook output priority -100; {dnat} }}
+                        chain postrouting {{ type nat hook postrouting priority srcnat;
+                            ct status dnat {ip} saddr != {} masquerade;
+                            {ip} saddr {} {ip} daddr {} masquerade; }}
+                    }}",
+                    lab.cluster_cidr(family),
+                    server.ip(family),
+                    server.ip(family),
+                );
+                nft::apply(node.ns(), &script).unwrap();
+                let listed = nft::list_table(node.ns(), family, "by-hand").unwrap();
+                assert!(listed.contains("masquerade"), "{listed}");
+            }
+            let own = |node: &Node| (node.ns().clone(), service);
+            let from_pod = |name| (lab.pod(name).ns().clone(), service);
+            let outside = |name| {
+                let node_port = SocketAddr::new(lab.node(name).ip(family), 30080);
+                (lab.client().ns().clone(), node_port)
+            };
+            let [near, far] = [&lab.nodes()[1], &lab.nodes()[0]];
+            for ((client, to), seen) in [
+                (from_pod("pod-1-1"), lab.pod("pod-1-1").ip(family)),
+                (from_pod("pod-2-2"), lab.pod("pod-2-2").ip(family)),
+                // Hairpin.
+                (from_pod("pod-2-1"), near.pod_gateway(family)),
+                (own(far), far.ip(family)),
+                (own(near), near.pod_gateway(family)),
+                (outside("node-1"), far.ip(family)),
+                (outside("node-2"), near.pod_gateway(family)),
+            ] {
+                let reply = ask::tcp(&client, to).unwrap();
+                assert_eq!((reply.pod.as_str(), reply.peer.ip()), ("pod-2-1", seen));
+            }
+        }
+        let missing = nft::list_table(lab.client().ns(), Family::V4, "by-hand").unwrap_err();
+        assert!(
+            format!("{missing:#}").contains("No such file"),
+            "{missing:#}"
+        );
     });
 }
 
