@@ -1,6 +1,6 @@
 //! `fairway render`: the ruleset of a directory of manifests, as nft text.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 use fairway_nft::text;
 use fairway_plan::{Family, Observed, Planner};
@@ -26,7 +26,12 @@ pub(crate) fn render(render: &Render) -> anyhow::Result<()> {
     let (planner, _) = Planner::start(options, &snapshot, [&nothing, &nothing]);
     let mut stdout = std::io::stdout().lock();
     for family in Family::ALL {
-        stdout.write_all(text::render(&planner.ruleset(family)).as_bytes())?;
+        let text = text::render(&planner.ruleset(family));
+        match stdout.write_all(text.as_bytes()) {
+            // `render | head` has seen enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
+            written => written?,
+        }
     }
     Ok(())
 }
