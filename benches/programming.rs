@@ -12,8 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fairway_model::{
-    Affinity, Changes, Conditions, Endpoint, ObjectName, Port, Protocol, Service, ServiceKind,
-    ServicePort, Snapshot, TrafficPolicy,
+    Changes, Endpoint, ObjectName, Port, Protocol, Service, ServicePort, Snapshot,
 };
 use fairway_nft::{Dataplane, Netlink};
 use fairway_plan::{Family, Observed, Options, Planner};
@@ -198,34 +197,16 @@ fn nft(script: &str) {
 
 fn service(index: usize, version: usize) -> Service {
     let endpoint = |address: std::net::Ipv4Addr| Endpoint {
-        address: address.into(),
-        port: port(8080),
-        conditions: Conditions::READY,
         node: Some("another-node".into()),
-        zone: None,
-        hints: None,
+        ..Endpoint::ready(address.into(), port(8080))
     };
     Service {
-        name: ObjectName::new("default", format!("service-{index}")),
-        created: 0,
-        kind: ServiceKind::ClusterIp,
-        proxied_elsewhere: false,
         cluster_ips: vec![cluster_ip(index).into()],
-        external_ips: vec![],
-        load_balancer_ips: vec![],
-        source_ranges: vec![],
-        internal_policy: TrafficPolicy::Cluster,
-        external_policy: TrafficPolicy::Cluster,
-        affinity: Affinity::None,
-        health_check_node_port: None,
         ports: vec![ServicePort {
-            name: "".into(),
-            protocol: Protocol::Tcp,
-            port: port(80),
-            node_port: None,
-            app_protocol: None,
             endpoints: endpoint_addresses(index, version).map(endpoint).into(),
+            ..ServicePort::new(Protocol::Tcp, port(80))
         }],
+        ..Service::new(ObjectName::new("default", format!("service-{index}")))
     }
 }
 

@@ -21,6 +21,18 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// A ready endpoint of unknown whereabouts.
+    pub fn ready(address: IpAddr, port: Port) -> Self {
+        Self {
+            address,
+            port,
+            conditions: Conditions::READY,
+            node: None,
+            zone: None,
+            hints: None,
+        }
+    }
+
     /// Address and port in one value.
     pub fn socket_address(&self) -> SocketAddr {
         SocketAddr::new(self.address, self.port.get())

@@ -43,6 +43,25 @@ pub struct Service {
 }
 
 impl Service {
+    /// A Service of type ClusterIP without addresses and ports, to be filled in.
+    pub fn new(name: ObjectName) -> Self {
+        Self {
+            name,
+            created: 0,
+            kind: ServiceKind::ClusterIp,
+            proxied_elsewhere: false,
+            cluster_ips: Vec::new(),
+            external_ips: Vec::new(),
+            load_balancer_ips: Vec::new(),
+            source_ranges: Vec::new(),
+            internal_policy: TrafficPolicy::default(),
+            external_policy: TrafficPolicy::default(),
+            affinity: Affinity::default(),
+            health_check_node_port: None,
+            ports: Vec::new(),
+        }
+    }
+
     /// The port a backend names, by number or by name.
     pub fn port(&self, wanted: &crate::BackendPort) -> Option<&ServicePort> {
         self.ports.iter().find(|port| match wanted {
@@ -80,6 +99,20 @@ pub struct ServicePort {
     pub app_protocol: Option<Box<str>>,
     /// All known endpoints, ready or not, sorted by address and port, no duplicate address and port.
     pub endpoints: Arc<[Endpoint]>,
+}
+
+impl ServicePort {
+    /// An unnamed port without endpoints, to be filled in.
+    pub fn new(protocol: Protocol, port: Port) -> Self {
+        Self {
+            name: Arc::from(""),
+            protocol,
+            port,
+            node_port: None,
+            app_protocol: None,
+            endpoints: Arc::from([]),
+        }
+    }
 }
 
 /// Transport protocols of Service ports.

@@ -16,13 +16,14 @@ mod planner;
 mod repair;
 mod ruleset;
 mod service;
+mod set;
 mod slots;
 mod transaction;
 
 pub use lint::lint;
 pub use planner::{Options, Planner};
 pub use ruleset::{
-    Bytes, Chain, Element, Family, Hook, HookKind, HookPoint, Rule, Ruleset, Selector, Set,
-    SetName, SlotClass, Statement, TABLE,
+    Chain, Family, Hook, HookKind, HookPoint, Rule, Ruleset, Selector, Statement, TABLE,
 };
+pub use set::{Bytes, Element, Set, SetName, SlotClass};
 pub use transaction::{Change, Observed, ObservedChain, ObservedSet, Transaction};

@@ -9,40 +9,19 @@ fn port(number: u16) -> Port {
     Port::new(number).unwrap()
 }
 
-fn endpoints(hosts: &[u8]) -> Arc<[Endpoint]> {
-    let endpoint = |host: &u8| Endpoint {
-        address: [10, 244, 1, *host].into(),
-        port: port(8080),
-        conditions: Conditions::READY,
-        node: Some("node-1".into()),
-        zone: None,
-        hints: None,
-    };
-    hosts.iter().map(endpoint).collect()
-}
-
 pub(super) fn service(name: &str, created: i64, ip: u8, hosts: &[u8]) -> Service {
+    let endpoint = |host: &u8| Endpoint {
+        node: Some("node-1".into()),
+        ..Endpoint::ready([10, 244, 1, *host].into(), port(8080))
+    };
     Service {
-        name: ObjectName::new("default", name),
         created,
-        kind: ServiceKind::ClusterIp,
-        proxied_elsewhere: false,
         cluster_ips: vec![[10, 96, 0, ip].into()],
-        external_ips: vec![],
-        load_balancer_ips: vec![],
-        source_ranges: vec![],
-        internal_policy: TrafficPolicy::Cluster,
-        external_policy: TrafficPolicy::Cluster,
-        affinity: Affinity::None,
-        health_check_node_port: None,
         ports: vec![ServicePort {
-            name: "".into(),
-            protocol: Protocol::Tcp,
-            port: port(80),
-            node_port: None,
-            app_protocol: None,
-            endpoints: endpoints(hosts),
+            endpoints: hosts.iter().map(endpoint).collect(),
+            ..ServicePort::new(Protocol::Tcp, port(80))
         }],
+        ..Service::new(ObjectName::new("default", name))
     }
 }
 
