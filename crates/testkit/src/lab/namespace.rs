@@ -12,8 +12,8 @@ use rustix::thread::{LinkNameSpaceType, gettid, move_into_link_name_space};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-use super::link;
 use super::sysctl::{self, Role};
+use super::{link, privileges};
 use crate::sys;
 
 /// A network namespace that this process keeps alive; clones are the same namespace.
@@ -68,9 +68,19 @@ impl Namespace {
         &self.0.name
     }
 
-    /// Where other programs find it, for example `nsenter --net=PATH`, while it lives.
+    /// Where other programs find it while it lives.
     pub fn path(&self) -> &str {
         &self.0.path
+    }
+
+    /// What a person types before a command to run it inside, from another terminal.
+    pub fn enter_command(&self) -> String {
+        let net = self.path();
+        if privileges::in_user_namespace() {
+            let user = format!("/proc/{}/ns/user", std::process::id());
+            return format!("nsenter --preserve-credentials --user={user} --net={net}");
+        }
+        format!("nsenter --net={net}")
     }
 
     /// Runs blocking code on a new thread inside the namespace and waits for it.

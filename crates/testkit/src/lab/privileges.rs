@@ -14,8 +14,7 @@ const INSIDE: &str = "FAIRWAY_TESTKIT_USER_NAMESPACE";
 /// Network namespaces cannot be made here.
 #[derive(Debug, Error)]
 #[error(
-    "cannot make network namespaces: {source}\n\
-     Run this as root, or allow unprivileged user namespaces:{}",
+    "cannot make network namespaces; run this as root, or allow unprivileged user namespaces:{}",
     advice()
 )]
 pub struct NotPermitted {
@@ -53,11 +52,18 @@ pub fn enter() -> Result<(), NotPermitted> {
 pub fn test(body: impl FnOnce()) {
     match probe() {
         Ok(()) => body(),
-        Err(source) if std::env::var_os(INSIDE).is_some() => {
-            panic!("{}", NotPermitted { source })
-        }
+        Err(source) if std::env::var_os(INSIDE).is_some() => not_permitted(source),
         Err(_) => test_in_child(),
     }
+}
+
+/// Whether root here is somebody else outside.
+pub(super) fn in_user_namespace() -> bool {
+    // "inside outside length": the initial namespace maps every id to itself.
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let mut words = map.split_whitespace().map(str::parse);
+    let mut next = || words.next().and_then(Result::ok);
+    [next(), next(), next()] != [Some(0), Some(0), Some(u32::MAX)]
 }
 
 fn test_in_child() {
@@ -75,7 +81,7 @@ fn test_in_child() {
     sys::die_with_parent(&mut child);
     let output = child
         .output()
-        .unwrap_or_else(|source| panic!("{}", NotPermitted { source }));
+        .unwrap_or_else(|source| not_permitted(source));
     let stdout = String::from_utf8_lossy(&output.stdout);
     print!("{stdout}");
     eprint!("{}", String::from_utf8_lossy(&output.stderr));
@@ -85,6 +91,11 @@ fn test_in_child() {
         output.status.success() && ran,
         "the test failed in its user namespace"
     );
+}
+
+fn not_permitted(source: io::Error) -> ! {
+    let error = NotPermitted { source };
+    panic!("{error}\n{}", error.source);
 }
 
 /// Whether this process may make a network namespace: tries it on a thread of its own.

@@ -5,7 +5,7 @@ use super::*;
 use crate::ask::Failure;
 use crate::echo::Echo;
 use crate::lab::{self, Lab};
-use crate::{Balancer, Family, ask};
+use crate::{Balancer, Family, ask, eventually};
 
 #[test]
 fn churn_counts_answers_and_failures() {
@@ -121,12 +121,15 @@ fn a_balancer_spreads_connections_over_healthy_nodes() {
             interval: Duration::from_millis(20),
         };
         let balancer = Balancer::start_checked(&lab, 80, 30080, check).unwrap();
-        let wait_for = |healthy: usize| {
-            let deadline = std::time::Instant::now() + Duration::from_secs(10);
-            while balancer.healthy().len() != healthy {
-                assert!(std::time::Instant::now() < deadline);
-                std::thread::sleep(Duration::from_millis(2));
-            }
+        let wait_for = |number: usize| {
+            eventually("healthy nodes", || {
+                let healthy = balancer.healthy();
+                if healthy.len() == number {
+                    Ok(())
+                } else {
+                    Err(healthy)
+                }
+            });
         };
         wait_for(4);
         let servers = Family::BOTH.map(|family| SocketAddr::new(lab.balancer().ip(family), 80));
