@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -45,69 +46,70 @@ impl Times {
 /// One request on its way to one of its endpoints.
 pub(crate) struct Dispatch<'a> {
     pub(crate) client: &'a Rc<Client>,
-    pub(crate) choice: Choice,
+    pub(crate) choice: &'a mut Choice,
     pub(crate) times: Times,
     pub(crate) record: &'a mut Record,
+    /// Absent while a connection has it. It stays in one place because futures keep a copy of every
+    /// argument: handing it down would make each connection larger by several requests.
+    pub(crate) request: &'a mut Option<Request<RequestBody>>,
 }
 
 impl Dispatch<'_> {
     /// Sends the request over a kept connection or a new one.
-    pub(crate) async fn send(
-        mut self,
-        mut request: Request<RequestBody>,
-    ) -> Result<(Response<Incoming>, Lease), ProxyError> {
-        let worker = &self.client.worker;
-        let replayable = request.body().is_empty() && is_idempotent(request.method());
-        let mut endpoint = self.first()?;
+    pub(crate) async fn send(&mut self) -> Result<(Response<Incoming>, Lease), ProxyError> {
+        let replayable = self.request.as_ref().is_some_and(is_replayable);
+        let mut endpoint = self.next()?;
         let mut pooled = true;
         loop {
-            let kept = if pooled {
-                worker.pool.take(endpoint)
-            } else {
-                None
+            let kept = match pooled {
+                true => self.client.worker.pool.take(endpoint),
+                false => None,
             };
             let connection = match kept {
                 Some(connection) => connection,
-                None => self.connect(&mut endpoint, connect::open).await?,
+                // Boxed: rare, and it would make every other request's future larger.
+                None => Box::pin(self.connect(&mut endpoint, connect::open)).await?,
             };
             // Costs a copy of the head for every request that could be repeated.
-            let spare = (connection.reused && replayable).then(|| Spare::of(&request));
-            match self.exchange(connection, request).await {
+            let spare = match &*self.request {
+                Some(request) if connection.reused && replayable => Some(Spare::of(request)),
+                _ => None,
+            };
+            let error = match self.exchange(connection).await {
                 Ok(answered) => return Ok(answered),
-                // The connection went away before it saw the request: as if it had not been there.
-                Err((_, Some(unsent))) => request = unsent,
-                Err((error, None)) => match spare {
-                    Some(spare) if error.retry == Retry::IfReused => {
-                        worker.shard.upstream_retries.add(1);
-                        pooled = false;
-                        if self.choice.has_more() {
-                            endpoint = self.first()?;
-                        }
-                        request = spare.into_request(self.client);
+                Err(error) => error,
+            };
+            // The connection went away before it saw the request: as if it had not been there.
+            if self.request.is_some() {
+                continue;
+            }
+            match spare {
+                Some(spare) if error.retry == Retry::IfReused => {
+                    self.client.worker.shard.upstream_retries.add(1);
+                    *self.request = Some(spare.into_request(self.client));
+                    pooled = false;
+                    if self.choice.has_more() {
+                        endpoint = self.next()?;
                     }
-                    _ => return Err(error),
-                },
+                }
+                _ => return Err(error),
             }
         }
     }
 
     /// Sends a request that asks for a WebSocket, over a connection of its own.
     pub(crate) async fn upgrade(
-        mut self,
-        request: Request<RequestBody>,
+        &mut self,
     ) -> Result<(Response<Incoming>, Lease, Parts), ProxyError> {
-        let mut endpoint = self.first()?;
+        let mut endpoint = self.next()?;
         let (connection, parts) = self
             .connect(&mut endpoint, connect::open_for_upgrade)
             .await?;
-        let (response, lease) = self
-            .exchange(connection, request)
-            .await
-            .map_err(|(error, _)| error)?;
+        let (response, lease) = self.exchange(connection).await?;
         Ok((response, lease, parts))
     }
 
-    fn first(&mut self) -> Result<SocketAddr, ProxyError> {
+    fn next(&mut self) -> Result<SocketAddr, ProxyError> {
         let endpoint = self.choice.next();
         let endpoint = endpoint.ok_or_else(|| ProxyError::new(Kind::NoEndpoints))?;
         self.record.tries = self.record.tries.saturating_add(1);
@@ -126,7 +128,8 @@ impl Dispatch<'_> {
         let watch = &self.client.wire.watch;
         loop {
             watch.connecting(self.times.connect);
-            let error = match watch.guard(open(&worker.to_upstream, *endpoint)).await {
+            let opening = pin!(open(&worker.to_upstream, *endpoint));
+            let error = match watch.guard(opening).await {
                 Ok(Ok(connection)) => {
                     worker.shard.upstream_connections.add(1);
                     return Ok(connection);
@@ -141,46 +144,49 @@ impl Dispatch<'_> {
             if !again {
                 return Err(error);
             }
-            *endpoint = self.first()?;
+            *endpoint = self.next()?;
         }
     }
 
-    /// Sends the request and waits for the head of the answer. Gives the request back where no byte of
+    /// Sends the request and waits for the head of the answer. Takes the request back where no byte of
     /// it was written.
     async fn exchange(
-        &self,
+        &mut self,
         mut connection: Connection,
-        mut request: Request<RequestBody>,
-    ) -> Result<(Response<Incoming>, Lease), (ProxyError, Option<Request<RequestBody>>)> {
+    ) -> Result<(Response<Incoming>, Lease), ProxyError> {
         let watch = &self.client.wire.watch;
-        if !request.headers().contains_key(header::HOST) {
-            let host = HeaderValue::try_from(connection.endpoint.to_string())
-                .expect("an address is a header value");
-            request.headers_mut().insert(header::HOST, host);
-        }
         connection.link.answered.set(false);
         watch.sent(self.times.read, self.times.write);
-        match watch
-            .guard(connection.sender.try_send_request(request))
-            .await
-        {
+        let answer = connection
+            .sender
+            .try_send_request(self.take_for(connection.endpoint));
+        let error = match watch.guard(pin!(answer)).await {
             Ok(Ok(response)) => {
                 let lease = Lease::new(connection, self.client.worker.pool.clone());
-                Ok((response, lease))
+                return Ok((response, lease));
             }
             Ok(Err(mut failed)) => {
                 // A fresh connection that refuses the request would do so again.
-                let unsent = failed.take_message().filter(|_| connection.reused);
-                let error = broken(failed.into_error());
-                let error = if connection.link.answered.get() {
-                    error.final_()
-                } else {
-                    error
-                };
-                Err((error, unsent))
+                *self.request = failed.take_message().filter(|_| connection.reused);
+                broken(failed.into_error())
             }
-            Err(stall) => Err((stalled(stall), None)),
+            Err(stall) => stalled(stall),
+        };
+        Err(match connection.link.answered.get() {
+            true => error.final_(),
+            false => error,
+        })
+    }
+
+    /// The request, with the Host that HTTP/1.1 wants even if the client had none to give.
+    fn take_for(&mut self, endpoint: SocketAddr) -> Request<RequestBody> {
+        let mut request = self.request.take().expect("an unsent request is here");
+        if !request.headers().contains_key(header::HOST) {
+            let host =
+                HeaderValue::try_from(endpoint.to_string()).expect("an address is a header value");
+            request.headers_mut().insert(header::HOST, host);
         }
+        request
     }
 }
 
@@ -209,12 +215,13 @@ impl Spare {
     }
 }
 
-/// Methods that may be sent twice, RFC 9110 9.2.2.
-fn is_idempotent(method: &Method) -> bool {
-    matches!(
-        *method,
+/// Whether the request may be sent twice: it has no body, and RFC 9110 9.2.2 allows it.
+fn is_replayable(request: &Request<RequestBody>) -> bool {
+    let idempotent = matches!(
+        *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
-    )
+    );
+    idempotent && request.body().is_empty()
 }
 
 fn stalled(stall: Stall) -> ProxyError {

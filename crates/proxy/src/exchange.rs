@@ -1,10 +1,12 @@
 //! The life of a request: admitted, routed, rewritten, sent, answered.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use fairway_router::{Path, Request as RouteRequest, Target};
+use futures_util::future::Either;
 use http::header::{self, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
@@ -28,26 +30,61 @@ use crate::upstream::connect::Parts;
 use crate::upstream::pool::Lease;
 
 /// Answers one request of a client connection. Errors become responses; nothing else can fail.
-pub(crate) async fn serve(
+pub(crate) fn serve(
     client: Rc<Client>,
     request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Infallible> {
+) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> {
     client.wire.watch.accepted(!request.body().is_end_stream());
     let mut record = Record::new(&client.worker, &client.sender.peer, &request);
     let accept = request.headers().get(header::ACCEPT).cloned();
     let method = request.method().clone();
-    let answer = match answer(&client, request, &mut record).await {
-        Ok(answer) => answer,
+    let mut forward = match plan(&client, request, &mut record) {
+        Ok(Plan::Forward(forward)) => forward,
+        Ok(Plan::Own(response)) => {
+            return Either::Left(ready(Ok(finish(
+                &client,
+                Answer::Own(response),
+                &method,
+                record,
+            ))));
+        }
         Err(error) => {
-            if let Kind::Rejected(rejection) = error.kind {
-                client.worker.shard.rejected(rejection);
-            }
-            record.reason = Some(error.kind.label());
-            rescue::report(&error, &record.stats.labels.service, record.endpoint);
-            Answer::Own(rescue::response(&error, accept.as_ref()))
+            let answer = rescue(&client, &error, accept.as_ref(), &mut record);
+            return Either::Left(ready(Ok(finish(&client, answer, &method, record))));
         }
     };
-    Ok(finish(&client, answer, &method, record))
+    Either::Right(async move {
+        let answer = match forward.run(&client, &mut record).await {
+            Ok(answer) => answer,
+            Err(error) => rescue(&client, &error, accept.as_ref(), &mut record),
+        };
+        Ok(finish(&client, answer, &method, record))
+    })
+}
+
+fn rescue(
+    client: &Client,
+    error: &ProxyError,
+    accept: Option<&HeaderValue>,
+    record: &mut Record,
+) -> Answer {
+    if let Kind::Rejected(rejection) = error.kind {
+        client.worker.shard.rejected(rejection);
+        client.refuse();
+    }
+    record.reason = Some(error.kind.label());
+    rescue::report(error, &record.stats.labels.service, record.endpoint);
+    Answer::Own(rescue::response(error, accept))
+}
+
+/// What is to be done about a request, decided without waiting for anybody.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would cost every request an allocation"
+)]
+enum Plan {
+    Own(Response<Bytes>),
+    Forward(Forward),
 }
 
 /// What a request is answered with.
@@ -58,51 +95,76 @@ enum Answer {
     Switched(Response<Incoming>, Parts, Times),
 }
 
-/// Where a request goes.
-enum Destination {
-    Own(Response<Bytes>),
-    Upstream(Rc<RouteState>, Choice, Times),
+/// A request, rewritten, and where it goes.
+struct Forward {
+    request: Option<Request<RequestBody>>,
+    route: Rc<RouteState>,
+    choice: Choice,
+    times: Times,
+    websocket: bool,
 }
 
-async fn answer(
-    client: &Rc<Client>,
+fn plan(
+    client: &Client,
     mut request: Request<Incoming>,
     record: &mut Record,
-) -> Result<Answer, ProxyError> {
+) -> Result<Plan, ProxyError> {
     let seen = client.wire.head_complete(!request.body().is_end_stream());
     let admitted = gate::admit(&request, seen, &client.worker.config.limits)?;
     if request.uri().path() == "*" {
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = StatusCode::NO_CONTENT;
-        return Ok(Answer::Own(response));
+        return Ok(Plan::Own(response));
     }
     // The places of later filters: rate limits, allow lists, authentication, body limits.
     let (route, choice, times) = match route(client, &mut request, &admitted, record)? {
-        Destination::Own(response) => return Ok(Answer::Own(response)),
+        Destination::Own(response) => return Ok(Plan::Own(response)),
         Destination::Upstream(route, choice, times) => (route, choice, times),
     };
     rewrite(client, &mut request, &route, admitted.websocket, record);
-    let request = request.map(|body| RequestBody::new(body, client.wire.clone()));
-    let dispatch = Dispatch {
-        client,
+    Ok(Plan::Forward(Forward {
+        request: Some(request.map(|body| RequestBody::new(body, client.wire.clone()))),
+        route,
         choice,
         times,
-        record,
-    };
-    if !admitted.websocket {
-        let (mut response, lease) = dispatch.send(request).await?;
-        prepare(&mut response, &route)?;
-        return Ok(Answer::Upstream(response, lease));
+        websocket: admitted.websocket,
+    }))
+}
+
+impl Forward {
+    async fn run(
+        &mut self,
+        client: &Rc<Client>,
+        record: &mut Record,
+    ) -> Result<Answer, ProxyError> {
+        let mut dispatch = Dispatch {
+            client,
+            choice: &mut self.choice,
+            times: self.times,
+            record,
+            request: &mut self.request,
+        };
+        if !self.websocket {
+            let (mut response, lease) = dispatch.send().await?;
+            prepare(&mut response, &self.route)?;
+            return Ok(Answer::Upstream(response, lease));
+        }
+        let (mut response, lease, parts) = Box::pin(dispatch.upgrade()).await?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            prepare(&mut response, &self.route)?;
+            return Ok(Answer::Upstream(response, lease));
+        }
+        hop_by_hop::strip_response(response.headers_mut());
+        ask_for_websocket(response.headers_mut());
+        HeaderChange::apply_all(&self.route.response, response.headers_mut());
+        Ok(Answer::Switched(response, parts, self.times))
     }
-    let (mut response, lease, parts) = dispatch.upgrade(request).await?;
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        prepare(&mut response, &route)?;
-        return Ok(Answer::Upstream(response, lease));
-    }
-    hop_by_hop::strip_response(response.headers_mut());
-    ask_for_websocket(response.headers_mut());
-    HeaderChange::apply_all(&route.response, response.headers_mut());
-    Ok(Answer::Switched(response, parts, times))
+}
+
+/// Where a request goes.
+enum Destination {
+    Own(Response<Bytes>),
+    Upstream(Rc<RouteState>, Choice, Times),
 }
 
 /// Finds where the request goes, and brings its target into the form that was looked at.

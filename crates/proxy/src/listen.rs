@@ -113,9 +113,9 @@ fn probe(address: SocketAddr) -> io::Result<()> {
     if address.port() == 0 {
         return Ok(());
     }
-    let socket = socket(address)?;
-    socket.bind(&address.into())?;
-    socket.listen(1)
+    // Without SO_REUSEPORT this fails if anybody listens. It does not listen itself: a connection
+    // that came in meanwhile would be reset.
+    socket(address)?.bind(&address.into())
 }
 
 /// One listener per worker on the same port: the kernel spreads connections, no worker wakes another.

@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::socket::{Socket, Wire};
-use super::watch::{Stall, Watch};
+use super::watch::{Stall, Upload, Watch};
 use crate::body::ResponseBody;
 use crate::error::Rejection;
 use crate::exchange;
@@ -49,13 +49,31 @@ pub(crate) struct Client {
     pub(crate) sender: Sender,
     requests: Cell<u32>,
     tunnel: RefCell<Option<Tunnel>>,
+    refused: Cell<bool>,
 }
+
+/// Limits in bytes for what a connection and its request cost in futures, checked in debug builds because
+/// futures grow unnoticed: 1048 and 1368 when this was written. hyper's buffers come on top, 8 KiB or more
+/// each for a connection in use.
+const CONNECTION_SIZE: usize = 1280;
+const REQUEST_SIZE: usize = 1536;
 
 impl Client {
     /// Whether the response that is being made closes the connection.
     pub(crate) fn is_last_request(&self) -> bool {
         self.worker.draining().is_some()
             || self.requests.get() >= self.worker.config.limits.requests_per_connection
+    }
+
+    /// A request was refused: there may be more of it on the wire.
+    pub(crate) fn refuse(&self) {
+        self.refused.set(true);
+    }
+
+    /// Whether bytes may still come that nobody will read.
+    fn is_sending(&self) -> bool {
+        let complete = matches!(self.wire.watch.upload_state(), Upload::Complete(_));
+        !self.wire.is_finished() && (self.refused.get() || !complete)
     }
 
     /// The connection leaves HTTP once the response is out.
@@ -73,7 +91,17 @@ enum End {
 }
 
 /// Serves a connection to its end.
-pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+pub(crate) fn serve(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    peer: SocketAddr,
+) -> impl Future<Output = ()> {
+    let connection = run(worker, stream, peer);
+    debug_assert!(size_of_val(&connection) <= CONNECTION_SIZE);
+    connection
+}
+
+async fn run(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     let deadline = worker.deadlines.open();
     let timeouts = worker.config.timeouts.clone();
     let wire = Rc::new(Wire::new(Watch::new(
@@ -91,6 +119,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
         wire: wire.clone(),
         requests: Cell::new(0),
         tunnel: RefCell::default(),
+        refused: Cell::new(false),
     });
     // The places of the PROXY protocol and TLS are here, before HTTP.
     let handler = client.clone();
@@ -98,7 +127,9 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
         handler
             .requests
             .set(handler.requests.get().saturating_add(1));
-        exchange::serve(handler.clone(), request)
+        let exchange = exchange::serve(handler.clone(), request);
+        debug_assert!(size_of_val(&exchange) <= REQUEST_SIZE);
+        exchange
     });
     let socket = TokioIo::new(Socket::new(stream, wire));
     let mut http = client.worker.to_client.serve_connection(socket, service);
@@ -159,7 +190,7 @@ async fn close(client: &Rc<Client>, end: End, stream: TcpStream, early: bool) {
     match end {
         End::Done(Ok(())) => {
             let Some(mut tunnel) = tunnel else {
-                return linger(client, stream).await;
+                return Box::pin(linger(client, stream)).await;
             };
             if early {
                 // Sent before the client could know that the upstream agreed: these bytes may be a
@@ -170,7 +201,8 @@ async fn close(client: &Rc<Client>, end: End, stream: TcpStream, early: bool) {
             }
             client.wire.watch.tunnel();
             let deadline = worker.deadlines.open();
-            tunnel.run(stream, worker.clock.clone(), deadline).await;
+            // Boxed: few connections become tunnels, and all would have room for one.
+            Box::pin(tunnel.run(stream, worker.clock.clone(), deadline)).await;
         }
         End::Done(Err(error)) => {
             let Some(rejection) = rejection(&error) else {
@@ -181,7 +213,7 @@ async fn close(client: &Rc<Client>, end: End, stream: TcpStream, early: bool) {
                 let _ = stream.try_write(BAD_REQUEST);
             }
             reject(client, rejection);
-            linger(client, stream).await;
+            Box::pin(linger(client, stream)).await;
         }
         End::Stalled(Stall::Head) => {
             let _ = stream.try_write(REQUEST_TIMEOUT);
@@ -203,6 +235,7 @@ fn rejection(error: &hyper::Error) -> Option<Rejection> {
 }
 
 fn reject(client: &Client, rejection: Rejection) {
+    client.refuse();
     client.worker.shard.rejected(rejection);
     let mut record = Record::without_request(&client.worker, &client.sender.peer);
     record.status = rejection.status().as_u16();
@@ -211,7 +244,7 @@ fn reject(client: &Client, rejection: Rejection) {
 
 /// Closes our side and waits for the client to close its own.
 async fn linger(client: &Client, mut stream: TcpStream) {
-    if client.wire.is_finished() {
+    if !client.is_sending() {
         return;
     }
     use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -213,16 +213,17 @@ impl Watch {
     }
 
     /// Runs `future` until it is ready or somebody is too slow.
-    pub(crate) async fn guard<F: Future>(&self, future: F) -> Result<F::Output, Stall> {
-        let mut future = pin!(future);
-        poll_fn(|context| match future.as_mut().poll(context) {
+    pub(crate) fn guard<F: Future>(
+        &self,
+        mut future: Pin<&mut F>,
+    ) -> impl Future<Output = Result<F::Output, Stall>> {
+        poll_fn(move |context| match future.as_mut().poll(context) {
             Poll::Ready(output) => Poll::Ready(Ok(output)),
             Poll::Pending => match self.stall.take() {
                 Some(stall) => Poll::Ready(Err(stall)),
                 None => Poll::Pending,
             },
         })
-        .await
     }
 
     /// Looks again no later than `at`.
