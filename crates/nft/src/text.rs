@@ -136,6 +136,7 @@ fn write_statement(f: &mut Formatter<'_>, family: Family, statement: &Statement)
             write!(f, "dnat {family} to {} map @{map}", Key(family, key))
         }
         Statement::Masquerade => f.write_str("masquerade fully-random"),
+        Statement::Reset => f.write_str("reject with tcp reset"),
         Statement::Reject => f.write_str("reject"),
         Statement::Drop => f.write_str("drop"),
         Statement::Jump(chain) => write!(f, "jump {chain}"),

@@ -21,6 +21,7 @@ pub(crate) const CLUSTER_IP: &str = "cluster-ip";
 pub(crate) const NODE_PORT: &str = "node-port";
 const SERVICES: &str = "services";
 const REFUSE: &str = "refuse";
+const REJECT: &str = "reject";
 
 /// Runs before other people's source translation at `srcnat` (100), so that which of the two comes
 /// first does not depend on the order in which the programs were started.
@@ -71,6 +72,7 @@ pub(crate) fn chains(family: Family, options: &Options, sets: &BTreeSet<SetName>
         chain(CLUSTER_IP, None, cluster_ip_rules(family, options, sets)),
         chain(NODE_PORT, None, node_port_rules(options, sets)),
         chain(SERVICES, None, service_rules(family)),
+        chain(REJECT, None, reject_rules()),
         chain(REFUSE, None, refuse_rules(family)),
         chain(
             "nat-prerouting",
@@ -177,18 +179,24 @@ fn translate_rules(sets: &BTreeSet<SetName>, chain: &str) -> Vec<Rule> {
 fn refuse_rules(family: Family) -> Vec<Rule> {
     let mut node_port = vec![in_set(SetName::RefusedNodePorts)];
     node_port.extend(on_node_port_address(family));
-    node_port.push(Statement::Reject);
+    node_port.push(Statement::Goto(REJECT));
     vec![
         rule(
             "no endpoints",
-            [in_set(SetName::Refused), Statement::Reject],
+            [in_set(SetName::Refused), Statement::Goto(REJECT)],
         ),
         rule(
             "no such port",
-            [in_set(SetName::ClusterIps), Statement::Reject],
+            [in_set(SetName::ClusterIps), Statement::Goto(REJECT)],
         ),
         rule("no endpoints", node_port),
     ]
+}
+
+/// TCP gets a reset: over IPv6 a client that is still connecting takes no notice of an ICMPv6 error
+/// and tries again after a second.
+fn reject_rules() -> Vec<Rule> {
+    vec![rule("", [Statement::Reset]), rule("", [Statement::Reject])]
 }
 
 /// The mark is cleared so that a tunnel's outer packet, which inherits it, is left alone.

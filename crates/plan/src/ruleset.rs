@@ -171,6 +171,8 @@ pub enum Statement {
     /// Translates the source to the outgoing interface's address and a random port
     /// (`masquerade fully-random`).
     Masquerade,
+    /// Answers TCP with a reset; other protocols go on with the next rule.
+    Reset,
     /// Answers port unreachable.
     Reject,
     /// Drops the packet.

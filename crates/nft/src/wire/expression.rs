@@ -42,6 +42,9 @@ const NAT_ADDRESS_AND_PORT: u32 = 3;
 const NAT_FULLY_RANDOM: u32 = 0x10;
 
 const REJECT_ICMP_UNREACHABLE: u32 = 0;
+const REJECT_TCP_RESET: u32 = 1;
+/// IANA's protocol number.
+const TCP: u8 = 6;
 
 const VERDICT_DROP: i32 = 0;
 const VERDICT_JUMP: i32 = -3;
@@ -105,6 +108,12 @@ pub(crate) fn statement(
         Statement::Masquerade => {
             expression(writer, "masq", |writer| writer.u32(1, NAT_FULLY_RANDOM));
         }
+        Statement::Reset => {
+            // nft says nothing of this condition: it belongs to the statement.
+            load_meta(writer, FIRST, META_L4_PROTOCOL);
+            compare(writer, Comparison::Equal, &[TCP]);
+            expression(writer, "reject", |writer| writer.u32(1, REJECT_TCP_RESET));
+        }
         Statement::Reject => expression(writer, "reject", |writer| {
             writer.u32(1, REJECT_ICMP_UNREACHABLE);
             // "Port unreachable" in ICMP and in ICMPv6.
@@ -137,7 +146,9 @@ pub(crate) fn module(family: Family, statement: &Statement) -> Option<&'static s
         Statement::Translate { key, .. } if random(key) => Some("nft_nat, nft_numgen"),
         Statement::Translate { .. } => Some("nft_nat"),
         Statement::Masquerade => Some("nft_masq"),
-        Statement::Reject => Some(by_family("nft_reject_ipv4", "nft_reject_ipv6")),
+        Statement::Reset | Statement::Reject => {
+            Some(by_family("nft_reject_ipv4", "nft_reject_ipv6"))
+        }
         _ => None,
     }
 }

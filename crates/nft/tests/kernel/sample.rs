@@ -275,6 +275,7 @@ fn chains(family: Family) -> Vec<Chain> {
             hook: hook(Filter, Forward, -155),
             rules: vec![
                 rule("", &[in_set(&SERVICE, SetName::Refused), Reject]),
+                rule("", &[Reset]),
                 rule("", &[source(whole, false), Drop]),
                 rule("", &[source(9, false), Drop]),
                 rule("", &[destination(0, true), Drop]),
