@@ -1,0 +1,60 @@
+//! What all end-to-end tests share: a cluster whose nodes run the real binary.
+
+mod cluster;
+mod feed;
+mod monitor;
+
+use std::fmt::Debug;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use fairway_testkit::ask::{self, AskError, Failure, Reply};
+use fairway_testkit::eventually;
+use fairway_testkit::lab::Namespace;
+
+pub(crate) use cluster::Cluster;
+pub(crate) use feed::Feed;
+pub(crate) use monitor::NftMonitor;
+
+/// The program under test.
+pub(crate) fn fairway() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_fairway"))
+}
+
+/// Makes two tests of each function: fed by a directory of manifests, and by an API server.
+macro_rules! fed_both_ways {
+    ($($test:ident),+ $(,)?) => {
+        mod manifests {
+            $(#[test]
+            fn $test() {
+                fairway_testkit::lab::test(|| super::$test(crate::support::Feed::Manifests));
+            })+
+        }
+        mod api {
+            $(#[test]
+            fn $test() {
+                fairway_testkit::lab::test(|| super::$test(crate::support::Feed::Api));
+            })+
+        }
+    };
+}
+pub(crate) use fed_both_ways;
+
+/// Asks a line server once.
+pub(crate) type Ask = fn(&Namespace, SocketAddr) -> Result<Reply, AskError>;
+
+/// Both transports: what holds for one must hold for the other.
+pub(crate) const TCP_AND_UDP: [Ask; 2] = [ask::tcp, ask::udp];
+
+/// How a question failed; an answer where none should come is the error's opposite.
+pub(crate) fn failure(asked: Result<Reply, AskError>) -> Result<Reply, Failure> {
+    asked.map_err(|error| error.failure())
+}
+
+/// Waits until something is what it should be.
+pub(crate) fn becomes<T: PartialEq + Debug>(wanted: T, what: &str, mut now: impl FnMut() -> T) {
+    eventually(&format!("{what}: {wanted:?}"), || {
+        let found = now();
+        if found == wanted { Ok(()) } else { Err(found) }
+    });
+}
