@@ -25,8 +25,9 @@ use tracing::{info, warn};
 
 use self::ingress::Ingress;
 pub(crate) use self::lock::AgentLock;
-use self::service_proxy::{ServiceProxy, chain};
+use self::service_proxy::ServiceProxy;
 use self::signals::Signals;
+use crate::causes::with_causes;
 use crate::config::{Admin, Config, Source};
 
 /// Runs the agent until it is told to stop.
@@ -179,7 +180,7 @@ impl Tables {
                     tables.proxy.verify();
                 }
                 Err(error) => {
-                    warn!(reason = chain(&error), "cannot watch for changes of nf_tables; checking the tables");
+                    warn!(reason = with_causes(&error), "cannot watch for changes of nf_tables; checking the tables");
                     tables.proxy.verify();
                     sleep_until(Instant::now() + Duration::from_secs(1)).await;
                 }

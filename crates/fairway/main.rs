@@ -2,6 +2,7 @@
 
 mod agent;
 mod args;
+mod causes;
 mod cleanup;
 mod config;
 mod logging;
@@ -19,8 +20,7 @@ fn main() -> ExitCode {
     match run(invocation.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // `{:#}` prints the causes after the error, on one line.
-            tracing::error!("{error:#}");
+            tracing::error!("{}", causes::with_causes(error.as_ref()));
             ExitCode::FAILURE
         }
     }
