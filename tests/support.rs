@@ -7,9 +7,10 @@ mod monitor;
 use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use fairway_testkit::ask::{self, AskError, Failure, Reply};
-use fairway_testkit::eventually;
 use fairway_testkit::lab::Namespace;
 
 pub(crate) use cluster::Cluster;
@@ -46,15 +47,33 @@ pub(crate) type Ask = fn(&Namespace, SocketAddr) -> Result<Reply, AskError>;
 /// Both transports: what holds for one must hold for the other.
 pub(crate) const TCP_AND_UDP: [Ask; 2] = [ask::tcp, ask::udp];
 
-/// How a question failed; an answer where none should come is the error's opposite.
-pub(crate) fn failure(asked: Result<Reply, AskError>) -> Result<Reply, Failure> {
-    asked.map_err(|error| error.failure())
+/// The pod that answered, or why none did.
+pub(crate) fn who(asked: Result<Reply, AskError>) -> Result<String, Failure> {
+    match asked {
+        Ok(reply) => Ok(reply.pod),
+        // A node's own datagram is not even sent: its sender is told in another way, but at once.
+        Err(error) if error.failure() == Failure::NotPermitted => Err(Failure::Refused),
+        Err(error) => Err(error.failure()),
+    }
 }
 
 /// Waits until something is what it should be.
+///
+/// # Panics
+///
+/// When it is not within 30 s: more than two retries with growing pauses take.
+#[track_caller]
 pub(crate) fn becomes<T: PartialEq + Debug>(wanted: T, what: &str, mut now: impl FnMut() -> T) {
-    eventually(&format!("{what}: {wanted:?}"), || {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
         let found = now();
-        if found == wanted { Ok(()) } else { Err(found) }
-    });
+        if found == wanted {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{what} is {found:?} instead of {wanted:?}"
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
 }

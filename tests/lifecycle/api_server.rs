@@ -1,13 +1,15 @@
 //! An API server that is away, forgets, or breaks off changes nothing; what it says later is heard.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use fairway_model::Protocol;
 use fairway_testkit::apiserver::{Effect, Failure, Fault, Verb};
-use fairway_testkit::objects::endpoint_slices;
+use fairway_testkit::load::Churning;
+use fairway_testkit::objects::{self, endpoint_slices};
 use fairway_testkit::{Churn, Echo, Family, Lab, ask, lab};
 
-use crate::support::{Cluster, Feed, NftMonitor, becomes, failure};
+use crate::support::{Cluster, Feed, NftMonitor, becomes, who};
 
 /// Bounds only how long a test that fails takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -90,7 +92,7 @@ fn a_forgotten_version_is_listed_anew() {
         server.come_back();
         answered_by(&cluster, 12, "pod-2-1");
         // Its deletion was never told, only its absence.
-        refused_or_unreachable(&cluster, 11);
+        served_by_nobody(&cluster, 11);
         for (kind, before) in KINDS.iter().zip(lists) {
             assert!(server.count(Verb::List, kind) > before, "{kind}");
         }
@@ -113,32 +115,49 @@ fn a_forgotten_version_is_listed_anew() {
 
 #[test]
 fn a_list_that_breaks_off_removes_nothing() {
-    lab::test(|| {
-        let cluster = web();
-        let server = cluster.api_server();
-        let churn = churn(&cluster);
-        for effect in [Effect::Cut, Effect::Disconnect] {
-            let monitor = NftMonitor::start(cluster.lab().node("node-1").ns());
-            let lists = KINDS.map(|kind| server.count(Verb::List, kind));
-            server.go_away();
-            server.compact();
-            for kind in KINDS {
-                server.inject(Fault::new(effect.clone()).on(Verb::List).of(kind).times(2));
-            }
-            server.come_back();
-            becomes(true, "the lists are complete", || {
-                let counts = KINDS.iter().zip(lists);
-                let listed =
-                    counts.map(|(kind, before)| server.count(Verb::List, kind) >= before + 3);
-                listed.into_iter().all(|listed| listed)
-                    && KINDS.iter().all(|kind| server.watchers(kind) > 0)
-            });
-            assert_eq!(monitor.finish(), [""; 0]);
-        }
-        serve(&cluster, 11, "pod-2-1");
-        answered_by(&cluster, 11, "pod-2-1");
-        unhurt(churn);
+    lab::test(|| lists_break_off(&Fault::new(Effect::Cut)));
+}
+
+#[test]
+fn a_list_that_ends_after_its_first_page_removes_nothing() {
+    lab::test(|| lists_break_off(&Fault::new(Effect::Disconnect).after_first_page()));
+}
+
+/// More Services than kube-rs asks for at once (500), all before the one that is used.
+const FILLERS: u32 = 501;
+
+fn lists_break_off(fault: &Fault) {
+    let cluster = Cluster::new(Feed::Api, Lab::builder().nodes(1).pods_per_node(1));
+    let fillers = (0..FILLERS).map(|number| {
+        let address = u32::from(Ipv4Addr::new(10, 96, 1, 0)) + number;
+        let service = objects::service(&format!("filler-{number:03}"));
+        service.cluster_ip(Ipv4Addr::from(address)).tcp("", 80)
     });
+    cluster.apply("fillers", fillers);
+    serve(&cluster, 10, "pod-1-1");
+    cluster.start();
+
+    let server = cluster.api_server();
+    let churn = churn(&cluster);
+    let monitor = NftMonitor::start(cluster.lab().node("node-1").ns());
+    let lists = || server.count(Verb::List, "services");
+    let before = lists();
+    server.inject(
+        Fault::new(Effect::ExpiredEvent)
+            .on(Verb::Watch)
+            .of("services")
+            .once(),
+    );
+    server.inject(fault.clone().on(Verb::List).of("services").once());
+    server.drop_connections();
+    // Two pages: one list that breaks off in either, and one that is complete.
+    becomes(true, "a list after the one that broke off", || {
+        lists() >= before + 3 && server.watchers("services") > 0
+    });
+    assert_eq!(monitor.finish(), [""; 0]);
+    serve(&cluster, 11, "pod-1-1");
+    answered_by(&cluster, 11, "pod-1-1");
+    unhurt(churn);
 }
 
 /// A Service with one endpoint, an agent, and an API server.
@@ -162,27 +181,29 @@ fn answered_by(cluster: &Cluster, number: u8, pod: &str) {
     for family in Family::BOTH {
         becomes(Ok(pod.to_owned()), "answer", || {
             let server = cluster.cluster_ip(family, number, 80);
-            failure(ask::tcp(client.ns(), server)).map(|reply| reply.pod)
+            who(ask::tcp(client.ns(), server))
         });
     }
 }
 
-fn refused_or_unreachable(cluster: &Cluster, number: u8) {
+fn served_by_nobody(cluster: &Cluster, number: u8) {
     let client = cluster.lab().pod("pod-1-1");
     for family in Family::BOTH {
         becomes(Err(ask::Failure::Unreachable), "answer", || {
             let server = cluster.cluster_ip(family, number, 80);
-            failure(ask::tcp(client.ns(), server)).map(|reply| reply.pod)
+            who(ask::tcp(client.ns(), server))
         });
     }
 }
 
-fn churn(cluster: &Cluster) -> fairway_testkit::load::Churning {
+fn churn(cluster: &Cluster) -> Churning {
     let servers = Family::BOTH.map(|family| cluster.cluster_ip(family, 10, 80));
-    Churn::tcp(servers).start(cluster.lab().pod("pod-1-1").ns())
+    // Not from the endpoint itself, and in no hurry: masquerading has but 64k ports.
+    let client = cluster.lab().node("node-1").ns();
+    Churn::tcp(servers).concurrency(1).start(client)
 }
 
-fn unhurt(churn: fairway_testkit::load::Churning) {
+fn unhurt(churn: Churning) {
     churn.wait_for_more(100, PATIENCE).unwrap();
     let report = churn.stop().unwrap();
     assert_eq!(

@@ -62,8 +62,10 @@ fn a_second_agent_is_turned_away(feed: Feed) {
     );
     let second = Agent::spawn(ns, fairway(), arguments).unwrap();
     assert_eq!(second.wait().unwrap().code(), Some(1));
-    let said = second.stderr();
-    assert!(said.contains("another fairway runs on this node"), "{said}");
+    let reason = "another fairway runs on this node";
+    second
+        .wait_for_log(reason, Duration::from_secs(10))
+        .unwrap();
 
     // The first does not mind, and the node is free when it is gone.
     let first = cluster.agent("node-1");

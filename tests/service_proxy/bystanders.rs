@@ -7,7 +7,7 @@ use fairway_testkit::lab::Node;
 use fairway_testkit::objects::endpoint_slices;
 use fairway_testkit::{Echo, Family, Lab, nft};
 
-use crate::support::{Cluster, Feed, TCP_AND_UDP, failure, fed_both_ways};
+use crate::support::{Cluster, Feed, TCP_AND_UDP, fed_both_ways, who};
 
 fed_both_ways!(
     packets_for_no_service_pass_as_they_are,
@@ -48,9 +48,9 @@ fn packets_for_no_service_pass_as_they_are(feed: Feed) {
         // The node's own "no" is not ours, and the other transport is nobody's.
         let at = (node.ip(family), 30082).into();
         let refused = Err(Failure::Refused);
-        assert_eq!(failure(ask::tcp(lab.client().ns(), at)), refused);
+        assert_eq!(who(ask::tcp(lab.client().ns(), at)), refused);
         let at = (node.ip(family), 30080).into();
-        assert_eq!(failure(ask::udp(lab.client().ns(), at)), refused);
+        assert_eq!(who(ask::udp(lab.client().ns(), at)), refused);
     }
 }
 
@@ -77,11 +77,12 @@ fn tables_of_others_stay_byte_for_byte(feed: Feed) {
     for family in Family::BOTH {
         let node_port = (node.ip(family), 30080).into();
         ask::tcp(lab.client().ns(), node_port).unwrap();
-        // Their translation goes on working beside ours.
-        if family == Family::V4 {
-            ask::tcp(lab.client().ns(), (node.ip(family), 4000).into()).unwrap();
-        }
     }
+    // Their translation goes on working beside ours.
+    let _server = host_servers(node, &[22]);
+    let redirected = (node.ip(Family::V4), 4000).into();
+    let reply = ask::tcp(lab.client().ns(), redirected).unwrap();
+    assert_eq!(reply.own.port(), 22);
     assert_eq!(strangers(), before);
 
     // Through a repair, a restart, and the end.
@@ -102,25 +103,57 @@ fn tables_of_others_stay_byte_for_byte(feed: Feed) {
 /// What other programs have in the kernel: names as ours, hooks as ours, sets of all kinds.
 const STRANGERS: &str = r#"
 table ip filter {
-    chain INPUT { type filter hook input priority filter; policy accept; ct state invalid drop; }
-    chain KUBE-FORWARD { meta mark & 0x00004000 == 0x00004000 accept comment "kubelet" }
-    chain FORWARD { type filter hook forward priority filter; policy accept; jump KUBE-FORWARD; }
+    chain INPUT {
+        type filter hook input priority filter; policy accept;
+        ct state invalid drop
+    }
+    chain KUBE-FORWARD {
+        meta mark & 0x00004000 == 0x00004000 accept comment "kubelet"
+    }
+    chain FORWARD {
+        type filter hook forward priority filter; policy accept;
+        jump KUBE-FORWARD
+    }
 }
 table ip nat {
-    chain services { tcp dport 4000 redirect to :30080 }
-    chain PREROUTING { type nat hook prerouting priority dstnat; policy accept; jump services; }
-    chain POSTROUTING { type nat hook postrouting priority srcnat; policy accept; ip saddr 192.0.2.0/24 masquerade; }
+    chain services {
+        tcp dport 4000 redirect to :22
+    }
+    chain PREROUTING {
+        type nat hook prerouting priority dstnat; policy accept;
+        jump services
+    }
+    chain POSTROUTING {
+        type nat hook postrouting priority srcnat; policy accept;
+        ip saddr 192.0.2.0/24 masquerade
+    }
 }
 table ip6 other {
-    set cluster-ips { type ipv6_addr; flags interval; elements = { 2001:db8::/64 } }
-    map endpoints-2 { type inet_service : verdict; elements = { 80 : accept, 443 : drop } }
-    chain services { tcp dport vmap @endpoints-2 }
+    set cluster-ips {
+        type ipv6_addr
+        flags interval
+        elements = { 2001:db8::/64 }
+    }
+    map endpoints-2 {
+        type inet_service : verdict
+        elements = { 80 : accept, 443 : drop }
+    }
+    chain services {
+        tcp dport vmap @endpoints-2
+    }
 }
 table inet other {
-    set seen { type ipv4_addr . inet_service; flags dynamic,timeout; timeout 1h; }
-    quota limit { over 10 mbytes }
-    flowtable fast { hook ingress priority filter; devices = { lo }; }
-    chain c { meta l4proto { tcp, udp } ct mark set 0x1 }
+    set seen {
+        type ipv4_addr . inet_service
+        flags dynamic,timeout
+        timeout 1h
+    }
+    quota some {
+        over 10 mbytes
+    }
+    chain c {
+        meta l4proto { tcp, udp } ct mark set 0x1
+    }
 }
 "#;
 

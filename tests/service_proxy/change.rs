@@ -9,7 +9,7 @@ use fairway_testkit::objects::{Object, Service, endpoint_slices};
 use fairway_testkit::{Churn, Echo, Family, Lab};
 use serde_json::Value;
 
-use crate::support::{Cluster, Feed, becomes, failure, fed_both_ways};
+use crate::support::{Cluster, Feed, becomes, fed_both_ways, who};
 
 fed_both_ways!(
     cluster_ips_move_between_services,
@@ -99,7 +99,10 @@ fn ports_change_in_place(feed: Feed) {
         for family in Family::BOTH {
             let client = lab.client().ns();
             let pod = lab.pod("pod-1-2");
-            let asked = |client, at| failure(ask::tcp(client, at)).map(|reply| reply.own.port());
+            let asked = |client, at| {
+                let reply = ask::tcp(client, at).map_err(|error| error.failure());
+                reply.map(|reply| reply.own.port())
+            };
             let at = |port| cluster.cluster_ip(family, 10, port);
             let closed = |open: u16, [a, b]: [u16; 2]| if open == a { b } else { a };
             becomes(Ok(target), "new port", || asked(pod.ns(), at(port)));
@@ -192,7 +195,7 @@ fn web(cluster: &Cluster) -> Object<Service> {
 }
 
 fn answer(client: &Namespace, at: SocketAddr) -> Answer {
-    failure(ask::tcp(client, at)).map(|reply| reply.pod)
+    who(ask::tcp(client, at))
 }
 
 /// Waits until `web` answers so by ClusterIP and by every node's port.

@@ -5,7 +5,7 @@ use fairway_testkit::objects::{EndpointSlice, Object, endpoint_slice};
 use fairway_testkit::{Churn, Echo, Family, Lab};
 use serde_json::{Value, json};
 
-use crate::support::{Cluster, Feed, becomes, failure, fed_both_ways};
+use crate::support::{Cluster, Feed, becomes, fed_both_ways, who};
 
 fed_both_ways!(
     conditions_decide_who_is_used,
@@ -60,7 +60,7 @@ fn slices_that_add_nothing_are_left_aside(feed: Feed) {
     let lab = cluster.lab();
     cluster.apply("service", [cluster.service("web", 10).tcp("", 80)]);
     let [a, b, c] = ["pod-1-1", "pod-1-2", "pod-2-1"].map(|name| lab.pod(name));
-    let slices = Family::BOTH.into_iter().flat_map(|family| {
+    let slices = Family::BOTH.map(|family| {
         let slice =
             |name: &str| endpoint_slice("web", family).named(&format!("{name}-{}", family.nft()));
         let stranger = |slice: Slice| slice.tcp("", Echo::LINES).pod(&c);
@@ -72,9 +72,6 @@ fn slices_that_add_nothing_are_left_aside(feed: Feed) {
                 .pod(&a)
                 .terminating(true),
             // No port that a Service could have.
-            slice("unnamed")
-                .set("", "ports", json!([{"port": Echo::LINES}]))
-                .pod(&c),
             slice("numberless")
                 .set("", "ports", json!([{"name": ""}]))
                 .pod(&c),
@@ -95,7 +92,15 @@ fn slices_that_add_nothing_are_left_aside(feed: Feed) {
                 .set("", "endpoints", json!([{"addresses": []}])),
         ]
     });
-    cluster.apply("slices", slices);
+    // Manifests get the API's defaults, and with them a name.
+    let unnamed = Family::BOTH.map(|family| {
+        let slice = endpoint_slice("web", family).named(&format!("unnamed-{}", family.nft()));
+        slice
+            .set("", "ports", json!([{"port": Echo::LINES}]))
+            .pod(&c)
+    });
+    let unnamed = unnamed.into_iter().filter(|_| feed == Feed::Api);
+    cluster.apply("slices", slices.into_iter().flatten().chain(unnamed));
     cluster.start();
     for family in Family::BOTH {
         let server = [cluster.cluster_ip(family, 10, 80)];
@@ -119,7 +124,7 @@ fn used(cluster: &Cluster, expected: &[&str]) {
         let server = cluster.cluster_ip(family, 10, 80);
         if expected.is_empty() {
             becomes(Err(Failure::Refused), "answer", || {
-                failure(ask::tcp(client.ns(), server)).map(|reply| reply.pod)
+                who(ask::tcp(client.ns(), server))
             });
             continue;
         }

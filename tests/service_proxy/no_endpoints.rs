@@ -5,7 +5,7 @@ use fairway_testkit::ask::{self, Failure};
 use fairway_testkit::objects::endpoint_slices;
 use fairway_testkit::{Echo, Family, Lab};
 
-use crate::support::{Cluster, Feed, TCP_AND_UDP, becomes, failure, fed_both_ways};
+use crate::support::{Cluster, Feed, TCP_AND_UDP, becomes, fed_both_ways, who};
 
 fed_both_ways!(refused_until_the_first_and_after_the_last_endpoint);
 
@@ -28,10 +28,10 @@ fn refused_until_the_first_and_after_the_last_endpoint(feed: Feed) {
             for ask in TCP_AND_UDP {
                 for client in clients {
                     let asked = ask(client, cluster.cluster_ip(family, 10, 80));
-                    assert_eq!(failure(asked), refused);
+                    assert_eq!(who(asked), refused);
                     for node in lab.nodes() {
                         let asked = ask(client, (node.ip(family), 30080).into());
-                        assert_eq!(failure(asked), refused, "by {}", node.name());
+                        assert_eq!(who(asked), refused, "by {}", node.name());
                     }
                 }
             }
@@ -43,7 +43,7 @@ fn refused_until_the_first_and_after_the_last_endpoint(feed: Feed) {
             for node in lab.nodes() {
                 becomes(wanted, "refused", || {
                     let asked = ask::tcp(lab.client().ns(), (node.ip(family), 30080).into());
-                    failure(asked) == refused
+                    who(asked) == refused
                 });
             }
         }

@@ -5,7 +5,7 @@ use fairway_testkit::ask::{self, Failure};
 use fairway_testkit::objects::endpoint_slices;
 use fairway_testkit::{Echo, Family, Lab};
 
-use crate::support::{Cluster, Feed, TCP_AND_UDP, failure, fed_both_ways};
+use crate::support::{Cluster, Feed, TCP_AND_UDP, fed_both_ways, who};
 
 fed_both_ways!(
     every_node_serves_and_masquerades,
@@ -52,7 +52,7 @@ fn every_node_serves_and_masquerades(feed: Feed) {
             Family::V6 => "[::1]:30080",
         };
         let asked = ask::tcp(node.ns(), loopback.parse().unwrap());
-        assert_eq!(failure(asked), Err(Failure::Refused));
+        assert_eq!(who(asked), Err(Failure::Refused));
     }
 }
 

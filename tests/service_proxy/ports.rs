@@ -7,7 +7,7 @@ use fairway_testkit::ask::{self, Failure};
 use fairway_testkit::objects::{endpoint_slice, endpoint_slices};
 use fairway_testkit::{Echo, Family, Lab};
 
-use crate::support::{Cluster, Feed, failure, fed_both_ways};
+use crate::support::{Cluster, Feed, fed_both_ways, who};
 
 fed_both_ways!(
     each_port_leads_to_its_own_target,
@@ -110,10 +110,10 @@ fn ports_that_no_service_has_are_refused(feed: Feed) {
             ask::tcp(client, at(10, 80)).unwrap();
             ask::udp(client, at(12, 80)).unwrap();
             // Another Service's port, nobody's port, the other transport's port.
-            assert_eq!(failure(ask::tcp(client, at(10, 81))), refused);
-            assert_eq!(failure(ask::tcp(client, at(10, 9999))), refused);
-            assert_eq!(failure(ask::udp(client, at(10, 80))), refused);
-            assert_eq!(failure(ask::tcp(client, at(12, 80))), refused);
+            assert_eq!(who(ask::tcp(client, at(10, 81))), refused);
+            assert_eq!(who(ask::tcp(client, at(10, 9999))), refused);
+            assert_eq!(who(ask::udp(client, at(10, 80))), refused);
+            assert_eq!(who(ask::tcp(client, at(12, 80))), refused);
         }
     }
 }

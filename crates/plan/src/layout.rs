@@ -21,7 +21,8 @@ pub(crate) const CLUSTER_IP: &str = "cluster-ip";
 pub(crate) const NODE_PORT: &str = "node-port";
 const SERVICES: &str = "services";
 const REFUSE: &str = "refuse";
-const REJECT: &str = "reject";
+/// Not `reject`, which nft reads as the statement: it could not load again what it listed.
+const REJECT: &str = "reject-packet";
 
 /// Runs before other people's source translation at `srcnat` (100), so that which of the two comes
 /// first does not depend on the order in which the programs were started.
