@@ -11,6 +11,7 @@ mod steps;
 mod style;
 mod traffic;
 
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
@@ -25,6 +26,7 @@ use tokio::sync::oneshot;
 
 use self::cluster::Cluster;
 use self::screen::Screen;
+use crate::causes::with_causes;
 use crate::config::Demo;
 
 /// As shells report a program that Ctrl-C ended.
@@ -46,12 +48,19 @@ pub(crate) fn run(demo: Demo) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(INTERRUPTED));
         }
         Ok(Outcome::Failed) => {}
-        Err(error) => eprintln!("\nfairway demo: {error:#}"),
+        Err(error) if is_unread(&error) => return Ok(ExitCode::FAILURE),
+        Err(error) => eprintln!("\nfairway demo: {}", with_causes(error.as_ref())),
     }
     agent::quote_logs(directory.path());
     let kept = directory.keep();
     eprintln!("\nLogs and manifests stay in {}", kept.display());
     Ok(ExitCode::FAILURE)
+}
+
+/// Whether the reader of a pipe went away, as `head` does.
+fn is_unread(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 enum Outcome {
