@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "who cannot go on has failed the test")]
 
 //mod bad_input;
+mod demo;
 mod dependencies;
 mod ingress;
 mod lifecycle;
