@@ -10,5 +10,5 @@ mod forwarding;
 mod lifecycle;
 mod routing;
 mod scale;
-mod site;
+pub(crate) mod site;
 mod streaming;

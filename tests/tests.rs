@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "who cannot go on has failed the test")]
 
-//mod bad_input;
+mod bad_input;
 mod demo;
 mod dependencies;
 mod ingress;
