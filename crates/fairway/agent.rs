@@ -25,8 +25,9 @@ use tracing::{info, warn};
 
 use self::ingress::Ingress;
 pub(crate) use self::lock::AgentLock;
-use self::service_proxy::{ServiceProxy, chain};
+use self::service_proxy::ServiceProxy;
 use self::signals::Signals;
+use crate::causes::with_causes;
 use crate::config::{Admin, Config, Source};
 
 /// Runs the agent until it is told to stop.
@@ -143,11 +144,7 @@ impl Tables {
         let mut netlink = Netlink::open()?;
         // Listening starts before the tables are read, so that no change in between is missed.
         let monitor = Monitor::open(&mut netlink)?;
-        let options = fairway_plan::Options {
-            cluster_cidrs: config.rules.cluster_cidrs.clone(),
-            masquerade_all: config.rules.masquerade_all,
-            ..fairway_plan::Options::default()
-        };
+        let options = config.rules.plan_options();
         let proxy = ServiceProxy::start(
             netlink,
             &families(),
@@ -179,7 +176,7 @@ impl Tables {
                     tables.proxy.verify();
                 }
                 Err(error) => {
-                    warn!(reason = chain(&error), "cannot watch for changes of nf_tables; checking the tables");
+                    warn!(reason = with_causes(&error), "cannot watch for changes of nf_tables; checking the tables");
                     tables.proxy.verify();
                     sleep_until(Instant::now() + Duration::from_secs(1)).await;
                 }

@@ -57,11 +57,11 @@ impl Logging {
 
 /// kube-proxy's scale: manifests in the wild say `--v=2` for a normal log, and from 4 on people
 /// are looking for a fault. Libraries follow two steps later. The Kubernetes client repeats at every
-/// try what we say once, so its warnings count as debugging.
+/// try what we say once, its errors too, so all of it counts as debugging.
 fn directives(verbosity: u8) -> &'static str {
     match verbosity {
-        0..=3 => "info,kube_runtime=error,kube_client=error",
-        4..=5 => "info,fairway=debug,kube_runtime=error,kube_client=error",
+        0..=3 => "info,kube_runtime=error,kube_client=off",
+        4..=5 => "info,fairway=debug,kube_runtime=error,kube_client=off",
         6..=7 => "debug,fairway=trace",
         8.. => "trace",
     }

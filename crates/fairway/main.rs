@@ -2,8 +2,10 @@
 
 mod agent;
 mod args;
+mod causes;
 mod cleanup;
 mod config;
+mod demo;
 mod logging;
 mod render;
 
@@ -17,25 +19,25 @@ fn main() -> ExitCode {
     let invocation = args::parse();
     invocation.logging.start();
     match run(invocation.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
-            // `{:#}` prints the causes after the error, on one line.
-            tracing::error!("{error:#}");
+            tracing::error!("{}", causes::with_causes(error.as_ref()));
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         // Control work is small and in order: one thread, and no locks between its parts. Traffic
         // has threads of its own.
         Command::Run(config) => Builder::new_current_thread()
             .enable_all()
             .build()?
-            .block_on(agent::run(*config)),
-        Command::Render(options) => render::render(&options),
-        Command::Cleanup => cleanup::cleanup(),
-        Command::Demo(_) => anyhow::bail!("the demo is being built"),
+            .block_on(agent::run(*config))?,
+        Command::Render(options) => render::render(&options)?,
+        Command::Cleanup => cleanup::cleanup()?,
+        Command::Demo(demo) => return demo::run(demo),
     }
+    Ok(ExitCode::SUCCESS)
 }

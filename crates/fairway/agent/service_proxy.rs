@@ -16,6 +16,8 @@ use fairway_plan::{Family, Observed, Options, Planner, Transaction};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
+use crate::causes::with_causes;
+
 #[cfg(test)]
 mod tests;
 
@@ -198,7 +200,7 @@ impl<D: Dataplane> ServiceProxy<D> {
             Err(error) => {
                 state.sound = false;
                 let retry = state.try_later();
-                let reason = chain(&error);
+                let reason = with_causes(&error);
                 error!(%family, reason, ?retry, "could not write the kernel's table; what it holds stays in force");
             }
         }
@@ -224,7 +226,7 @@ impl FamilyState {
             Ok(observed) => Some(observed),
             Err(error) => {
                 let retry = self.try_later();
-                let reason = chain(&error);
+                let reason = with_causes(&error);
                 error!(%family, reason, ?retry, "could not read the kernel's table");
                 None
             }
@@ -249,16 +251,4 @@ fn ip_family(family: Family) -> IpFamily {
         Family::Ip4 => IpFamily::Ipv4,
         Family::Ip6 => IpFamily::Ipv6,
     }
-}
-
-/// An error and its causes on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        line.push_str(": ");
-        line.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    line
 }

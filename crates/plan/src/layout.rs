@@ -31,7 +31,8 @@ const NODE_PORT_ENDPOINTS: &str = "node-port-endpoints";
 const LOCAL_NODE_PORT_ENDPOINTS: &str = "local-node-port-endpoints";
 const REFUSE: &str = "refuse";
 const REFUSE_CLUSTER_IP: &str = "refuse-cluster-ip";
-const REJECT: &str = "reject";
+/// Not `reject`, which nft reads as the statement: it could not load again what it listed.
+const REJECT: &str = "reject-packet";
 
 /// Runs before other people's source translation at `srcnat` (100), so that which of the two comes
 /// first does not depend on the order in which the programs were started.

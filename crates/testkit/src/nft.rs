@@ -61,8 +61,42 @@ pub fn apply(namespace: &Namespace, script: &str) -> Result<()> {
     written.context("nft did not read its script")
 }
 
+/// What `nft` lists, without what is left to chance: words a space apart, the elements of each set
+/// in alphabetical order, a line for each chain, set and map.
+pub fn normalise(listing: &str) -> String {
+    let words: Vec<_> = listing.split_whitespace().collect();
+    let words = words.join(" ");
+    let mut blocks = words.split("elements = { ");
+    let mut normal = blocks.next().unwrap_or_default().to_owned();
+    for block in blocks {
+        let (elements, rest) = block.split_once(" }").unwrap_or((block, ""));
+        let mut elements: Vec<_> = elements.split(", ").collect();
+        elements.sort_unstable();
+        normal.push_str(&format!("elements = {{ {} }}{rest}", elements.join(", ")));
+    }
+    ["chain", "set", "map", "table"]
+        .into_iter()
+        .fold(normal, |text, kind| {
+            text.replace(&format!(" {kind} "), &format!("\n{kind} "))
+        })
+}
+
 fn printed(output: Output) -> Result<String> {
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{}: {said}", output.status);
     String::from_utf8(output.stdout).context("nft printed no text")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_elements_and_line_breaks_make_no_difference() {
+        let listing = "table ip t {\n\tset s {\n\t\telements = { 2,\n\t\t\t     1 }\n\t}\n}\n";
+        let normal = "table ip t {\nset s { elements = { 1, 2 } } }";
+        assert_eq!(normalise(listing), normal);
+        assert_eq!(normalise(&normalise(listing)), normal);
+        assert_ne!(normalise(&listing.replace('2', "3")), normal);
+    }
 }

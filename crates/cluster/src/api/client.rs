@@ -26,7 +26,7 @@ pub enum ClientError {
         source: std::io::Error,
     },
     /// The kubeconfig is read but cannot be used.
-    #[error("cannot use the kubeconfig {path}: {hint}{source}", path = path.display())]
+    #[error("cannot use the kubeconfig {path}: {hint}{problem}", path = path.display(), problem = first_line(source))]
     Kubeconfig {
         /// The file.
         path: PathBuf,
@@ -106,6 +106,12 @@ async fn from_file(path: &Path) -> Result<Config, ClientError> {
     Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
         .await
         .map_err(unusable)
+}
+
+/// What a parser says of the place may quote the file, which has secrets.
+fn first_line(error: &KubeconfigError) -> String {
+    let text = error.to_string();
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 fn hint(error: &KubeconfigError) -> &'static str {

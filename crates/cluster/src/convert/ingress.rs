@@ -49,14 +49,22 @@ impl Ingress {
     /// Every backend it names and the field that does.
     pub(crate) fn backends(&self) -> impl Iterator<Item = (&RuleId, &Backend)> {
         let rules = self.hosts.values().flat_map(|part| &part.rules);
-        rules.chain(&self.default).flat_map(|rule| {
-            let backends = match &rule.action {
-                Action::Forward(backends) => backends.as_slice(),
-                _ => &[],
-            };
-            backends.iter().map(|backend| (&rule.id, backend))
-        })
+        let rules = rules.chain(&self.default);
+        rules.flat_map(|rule| backends(rule).map(|backend| (&rule.id, backend)))
     }
+
+    /// Where requests go that none of its rules matches.
+    pub(crate) fn default_backends(&self) -> impl Iterator<Item = &Backend> {
+        self.default.iter().flat_map(backends)
+    }
+}
+
+fn backends(rule: &Rule) -> impl Iterator<Item = &Backend> {
+    let backends = match &rule.action {
+        Action::Forward(backends) => backends.as_slice(),
+        _ => &[],
+    };
+    backends.iter()
 }
 
 /// Converts an Ingress of whatever class. None for one that is being deleted: its backends are

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -106,13 +107,11 @@ fn ports(
                 return None;
             };
             let Some(number) = port(number) else {
-                if number != 0 {
-                    let message = "is not a port (1 to 65535); the port is left out";
-                    report.invalid(
-                        format_args!("{field}.port"),
-                        format_args!("{number} {message}"),
-                    );
-                }
+                let message = "is not a port (1 to 65535); the port is left out";
+                report.invalid(
+                    format_args!("{field}.port"),
+                    format_args!("{number} {message}"),
+                );
                 return None;
             };
             Some(SlicePort {
@@ -131,6 +130,7 @@ fn endpoints(
     report: &mut Report,
 ) -> Box<[SliceEndpoint]> {
     let endpoints = object.endpoints.iter().enumerate();
+    let mut seen = HashSet::new();
     endpoints
         .filter_map(|(at, object)| {
             // The API says that the addresses of one endpoint are interchangeable; consumers use the first.
@@ -154,6 +154,11 @@ fn endpoints(
                 let message = "which no endpoint can have; it is left out";
                 report.invalid(field, format_args!("{address} is {what}, {message}"));
                 return None;
+            }
+            // Two slices may have an endpoint that moves between them; twice in one is a mistake.
+            if !seen.insert(address) {
+                let message = "is listed before; it is one endpoint";
+                report.invalid(field, format_args!("{address} {message}"));
             }
             Some(SliceEndpoint {
                 address,

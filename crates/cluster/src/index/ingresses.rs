@@ -133,8 +133,16 @@ impl Ingresses {
 
     /// A Service came, went, or has other ports.
     pub(super) fn service_changed(&mut self, service: &ObjectName) {
-        if let Some(users) = self.users.get(service) {
-            self.unchecked.extend(users.iter().cloned());
+        let users = self.users.get(service);
+        for name in users.into_iter().flatten() {
+            self.unchecked.insert(name.clone());
+            let Some(Entry { ingress, .. }) = self.ingresses.get(name) else {
+                continue;
+            };
+            // It may come to count, or have to give way.
+            if ingress.default_backends().any(|it| it.service == *service) {
+                self.touched.extend(ingress.hosts.keys().cloned());
+            }
         }
     }
 
@@ -152,7 +160,7 @@ impl Ingresses {
             self.check(&name, services, problems);
         }
         let mut touched = std::mem::take(&mut self.touched);
-        touched.retain(|host| self.commit_host(host, routes, problems));
+        touched.retain(|host| self.commit_host(host, routes, services, problems));
         touched
     }
 
@@ -160,6 +168,7 @@ impl Ingresses {
         &mut self,
         host: &HostPattern,
         routes: &mut RouteTable,
+        services: &ServiceMap,
         problems: &mut Problems,
     ) -> bool {
         let claims = self.hosts.get(host).into_iter().flatten();
@@ -167,7 +176,7 @@ impl Ingresses {
             let claim = Claim::new(host, &self.ingresses.get(name)?.ingress)?;
             Some((name, claim))
         });
-        let (new, lost) = merge(host, claims, self.default_backend.as_ref());
+        let (new, lost) = merge(host, claims, self.default_backend.as_ref(), services);
         let mut losers: BTreeSet<ObjectName> = lost.keys().cloned().collect();
         for (name, lost) in lost {
             problems.set(Aspect::Conflicts(name, host.clone()), lost);

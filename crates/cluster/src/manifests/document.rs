@@ -42,6 +42,10 @@ pub(super) struct Declaration {
 pub(super) fn parse(path: &Path, text: &[u8]) -> Result<Parsed, Problem> {
     let mut parsed = Parsed::default();
     let file = File { path };
+    if let Err(error) = std::str::from_utf8(text) {
+        let message = format!("is not UTF-8 text from byte {} on", error.valid_up_to());
+        return Err(file.unreadable("", &message));
+    }
     if path
         .extension()
         .is_some_and(|extension| extension == "json")

@@ -288,7 +288,11 @@ fn options() -> Options {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    // A case is dozens of packets at dozens of moments; PROPTEST_CASES asks for more of them.
+    #![proptest_config(ProptestConfig {
+        cases: ProptestConfig::default().cases.div_ceil(16),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn transactions_lead_to_the_plan_and_leave_no_gap(

@@ -13,6 +13,8 @@ pub enum Failure {
     TimedOut,
     /// The connection was reset after it stood.
     Reset,
+    /// Our own kernel did not send it: a filter on this machine forbids it.
+    NotPermitted,
     /// No route: an ICMP "network" or "host unreachable".
     Unreachable,
     /// The server closed the connection without an answer.
@@ -68,6 +70,7 @@ impl Failure {
             // A blocking socket's timeout reads as `WouldBlock`.
             ErrorKind::TimedOut | ErrorKind::WouldBlock => Self::TimedOut,
             ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Self::Reset,
+            ErrorKind::PermissionDenied => Self::NotPermitted,
             ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Self::Unreachable,
             ErrorKind::UnexpectedEof => Self::Closed,
             ErrorKind::InvalidData => Self::Malformed,
@@ -82,6 +85,7 @@ impl fmt::Display for Failure {
             Self::Refused => "refused",
             Self::TimedOut => "timed out",
             Self::Reset => "reset",
+            Self::NotPermitted => "not permitted",
             Self::Unreachable => "unreachable",
             Self::Closed => "closed without an answer",
             Self::Malformed => "malformed answer",

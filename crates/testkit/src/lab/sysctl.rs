@@ -26,6 +26,9 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("ipv4/conf/default/accept_redirects", "0"),
     ("ipv6/conf/all/accept_redirects", "0"),
     ("ipv6/conf/default/accept_redirects", "0"),
+    // Tests are told "unreachable" more often than the kernel tells anybody on the Internet.
+    ("ipv4/icmp_ratelimit", "0"),
+    ("ipv6/icmp/ratelimit", "0"),
     // Loose, as on most distributions: replies may take another way.
     ("ipv4/conf/all/rp_filter", "2"),
     ("ipv4/conf/default/rp_filter", "2"),

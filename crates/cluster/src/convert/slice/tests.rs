@@ -92,8 +92,7 @@ fn slices_of_nobody_and_of_names_are_passed_over() {
 #[test]
 fn ports_match_by_name_and_protocol() {
     let fields = "addressType: IPv4, endpoints: [{addresses: [10.0.0.1]}], ports: [\
-                  {name: dns, port: 53, protocol: UDP}, {name: dns, port: 5353}, {name: web}, \
-                  {name: zero, port: 0}]";
+                  {name: dns, port: 53, protocol: UDP}, {name: dns, port: 5353}, {name: web}]";
     let (slice, problems) = convert(WEB, fields);
     let slice = slice.unwrap();
     assert_eq!(problems, Vec::<String>::new());
@@ -106,7 +105,6 @@ fn ports_match_by_name_and_protocol() {
     assert_eq!(ports("dns", Protocol::Udp), [53]);
     assert_eq!(ports("dns", Protocol::Tcp), [5353]);
     assert_eq!(ports("web", Protocol::Tcp), [0u16; 0]);
-    assert_eq!(ports("zero", Protocol::Tcp), [0u16; 0]);
     assert_eq!(ports("", Protocol::Tcp), [0u16; 0]);
 }
 
@@ -152,12 +150,27 @@ fn absurd_fields_are_named_and_left_out() {
     }
     let (found, problems) = endpoints(
         "addressType: IPv4, endpoints: [{addresses: [10.0.0.1]}], \
-         ports: [{port: 80}, {name: a, port: 70000}, {name: b, port: 1, protocol: ICMP}]",
+         ports: [{port: 80}, {name: a, port: 70000}, {name: b, port: 1, protocol: ICMP}, \
+                 {name: c, port: 0}]",
     );
     assert_eq!(found.len(), 1);
-    assert!(problems[0].contains("ports[1].port: 70000"), "{problems:?}");
-    assert!(
-        problems[1].contains("ports[2].protocol: \"ICMP\""),
-        "{problems:?}"
+    for (problem, said) in problems.iter().zip([
+        "ports[1].port: 70000 is not a port",
+        "ports[2].protocol: \"ICMP\"",
+        "ports[3].port: 0 is not a port",
+    ]) {
+        assert!(problem.contains(said), "{problems:?}");
+    }
+    assert_eq!(problems.len(), 3);
+}
+
+#[test]
+fn an_endpoint_twice_in_a_slice_is_told() {
+    let (_, problems) = endpoints(
+        "addressType: IPv4, ports: [{port: 80}], \
+         endpoints: [{addresses: [10.0.0.1]}, {addresses: [10.0.0.2]}, {addresses: [10.0.0.1]}]",
     );
+    let said = "EndpointSlice default/web-1 endpoints[2].addresses[0]: 10.0.0.1 is listed before; \
+                it is one endpoint";
+    assert_eq!(problems, [said]);
 }

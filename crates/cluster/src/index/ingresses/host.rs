@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fairway_model::{
     Action, Backend, HostPattern, HostRoutes, ObjectName, ObjectRef, PathMatch, RequestMatch, Rule,
-    RuleId,
+    RuleId, ServiceMap,
 };
 
 use crate::convert::ingress::{HostPart, Ingress};
@@ -31,25 +31,23 @@ impl<'a> Claim<'a> {
 pub(super) type Lost = BTreeMap<ObjectName, Vec<Problem>>;
 
 /// Merges the claims on a host, given oldest first: paths add up, and whatever two ask for goes to
-/// the older. None when nobody asks for the host.
+/// the older. Of default backends one that exists is preferred: the catch-all of a namespace that is
+/// being deleted may outlive its Service. None when nobody asks for the host.
 pub(super) fn merge<'a>(
     host: &HostPattern,
     claims: impl Iterator<Item = (&'a ObjectName, Claim<'a>)>,
     default_backend: Option<&Backend>,
+    services: &ServiceMap,
 ) -> (Option<HostRoutes>, Lost) {
     let mut routes = HostRoutes::default();
     let mut taken: HashMap<&PathMatch, &RuleId> = HashMap::new();
-    let mut lost: BTreeMap<&ObjectName, Report> = BTreeMap::new();
+    let mut lost = Losses::default();
     // The controller's own default backend makes every host known.
     let mut known = *host == HostPattern::Any && default_backend.is_some();
-    let (mut default_from, mut tls_from) = (None, None);
+    let mut defaults: Vec<(&ObjectName, &Rule)> = Vec::new();
+    let mut tls_from = None;
     for (name, claim) in claims {
         known = true;
-        let mut lose = |reason, field: &str, message: fmt::Arguments<'_>| {
-            let report = lost.entry(name);
-            let report = report.or_insert_with(|| Report::new("Ingress", name.clone()));
-            report.add(reason, field, message);
-        };
         for rule in &claim.part.rules {
             match taken.entry(&rule.matches.path) {
                 Entry::Vacant(free) => {
@@ -58,7 +56,8 @@ pub(super) fn merge<'a>(
                 }
                 Entry::Occupied(winner) => {
                     let (winner, path) = (winner.get(), text(&rule.matches.path));
-                    lose(
+                    lost.add(
+                        name,
                         Reason::PathConflict,
                         &rule.id.field,
                         format_args!(
@@ -71,21 +70,12 @@ pub(super) fn merge<'a>(
                 }
             }
         }
-        if let Some(default) = claim.default {
-            let winner = *default_from.get_or_insert(name);
-            let used = routes.default.get_or_insert_with(|| default.clone());
-            if used.action != default.action {
-                lose(
-                    Reason::HostConflict,
-                    "spec.defaultBackend",
-                    format_args!("{host} has that of Ingress {winner}; the oldest keeps it"),
-                );
-            }
-        }
+        defaults.extend(claim.default.map(|default| (name, default)));
         if let Some(tls) = &claim.part.tls {
             let winner = *tls_from.get_or_insert(name);
             if routes.tls.get_or_insert_with(|| tls.clone()) != tls {
-                lose(
+                lost.add(
+                    name,
                     Reason::HostConflict,
                     "spec.tls",
                     format_args!(
@@ -95,14 +85,60 @@ pub(super) fn merge<'a>(
             }
         }
     }
-    if routes.default.is_none() {
+    let existing = defaults.iter().find(|(_, rule)| exists(rule, services));
+    if let Some((winner, used)) = existing.or(defaults.first()) {
+        for (name, _) in defaults
+            .iter()
+            .filter(|(_, rule)| rule.action != used.action)
+        {
+            lost.add(
+                name,
+                Reason::HostConflict,
+                "spec.defaultBackend",
+                format_args!(
+                    "{host} has that of Ingress {winner}; the oldest whose Service exists keeps it"
+                ),
+            );
+        }
+        routes.default = Some(Rule::clone(used));
+    } else {
         routes.default = default_backend.map(default_rule);
     }
-    let lost = lost.into_iter();
-    let lost = lost
-        .map(|(name, report)| (name.clone(), report.finish()))
-        .collect();
-    (known.then_some(routes), lost)
+    (known.then_some(routes), lost.finish())
+}
+
+/// Reports to those who did not get what they asked for.
+#[derive(Default)]
+struct Losses<'a>(BTreeMap<&'a ObjectName, Report>);
+
+impl<'a> Losses<'a> {
+    fn add(
+        &mut self,
+        name: &'a ObjectName,
+        reason: Reason,
+        field: &str,
+        message: fmt::Arguments<'_>,
+    ) {
+        let report = self.0.entry(name);
+        let report = report.or_insert_with(|| Report::new("Ingress", name.clone()));
+        report.add(reason, field, message);
+    }
+
+    fn finish(self) -> Lost {
+        let reports = self.0.into_iter();
+        reports
+            .map(|(name, report)| (name.clone(), report.finish()))
+            .collect()
+    }
+}
+
+fn exists(rule: &Rule, services: &ServiceMap) -> bool {
+    match &rule.action {
+        Action::Forward(backends) => backends
+            .iter()
+            .any(|backend| services.contains_key(&backend.service)),
+        _ => true,
+    }
 }
 
 fn default_rule(backend: &Backend) -> Rule {

@@ -124,6 +124,34 @@ fn default_backends() {
 }
 
 #[test]
+fn a_default_backend_without_its_service_gives_way() {
+    let service = |name: &str| {
+        format!("---\n{{apiVersion: v1, kind: Service, metadata: {{name: {name}}}}}\n")
+    };
+    let mut index = with(&[
+        ingress("old", 1, &default("old")),
+        ingress("young", 2, &default("young")),
+    ]);
+    // Neither exists: the oldest says what is missing.
+    assert_eq!(get(&index, "any", "/"), "old");
+    assert_eq!(
+        apply(&mut index, &service("young")).hosts,
+        [HostPattern::Any].into()
+    );
+    assert_eq!(get(&index, "any", "/"), "young");
+    let told = problems(&index);
+    let losing = "Ingress default/old spec.defaultBackend: * has that of Ingress default/young";
+    assert!(told.iter().any(|line| line.starts_with(losing)), "{told:?}");
+
+    apply(&mut index, &service("old"));
+    assert_eq!(get(&index, "any", "/"), "old");
+    delete(&mut index, Kind::Service, "default/old");
+    assert_eq!(get(&index, "any", "/"), "young");
+    delete(&mut index, Kind::Service, "default/young");
+    assert_eq!(get(&index, "any", "/"), "old");
+}
+
+#[test]
 fn the_controllers_default_backend_comes_last() {
     let options = Options {
         default_backend: Some(Backend {

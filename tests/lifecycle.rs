@@ -1,0 +1,8 @@
+//! The agent's life: start, restart, end, and what others do to it and its tables meanwhile.
+
+mod api_server;
+mod cleanup;
+mod health;
+mod quiet;
+mod repair;
+mod restart;

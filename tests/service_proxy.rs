@@ -1,0 +1,13 @@
+//! Traffic for Services, judged by what clients and endpoints see.
+
+mod bystanders;
+mod change;
+mod cluster_ip;
+mod conditions;
+mod hairpin;
+mod load;
+mod no_endpoints;
+mod node_port;
+mod payload;
+mod ports;
+mod spread;

@@ -1,0 +1,78 @@
+//! Node ports: on every node, for every client, and only where a Service has one.
+
+use fairway_model::Protocol;
+use fairway_testkit::ask::{self, Failure};
+use fairway_testkit::objects::endpoint_slices;
+use fairway_testkit::{Echo, Family, Lab};
+
+use crate::support::{Cluster, Feed, TCP_AND_UDP, fed_both_ways, who};
+
+fed_both_ways!(
+    every_node_serves_and_masquerades,
+    tcp_and_udp_of_one_number_are_independent,
+);
+
+fn every_node_serves_and_masquerades(feed: Feed) {
+    let cluster = Cluster::new(feed, Lab::builder().nodes(2).pods_per_node(1));
+    let lab = cluster.lab();
+    let server = lab.pod("pod-1-1");
+    let service = cluster.service("web", 10);
+    let service = service.tcp("tcp", 80).node_port(30080);
+    let service = service.udp("udp", 80).node_port(30080);
+    let ports = [
+        ("tcp", Protocol::Tcp, Echo::LINES),
+        ("udp", Protocol::Udp, Echo::LINES),
+    ];
+    let slices = endpoint_slices("web", &ports, &[lab.pod("pod-1-1")]);
+    cluster.apply("web", slices.into_iter().chain([service.build()]));
+    cluster.start();
+
+    let pod = lab.pod("pod-2-1");
+    let clients = [lab.client().ns(), lab.balancer().ns(), pod.ns()];
+    let nodes = lab.nodes().iter();
+    for family in Family::BOTH {
+        for ask in TCP_AND_UDP {
+            for node in nodes.clone() {
+                let hosts = lab.nodes().iter().map(|node| node.ns());
+                for client in clients.into_iter().chain(hosts) {
+                    let reply = ask(client, (node.ip(family), 30080).into()).unwrap();
+                    assert_eq!(reply.pod, server.name());
+                    let expected = cluster.masqueraded(node, &server, family);
+                    assert_eq!(reply.peer.ip(), expected, "{client:?} by {}", node.name());
+                }
+            }
+        }
+        // The address of the pods' gateway is one of the node's, too.
+        let node = lab.node("node-2");
+        let gateway = node.pod_gateway(family);
+        ask::tcp(pod.ns(), (gateway, 30080).into()).unwrap();
+        // Loopback is not.
+        let loopback = match family {
+            Family::V4 => "127.0.0.1:30080",
+            Family::V6 => "[::1]:30080",
+        };
+        let asked = ask::tcp(node.ns(), loopback.parse().unwrap());
+        assert_eq!(who(asked), Err(Failure::Refused));
+    }
+}
+
+fn tcp_and_udp_of_one_number_are_independent(feed: Feed) {
+    let cluster = Cluster::new(feed, Lab::builder().nodes(2).pods_per_node(1));
+    let lab = cluster.lab();
+    let web = cluster.service("web", 10).tcp("", 80).node_port(30053);
+    let dns = cluster.service("dns", 11).udp("", 53).node_port(30053);
+    let of = |name, protocol, pod| {
+        endpoint_slices(name, &[("", protocol, Echo::LINES)], &[lab.pod(pod)])
+    };
+    cluster.apply("services", [web, dns]);
+    cluster.apply("web", of("web", Protocol::Tcp, "pod-1-1"));
+    cluster.apply("dns", of("dns", Protocol::Udp, "pod-2-1"));
+    cluster.start();
+    for family in Family::BOTH {
+        for node in lab.nodes() {
+            let at = (node.ip(family), 30053).into();
+            assert_eq!(ask::tcp(lab.client().ns(), at).unwrap().pod, "pod-1-1");
+            assert_eq!(ask::udp(lab.client().ns(), at).unwrap().pod, "pod-2-1");
+        }
+    }
+}
