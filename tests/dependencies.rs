@@ -21,13 +21,22 @@ fn one_tls_provider_no_git_sources_no_unexplained_duplicates() {
         let (Some(name), Some(version)) = (words.next(), words.next()) else {
             continue;
         };
-        assert!(!OTHER_TLS.contains(&name), "{name} is a second TLS provider");
+        assert!(
+            !OTHER_TLS.contains(&name),
+            "{name} is a second TLS provider"
+        );
         assert!(!line.contains("(git+"), "{name} comes from git");
         let known = versions.entry(name.to_owned()).or_default();
         known.insert(version.to_owned());
     }
-    assert!(versions.len() > 50, "cargo tree said something else: {versions:?}");
-    let twice: Vec<_> = versions.iter().filter(|(_, known)| known.len() > 1).collect();
+    assert!(
+        versions.len() > 50,
+        "cargo tree said something else: {versions:?}"
+    );
+    let twice: Vec<_> = versions
+        .iter()
+        .filter(|(_, known)| known.len() > 1)
+        .collect();
     for (name, known) in &twice {
         let explained = TWICE.iter().any(|(explained, _)| explained == name);
         assert!(explained, "more than one version of {name}: {known:?}");
