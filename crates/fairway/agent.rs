@@ -144,11 +144,7 @@ impl Tables {
         let mut netlink = Netlink::open()?;
         // Listening starts before the tables are read, so that no change in between is missed.
         let monitor = Monitor::open(&mut netlink)?;
-        let options = fairway_plan::Options {
-            cluster_cidrs: config.rules.cluster_cidrs.clone(),
-            masquerade_all: config.rules.masquerade_all,
-            ..fairway_plan::Options::default()
-        };
+        let options = config.rules.plan_options();
         let proxy = ServiceProxy::start(
             netlink,
             &families(),

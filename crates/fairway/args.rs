@@ -152,9 +152,27 @@ pub(crate) struct RuleArgs {
     #[arg(long, value_name = "CIDR[,CIDR]")]
     pub(crate) cluster_cidr: Option<String>,
 
-    /// How traffic from local pods is recognised; only ClusterCIDR so far
+    /// How traffic from this node's pods is recognised
+    ///
+    /// ClusterCIDR: by --cluster-cidr; NodeCIDR: by the Node's pod CIDRs; BridgeInterface and
+    /// InterfaceNamePrefix: by the interface that it comes in through.
     #[arg(long, value_name = "MODE", default_value = "ClusterCIDR")]
     pub(crate) detect_local_mode: String,
+
+    /// The bridge of this node's pods, for BridgeInterface
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pod_bridge_interface: Option<String>,
+
+    /// What the names of pods' interfaces begin with, for InterfaceNamePrefix
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) pod_interface_name_prefix: Option<String>,
+
+    /// The local addresses that node ports are served on: primary, or CIDRs [default: primary]
+    ///
+    /// primary is the Node's first address of each family. Of a family without a CIDR all addresses
+    /// are; never loopback.
+    #[arg(long, value_name = "CIDR[,CIDR...]", value_delimiter = ',')]
+    pub(crate) nodeport_addresses: Vec<String>,
 
     /// Masquerade all ClusterIP traffic
     #[arg(

@@ -3,6 +3,7 @@
 mod address;
 mod check;
 mod network;
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +15,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 
-use crate::args::{AdminArgs, IngressArgs, RenderArgs, RuleArgs, RunArgs, SourceArgs};
+pub(crate) use self::rules::Rules;
+use crate::args::{AdminArgs, IngressArgs, RenderArgs, RunArgs, SourceArgs};
 
 /// One command, with all that it needs to know.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,15 +55,6 @@ pub(crate) enum Source {
     Kubeconfig(PathBuf),
     /// A directory of manifests.
     Manifests(PathBuf),
-}
-
-/// What decides the ruleset beside the objects.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Rules {
-    /// The pod network: at most one per family, without host bits.
-    pub(crate) cluster_cidrs: Vec<IpNet>,
-    pub(crate) masquerade_all: bool,
 }
 
 /// The ingress router's side.
@@ -154,14 +147,10 @@ impl Config {
 
     /// What works, but perhaps not as was meant: one sentence each, for the log.
     pub(crate) fn warnings(&self) -> Vec<&'static str> {
-        let mut warnings = Vec::new();
-        if self.service_proxy && self.rules.cluster_cidrs.is_empty() && !self.rules.masquerade_all {
-            warnings.push(
-                "no --cluster-cidr: ClusterIP traffic is never masqueraded, and what comes from \
-                 this node or from outside may get no answer",
-            );
+        match self.service_proxy {
+            true => self.rules.warnings(),
+            false => Vec::new(),
         }
-        warnings
     }
 }
 
@@ -208,18 +197,6 @@ impl From<SourceArgs> for Source {
             (None, Some(file)) => Self::Kubeconfig(file),
             (None, None) => Self::InCluster,
         }
-    }
-}
-
-impl TryFrom<RuleArgs> for Rules {
-    type Error = ConfigError;
-
-    fn try_from(args: RuleArgs) -> Result<Self, ConfigError> {
-        check::detect_local_mode(&args.detect_local_mode)?;
-        Ok(Self {
-            cluster_cidrs: network::cluster_cidrs(args.cluster_cidr.as_deref().unwrap_or(""))?,
-            masquerade_all: args.masquerade_all,
-        })
     }
 }
 

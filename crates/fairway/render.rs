@@ -17,11 +17,7 @@ pub(crate) fn render(render: &Render) -> anyhow::Result<()> {
     for problem in problems {
         tracing::warn!("{problem}");
     }
-    let options = fairway_plan::Options {
-        cluster_cidrs: render.rules.cluster_cidrs.clone(),
-        masquerade_all: render.rules.masquerade_all,
-        ..fairway_plan::Options::default()
-    };
+    let options = render.rules.plan_options();
     let nothing = Observed::default();
     let (planner, _) = Planner::start(options, &snapshot, [&nothing, &nothing]);
     let mut stdout = std::io::stdout().lock();

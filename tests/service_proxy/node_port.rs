@@ -9,6 +9,7 @@ use crate::support::{Cluster, Feed, TCP_AND_UDP, fed_both_ways, who};
 
 fed_both_ways!(
     every_node_serves_and_masquerades,
+    all_addresses_serve_when_told_so,
     tcp_and_udp_of_one_number_are_independent,
 );
 
@@ -42,10 +43,10 @@ fn every_node_serves_and_masquerades(feed: Feed) {
                 }
             }
         }
-        // The address of the pods' gateway is one of the node's, too.
+        // The pods' gateway is an address of the node's, but not its primary one.
         let node = lab.node("node-2");
-        let gateway = node.pod_gateway(family);
-        ask::tcp(pod.ns(), (gateway, 30080).into()).unwrap();
+        let gateway = (node.pod_gateway(family), 30080).into();
+        assert_eq!(who(ask::tcp(pod.ns(), gateway)), Err(Failure::Refused));
         // Loopback is not.
         let loopback = match family {
             Family::V4 => "127.0.0.1:30080",
@@ -53,6 +54,28 @@ fn every_node_serves_and_masquerades(feed: Feed) {
         };
         let asked = ask::tcp(node.ns(), loopback.parse().unwrap());
         assert_eq!(who(asked), Err(Failure::Refused));
+    }
+}
+
+fn all_addresses_serve_when_told_so(feed: Feed) {
+    let cluster = Cluster::new(feed, Lab::builder().nodes(1).pods_per_node(1));
+    let cluster = cluster.with_flags(&["--nodeport-addresses", "0.0.0.0/0,::/0"]);
+    let lab = cluster.lab();
+    let server = lab.pod("pod-1-1");
+    let service = cluster.service("web", 10).tcp("", 80).node_port(30080);
+    let slices = endpoint_slices(
+        "web",
+        &[("", Protocol::Tcp, Echo::LINES)],
+        &[server.clone()],
+    );
+    cluster.apply("web", slices.into_iter().chain([service.build()]));
+    cluster.start();
+    let node = lab.node("node-1");
+    for family in Family::BOTH {
+        for address in [node.ip(family), node.pod_gateway(family)] {
+            let reply = ask::tcp(server.ns(), (address, 30080).into()).unwrap();
+            assert_eq!(reply.pod, server.name());
+        }
     }
 }
 

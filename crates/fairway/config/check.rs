@@ -35,17 +35,6 @@ impl Config {
     }
 }
 
-pub(super) fn detect_local_mode(mode: &str) -> Result<(), ConfigError> {
-    let problem = match mode {
-        "ClusterCIDR" => return Ok(()),
-        "NodeCIDR" | "BridgeInterface" | "InterfaceNamePrefix" => {
-            "not supported yet; use ClusterCIDR with --cluster-cidr"
-        }
-        _ => "no such mode; use ClusterCIDR with --cluster-cidr",
-    };
-    Err(ConfigError::value("--detect-local-mode", mode, problem))
-}
-
 pub(super) fn ingress_class(name: String) -> Result<String, ConfigError> {
     match name.trim() {
         "" => Err(ConfigError::value(

@@ -36,7 +36,7 @@ pub(super) fn trusted(text: &str) -> Result<IpNet, ConfigError> {
     }
 }
 
-fn parse(flag: &'static str, text: &str) -> Result<IpNet, ConfigError> {
+pub(super) fn parse(flag: &'static str, text: &str) -> Result<IpNet, ConfigError> {
     let problem = "expected a network like 10.244.0.0/16 or fd00:10:244::/56";
     let network: IpNet = text
         .parse()

@@ -1,5 +1,6 @@
 use clap::Parser;
 
+use super::rules::{LocalPods, NodePortAddresses};
 use super::*;
 
 /// The arguments of `run` alone, as clap hands them to us.
@@ -64,7 +65,8 @@ fn the_configuration_is_one_line_of_json() {
         serde_json::to_string(&config).unwrap(),
         concat!(
             r#"{"source":{"manifests":"/m"},"nodeName":"host-1.example","serviceProxy":true,"#,
-            r#""rules":{"clusterCidrs":["10.244.0.0/16"],"masqueradeAll":false},"ingress":true,"#,
+            r#""rules":{"localPods":{"clusterCidrs":["10.244.0.0/16"]},"masqueradeAll":false,"#,
+            r#""nodePortAddresses":"primary"},"ingress":true,"#,
             r#""router":{"httpAddresses":["[::]:8080"],"ingressClass":"fairway","#,
             r#""controllers":["fairway.dev/ingress"],"watchIngressWithoutClass":false,"#,
             r#""trustedProxies":[],"workers":3},"admin":{"healthzBindAddress":"0.0.0.0:10256","#,
@@ -93,7 +95,13 @@ fn the_flag_names_the_node_before_the_variable_and_the_host() {
 
 #[test]
 fn cluster_cidrs_are_one_per_family_without_host_bits() {
-    let cidrs = |text: &str| run(&["--cluster-cidr", text]).unwrap().rules.cluster_cidrs;
+    let cidrs = |text: &str| {
+        let rules = run(&["--cluster-cidr", text]).unwrap().rules;
+        match rules.local_pods {
+            LocalPods::ClusterCidrs(cidrs) => cidrs,
+            other => panic!("{other:?}"),
+        }
+    };
     assert_eq!(cidrs("10.244.7.1/16"), networks(&["10.244.0.0/16"]));
     assert_eq!(
         cidrs(" 10.244.0.0/16, fd00:10:244::/56"),
@@ -190,9 +198,14 @@ fn two_servers_cannot_have_one_port() {
 fn what_cannot_be_meant_is_refused_with_advice() {
     for (arguments, part) in [
         (
-            &["--detect-local-mode", "NodeCIDR"][..],
-            "not supported yet",
+            &["--detect-local-mode", "BridgeInterface"][..],
+            "needs the name",
         ),
+        (
+            &["--nodeport-addresses", "primary,10.0.0.0/8"],
+            "primary stands alone",
+        ),
+        (&["--nodeport-addresses", "10.0.0.1"], "expected a network"),
         (&["--detect-local-mode", "Magic"], "no such mode"),
         (&["--ingress-class", " "], "--watch-ingress-without-class"),
         (&["--controller", "nginx"], "fairway.dev/ingress"),
@@ -221,4 +234,53 @@ fn a_service_proxy_that_knows_no_pod_network_is_warned_about() {
             "{arguments:?}"
         );
     }
+}
+
+#[test]
+fn pods_are_recognised_in_four_ways() {
+    let pods = |arguments: &[&str]| run(arguments).unwrap().rules.local_pods;
+    let mode = |arguments: &[&'static str]| pods(&[&["--detect-local-mode"], arguments].concat());
+    assert_eq!(pods(&[]), LocalPods::ClusterCidrs(Vec::new()));
+    assert_eq!(mode(&["NodeCIDR"]), LocalPods::NodeCidr);
+    assert_eq!(
+        mode(&["BridgeInterface", "--pod-bridge-interface", "cni0"]),
+        LocalPods::BridgeInterface("cni0".to_owned())
+    );
+    assert_eq!(
+        mode(&["InterfaceNamePrefix", "--pod-interface-name-prefix", "veth"]),
+        LocalPods::InterfaceNamePrefix("veth".to_owned())
+    );
+    for name in [
+        "",
+        "sixteen-letters-",
+        "a b",
+        "a/b",
+        "veth*",
+        "\"",
+        "caf\u{e9}",
+    ] {
+        problem(&[
+            "--detect-local-mode",
+            "BridgeInterface",
+            "--pod-bridge-interface",
+            name,
+        ]);
+    }
+}
+
+#[test]
+fn node_ports_are_served_where_the_flag_says() {
+    let addresses = |text: &str| {
+        let rules = run(&["--nodeport-addresses", text]).unwrap().rules;
+        rules.node_port_addresses
+    };
+    assert_eq!(addresses(""), NodePortAddresses::Primary);
+    assert_eq!(addresses("primary"), NodePortAddresses::Primary);
+    let within = networks(&["192.0.2.0/24", "fd00::/8"]);
+    assert_eq!(
+        addresses("192.0.2.9/24, fd00::/8"),
+        NodePortAddresses::Within(within)
+    );
+    let loopback = run(&["--nodeport-addresses", "127.0.0.0/8", "--masquerade-all"]).unwrap();
+    assert!(loopback.warnings()[0].contains("loopback"));
 }

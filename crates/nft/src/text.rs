@@ -126,6 +126,15 @@ fn write_statement(f: &mut Formatter<'_>, family: Family, statement: &Statement)
             write!(f, "{family} daddr {}{}", not(*negated), Network(*network))
         }
         Statement::DestinationIsLocal => f.write_str("fib daddr type local"),
+        Statement::SourceIsLocal => f.write_str("fib saddr type local"),
+        Statement::InterfaceIs {
+            name,
+            prefix,
+            negated,
+        } => {
+            let star = if *prefix { "*" } else { "" };
+            write!(f, "iifname {}\"{name}{star}\"", not(*negated))
+        }
         Statement::InSet { key, set } => write!(f, "{} @{set}", Key(family, key)),
         Statement::ConnectionIsNew => f.write_str("ct state new"),
         Statement::ConnectionIsTranslated => f.write_str("ct status dnat"),
@@ -139,6 +148,7 @@ fn write_statement(f: &mut Formatter<'_>, family: Family, statement: &Statement)
         Statement::Reset => f.write_str("reject with tcp reset"),
         Statement::Reject => f.write_str("reject"),
         Statement::Drop => f.write_str("drop"),
+        Statement::Return => f.write_str("return"),
         Statement::Jump(chain) => write!(f, "jump {chain}"),
         Statement::Goto(chain) => write!(f, "goto {chain}"),
     }

@@ -2,7 +2,7 @@
 //! Service to another, and some elements serve several Services.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::{Bytes, Element, SetName};
 
@@ -23,6 +23,48 @@ pub(crate) struct Changed {
     pub(crate) added: Vec<Element>,
     pub(crate) replaced: Vec<Element>,
     pub(crate) deleted: Vec<Element>,
+}
+
+impl Changed {
+    /// Takes out the detours that come to frontends that were served before: they may be taken only
+    /// when what they lead to, the rules included, is there for every packet.
+    pub(crate) fn take_new_detours(&mut self) -> Vec<Element> {
+        let new_frontends = served(&self.added);
+        let added = std::mem::take(&mut self.added).into_iter();
+        let (detours, rest) = added.partition(|element| leaves(element, &new_frontends));
+        self.added = rest;
+        detours
+    }
+
+    /// Takes out the detours that go from frontends that are still served: they go while what they
+    /// lead to is still there.
+    pub(crate) fn take_old_detours(&mut self) -> Vec<Element> {
+        let lost_frontends = served(&self.deleted);
+        let deleted = std::mem::take(&mut self.deleted).into_iter();
+        let (detours, rest) = deleted.partition(|element| leaves(element, &lost_frontends));
+        self.deleted = rest;
+        detours
+    }
+}
+
+/// The frontends whose clients from outside are let in.
+fn served(elements: &[Element]) -> HashSet<Key> {
+    let served =
+        |element: &&Element| matches!(element.set, SetName::ExternalAddresses | SetName::NodePorts);
+    let keys = elements.iter().filter(served);
+    keys.map(|element| (element.set, element.key.clone()))
+        .collect()
+}
+
+/// Whether the element leads packets away from what they would find without it, at a frontend that
+/// is not one of `except`.
+fn leaves(element: &Element, except: &HashSet<Key>) -> bool {
+    let served = match element.set {
+        SetName::LocalPolicy => SetName::ExternalAddresses,
+        SetName::LocalPolicyNodePorts => SetName::NodePorts,
+        _ => return false,
+    };
+    !except.contains(&(served, element.key.clone()))
 }
 
 impl Difference {

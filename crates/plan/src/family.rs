@@ -1,10 +1,9 @@
 //! The planner of one family.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use fairway_model::{Changes, Node, ObjectName, Service, ServicePort, Snapshot};
+use fairway_model::{Changes, Node, ObjectName, Service, Snapshot};
 
 use crate::difference::Difference;
 use crate::found::FoundSlots;
@@ -12,7 +11,7 @@ use crate::frontend::{Claims, Frontend};
 use crate::layout;
 use crate::lint::lint;
 use crate::service::Planned;
-use crate::{Change, Element, Family, Observed, Options, Ruleset, SetName, Transaction};
+use crate::{Chain, Change, Element, Family, Observed, Options, Ruleset, SetName, Transaction};
 
 /// The planner of one family.
 #[derive(Debug)]
@@ -25,6 +24,7 @@ pub(crate) struct FamilyPlanner {
     difference: Difference,
     /// The number of elements in each set that exists only while it has some.
     on_demand: BTreeMap<SetName, usize>,
+    chains: Vec<Chain>,
     found: FoundSlots,
 }
 
@@ -43,6 +43,7 @@ impl FamilyPlanner {
             claims: Claims::default(),
             difference: Difference::default(),
             on_demand: BTreeMap::new(),
+            chains: Vec::new(),
             found: FoundSlots::new(family, observed),
         };
         planner.update(snapshot, &Changes::everything(snapshot));
@@ -52,10 +53,10 @@ impl FamilyPlanner {
 
     pub(crate) fn update(&mut self, snapshot: &Snapshot, changes: &Changes) -> Transaction {
         let mut affected = changes.services.clone();
-        if self.node.name != snapshot.node.name {
+        let node = std::mem::replace(&mut self.node, snapshot.node.clone());
+        if (&node.name, &node.zone) != (&self.node.name, &self.node.zone) {
             affected.extend(self.services.keys().cloned());
         }
-        self.node = snapshot.node.clone();
 
         for name in &changes.services {
             let old = self.services.get(name).map(|planned| &*planned.service);
@@ -66,7 +67,8 @@ impl FamilyPlanner {
             self.replan(name, snapshot);
         }
 
-        let transaction = self.transaction();
+        let rules_may_differ = *node != *self.node || self.chains.is_empty();
+        let transaction = self.transaction(rules_may_differ);
         debug_assert_eq!(lint(&self.ruleset()), Vec::<String>::new());
         transaction
     }
@@ -88,31 +90,24 @@ impl FamilyPlanner {
 
     fn plan(&self, service: &Arc<Service>) -> Planned {
         let before = self.services.get(&service.name);
+        let owns = |frontend: &Frontend| self.claims.owner(frontend) == Some(&service.name);
         Planned::new(
             service,
             self.family,
-            &self.node.name,
-            |frontend| self.claims.owner(frontend) == Some(&service.name),
+            &self.node,
+            owns,
             |port| match before {
                 Some(before) => before.slots(port),
-                None => self.found_slots(service, port),
+                None => Arc::new(self.found.of(service, self.family, port, owns)),
             },
         )
     }
 
-    fn found_slots(&self, service: &Service, port: &ServicePort) -> Box<[SocketAddr]> {
-        Frontend::of(service, self.family)
-            .filter(|(_, of)| (of.protocol, of.port) == (port.protocol, port.port))
-            .find_map(|(frontend, _)| self.found.of(frontend))
-            .unwrap_or_default()
-    }
-
     /// Sets come before their first element and go after their last; a rule looks into a set only
     /// while the set exists.
-    fn transaction(&mut self) -> Transaction {
+    fn transaction(&mut self, rules_may_differ: bool) -> Transaction {
         let mut transaction = Transaction::new(self.family);
-        let (make, release) = (&mut transaction.make, &mut transaction.release);
-        let changed = self.difference.take();
+        let mut changed = self.difference.take();
         let before: BTreeSet<SetName> = self.on_demand.keys().copied().collect();
         for element in &changed.added {
             if !layout::is_permanent(element.set) {
@@ -127,53 +122,45 @@ impl FamilyPlanner {
         }
         self.on_demand.retain(|_, count| *count > 0);
         let after: BTreeSet<SetName> = self.on_demand.keys().copied().collect();
+        let created: Vec<SetName> = during.difference(&before).copied().collect();
+        let destroyed: BTreeSet<SetName> = during.difference(&after).copied().collect();
+        let new_detours = changed.take_new_detours();
+        let old_detours = changed.take_old_detours();
 
-        let created: BTreeSet<SetName> = during.difference(&before).copied().collect();
+        let make = &mut transaction.make;
         make.extend(created.iter().copied().map(Change::CreateSet));
-        make.extend(self.rules_of(&created, &during));
+        if rules_may_differ || !created.is_empty() {
+            let chains = self.chains_with(&during);
+            make.extend(rewrite(&self.chains, &chains));
+            self.chains = chains;
+        }
+        make.extend(old_detours.into_iter().map(Change::Delete));
         make.extend(changed.added.into_iter().map(Change::Add));
         make.extend(changed.replaced.into_iter().map(Change::Replace));
 
-        let destroyed: BTreeSet<SetName> = during.difference(&after).copied().collect();
+        let release = &mut transaction.release;
+        release.extend(new_detours.into_iter().map(Change::Add));
         let deleted = changed.deleted.into_iter();
         release.extend(
             deleted
                 .filter(|element| !destroyed.contains(&element.set))
                 .map(Change::Delete),
         );
-        release.extend(self.rules_of(&destroyed, &after));
-        release.extend(
-            destroyed
-                .iter()
-                .map(|set| Change::DestroySet(set.to_string())),
-        );
+        if !destroyed.is_empty() {
+            let chains = self.chains_with(&after);
+            release.extend(rewrite(&self.chains, &chains));
+            self.chains = chains;
+        }
+        let names = destroyed.iter().map(SetName::to_string);
+        release.extend(names.map(Change::DestroySet));
         transaction
     }
 
-    /// The rules of the chains that look into `changed`, when `on_demand` is what exists.
-    fn rules_of(
-        &self,
-        changed: &BTreeSet<SetName>,
-        on_demand: &BTreeSet<SetName>,
-    ) -> impl Iterator<Item = Change> {
-        let names: BTreeSet<_> = changed
-            .iter()
-            .copied()
-            .filter_map(layout::chain_of)
-            .collect();
-        let chains = match names.is_empty() {
-            true => Vec::new(),
-            false => self.chains(on_demand.iter().copied()),
-        };
-        chains
-            .into_iter()
-            .filter(move |chain| names.contains(chain.name))
-            .map(Change::SetRules)
-    }
-
-    fn chains(&self, on_demand: impl Iterator<Item = SetName>) -> Vec<crate::Chain> {
+    /// All chains, when these sets exist beside the permanent ones.
+    fn chains_with(&self, on_demand: &BTreeSet<SetName>) -> Vec<Chain> {
+        let on_demand = on_demand.iter().copied();
         let sets = layout::permanent_sets().chain(on_demand).collect();
-        layout::chains(self.family, &self.options, &sets)
+        layout::chains(self.family, &self.options, &self.node, &sets)
     }
 
     pub(crate) fn ruleset(&self) -> Ruleset {
@@ -189,7 +176,7 @@ impl FamilyPlanner {
         Ruleset {
             family: self.family,
             sets,
-            chains: self.chains(self.on_demand.keys().copied()),
+            chains: self.chains.clone(),
         }
     }
 
@@ -207,4 +194,10 @@ impl FamilyPlanner {
     pub(crate) fn conflicts(&self) -> impl Iterator<Item = String> {
         self.claims.contested()
     }
+}
+
+/// The rules of chains that differ.
+fn rewrite<'a>(old: &'a [Chain], new: &'a [Chain]) -> impl Iterator<Item = Change> + 'a {
+    let differs = |chain: &&Chain| !old.contains(chain);
+    new.iter().filter(differs).cloned().map(Change::SetRules)
 }

@@ -1,6 +1,6 @@
 //! Who owns an address: two Services may ask for the same one, for a moment or for good.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -29,33 +29,67 @@ struct Claim {
     service: ObjectName,
 }
 
+/// A frontend of a Service, why it has it, and the port it leads to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exposed<'a> {
+    pub(crate) frontend: Frontend,
+    pub(crate) access: Access,
+    pub(crate) port: &'a ServicePort,
+}
+
+/// What gives a Service a frontend, and so decides about policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    ClusterIp,
+    NodePort,
+    LoadBalancer,
+    ExternalIp,
+}
+
 impl Frontend {
-    /// All frontends of a Service in one family, with the port they lead to. A Service without an
-    /// address of the family does not exist in it.
-    pub(crate) fn of(
-        service: &Service,
-        family: Family,
-    ) -> impl Iterator<Item = (Self, &ServicePort)> {
+    /// All frontends of a Service in one family, each once. A Service without a ClusterIP of the
+    /// family does not exist in it.
+    pub(crate) fn of(service: &Service, family: Family) -> Vec<Exposed<'_>> {
+        let mut all = Vec::new();
         let ours =
             !service.proxied_elsewhere && !matches!(service.kind, ServiceKind::ExternalName(_));
-        let addresses = service
-            .cluster_ips
-            .iter()
-            .copied()
-            .filter(move |address| ours && Family::of(*address) == family);
-        addresses.enumerate().flat_map(move |(index, address)| {
-            service.ports.iter().flat_map(move |port| {
-                let cluster_ip = Self::Address(address, port.protocol, port.port);
-                let node_port = port
-                    .node_port
-                    .filter(|_| index == 0)
-                    .map(|node_port| Self::NodePort(port.protocol, node_port));
-                [Some(cluster_ip), node_port]
-                    .into_iter()
-                    .flatten()
-                    .map(move |frontend| (frontend, port))
-            })
-        })
+        let in_family = |addresses: &[IpAddr]| -> Vec<IpAddr> {
+            let addresses = addresses.iter().copied();
+            addresses
+                .filter(|address| Family::of(*address) == family)
+                .collect()
+        };
+        let cluster_ips = in_family(&service.cluster_ips);
+        if !ours || cluster_ips.is_empty() {
+            return all;
+        }
+        // An address that is also a load balancer's is guarded by the source ranges.
+        let addresses = [
+            (Access::ClusterIp, cluster_ips),
+            (Access::LoadBalancer, in_family(&service.load_balancer_ips)),
+            (Access::ExternalIp, in_family(&service.external_ips)),
+        ];
+        let mut seen = HashSet::new();
+        for port in &service.ports {
+            let mut add = |access, frontend| {
+                if seen.insert(frontend) {
+                    all.push(Exposed {
+                        frontend,
+                        access,
+                        port,
+                    });
+                }
+            };
+            for (access, addresses) in &addresses {
+                for address in addresses {
+                    add(*access, Self::Address(*address, port.protocol, port.port));
+                }
+            }
+            if let Some(node_port) = port.node_port {
+                add(Access::NodePort, Self::NodePort(port.protocol, node_port));
+            }
+        }
+        all
     }
 }
 
@@ -70,7 +104,7 @@ impl Claims {
         let mut rivals = BTreeSet::new();
         if let Some(service) = old {
             let claim = Claim::of(service);
-            for (frontend, _) in Frontend::of(service, family) {
+            for Exposed { frontend, .. } in Frontend::of(service, family) {
                 let Some(claims) = self.by_frontend.get_mut(&frontend) else {
                     continue;
                 };
@@ -86,7 +120,7 @@ impl Claims {
         }
         if let Some(service) = new {
             let claim = Claim::of(service);
-            for (frontend, _) in Frontend::of(service, family) {
+            for Exposed { frontend, .. } in Frontend::of(service, family) {
                 let claims = self.by_frontend.entry(frontend).or_default();
                 rivals.extend(claims.iter().map(|rival| rival.service.clone()));
                 claims.insert(claim.clone());

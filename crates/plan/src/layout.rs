@@ -1,26 +1,36 @@
-//! The chains and rules of a table: the same for every cluster but for the options, and for the
-//! classes of large Services that occur. See `docs/decisions/0001-data-plane-layout.md`.
+//! The chains and rules of a table: the same for every cluster but for the options and the node, and
+//! for the classes of Services that occur. See `docs/decisions/0001-data-plane-layout.md`.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
+use fairway_model::Node;
 
 use crate::{
     Chain, Family, Hook, HookKind, HookPoint, Options, Rule, Selector, SetName, SlotClass,
     Statement,
 };
 
+use self::conditions::{FromPods, node_port_addresses};
+
+mod conditions;
+
 /// How often a large class draws a slot before it settles for the lower half of its slots, all of
 /// which are taken. With 4, the last endpoints of the least full class get at worst 1/16 less than
 /// their share; half-way up it is 1/256.
 const DRAWS: usize = 4;
 
-/// Chains that hold a rule per class; the others never change while fairway runs.
-pub(crate) const CLUSTER_IP: &str = "cluster-ip";
-pub(crate) const NODE_PORT: &str = "node-port";
 const SERVICES: &str = "services";
+const CLUSTER_IP: &str = "cluster-ip";
+const EXTERNAL: &str = "external";
+const EXTERNAL_LOCAL: &str = "external-local";
+const NODE_PORT: &str = "node-port";
+const NODE_PORT_LOCAL: &str = "node-port-local";
+const ENDPOINTS: &str = "endpoints";
+const LOCAL_ENDPOINTS: &str = "local-endpoints";
+const NODE_PORT_ENDPOINTS: &str = "node-port-endpoints";
+const LOCAL_NODE_PORT_ENDPOINTS: &str = "local-node-port-endpoints";
 const REFUSE: &str = "refuse";
+const REFUSE_CLUSTER_IP: &str = "refuse-cluster-ip";
 /// Not `reject`, which nft reads as the statement: it could not load again what it listed.
 const REJECT: &str = "reject-packet";
 
@@ -35,7 +45,12 @@ pub(crate) fn permanent_sets() -> impl Iterator<Item = SetName> {
     let exact = || (1..=SlotClass::LARGEST_EXACT as usize).filter_map(SlotClass::of);
     [
         SetName::ClusterIps,
+        SetName::ExternalAddresses,
         SetName::NodePorts,
+        SetName::LocalPolicy,
+        SetName::LocalPolicyNodePorts,
+        SetName::Dropped,
+        SetName::DroppedNodePorts,
         SetName::Refused,
         SetName::RefusedNodePorts,
         SetName::Hairpin,
@@ -49,32 +64,72 @@ pub(crate) fn permanent_sets() -> impl Iterator<Item = SetName> {
 pub(crate) fn is_permanent(set: SetName) -> bool {
     match set {
         SetName::Endpoints(class) | SetName::NodePortEndpoints(class) => class.is_exact(),
+        SetName::LocalEndpoints(_) | SetName::LocalNodePortEndpoints(_) => false,
         _ => true,
     }
 }
 
-/// The chain whose rules look the map up; None for sets that the fixed rules use.
-pub(crate) fn chain_of(set: SetName) -> Option<&'static str> {
-    match set {
-        SetName::Endpoints(_) => Some(CLUSTER_IP),
-        SetName::NodePortEndpoints(_) => Some(NODE_PORT),
-        _ => None,
-    }
-}
-
-/// All chains; a chain stands before those that jump to it.
-pub(crate) fn chains(family: Family, options: &Options, sets: &BTreeSet<SetName>) -> Vec<Chain> {
+/// All chains, when these sets exist; a chain stands before those that jump to it.
+pub(crate) fn chains(
+    family: Family,
+    options: &Options,
+    node: &Node,
+    sets: &BTreeSet<SetName>,
+) -> Vec<Chain> {
     let nat = |point, priority| hook(HookKind::Nat, point, priority);
     let filter = |point| hook(HookKind::Filter, point, FILTER_PRIORITY);
     let to_services = || rule("", [Statement::Jump(SERVICES)]);
-    let to_refuse = || rule("", [Statement::ConnectionIsNew, Statement::Jump(REFUSE)]);
+    let new_to = |chain| rule("", [Statement::ConnectionIsNew, Statement::Jump(chain)]);
+    let plain = |name, rules| chain(name, None, rules);
+    let endpoints = |name, is_in: fn(SetName) -> bool| {
+        let maps = sets.iter().copied().filter(|set| is_in(*set));
+        plain(name, translate_rules(maps))
+    };
+    let from_pods = FromPods::new(family, options, node);
+    let on_node_ports = node_port_addresses(family, options, node);
 
     vec![
-        chain(CLUSTER_IP, None, cluster_ip_rules(family, options, sets)),
-        chain(NODE_PORT, None, node_port_rules(options, sets)),
-        chain(SERVICES, None, service_rules(family)),
-        chain(REJECT, None, reject_rules()),
-        chain(REFUSE, None, refuse_rules(family)),
+        endpoints(ENDPOINTS, |set| matches!(set, SetName::Endpoints(_))),
+        endpoints(LOCAL_ENDPOINTS, |set| {
+            matches!(set, SetName::LocalEndpoints(_))
+        }),
+        endpoints(NODE_PORT_ENDPOINTS, |set| {
+            matches!(set, SetName::NodePortEndpoints(_))
+        }),
+        endpoints(LOCAL_NODE_PORT_ENDPOINTS, |set| {
+            matches!(set, SetName::LocalNodePortEndpoints(_))
+        }),
+        plain(CLUSTER_IP, cluster_ip_rules(options, from_pods.as_ref())),
+        plain(
+            EXTERNAL_LOCAL,
+            local_policy_rules(options, from_pods.as_ref(), ENDPOINTS, LOCAL_ENDPOINTS),
+        ),
+        plain(
+            EXTERNAL,
+            external_rules(options, SetName::LocalPolicy, EXTERNAL_LOCAL, ENDPOINTS),
+        ),
+        plain(
+            NODE_PORT_LOCAL,
+            local_policy_rules(
+                options,
+                from_pods.as_ref(),
+                NODE_PORT_ENDPOINTS,
+                LOCAL_NODE_PORT_ENDPOINTS,
+            ),
+        ),
+        plain(
+            NODE_PORT,
+            external_rules(
+                options,
+                SetName::LocalPolicyNodePorts,
+                NODE_PORT_LOCAL,
+                NODE_PORT_ENDPOINTS,
+            ),
+        ),
+        plain(SERVICES, service_rules(&on_node_ports)),
+        plain(REJECT, reject_rules()),
+        plain(REFUSE, refuse_rules(&on_node_ports)),
+        plain(REFUSE_CLUSTER_IP, refuse_cluster_ip_rules()),
         chain(
             "nat-prerouting",
             nat(HookPoint::Prerouting, DSTNAT_PRIORITY),
@@ -90,74 +145,101 @@ pub(crate) fn chains(family: Family, options: &Options, sets: &BTreeSet<SetName>
             nat(HookPoint::Postrouting, POSTROUTING_PRIORITY),
             masquerade_rules(options),
         ),
-        chain("filter-input", filter(HookPoint::Input), vec![to_refuse()]),
+        chain(
+            "filter-input",
+            filter(HookPoint::Input),
+            vec![new_to(REFUSE)],
+        ),
         chain(
             "filter-forward",
             filter(HookPoint::Forward),
-            vec![to_refuse()],
+            vec![new_to(REFUSE), new_to(REFUSE_CLUSTER_IP)],
         ),
         chain(
             "filter-output",
             filter(HookPoint::Output),
-            vec![to_refuse()],
+            vec![new_to(REFUSE), new_to(REFUSE_CLUSTER_IP)],
         ),
     ]
 }
 
-/// Traffic for no Service leaves after two look-ups.
-fn service_rules(family: Family) -> Vec<Rule> {
-    let mut node_port = vec![in_set(SetName::NodePorts)];
-    node_port.extend(on_node_port_address(family));
-    node_port.push(Statement::Goto(NODE_PORT));
-    vec![
+/// Traffic for no Service leaves after three look-ups.
+fn service_rules(on_node_ports: &[Vec<Statement>]) -> Vec<Rule> {
+    let mut rules = vec![
         rule(
             "",
             [in_set(SetName::ClusterIps), Statement::Goto(CLUSTER_IP)],
         ),
-        rule("", node_port),
-    ]
-}
-
-fn cluster_ip_rules(family: Family, options: &Options, sets: &BTreeSet<SetName>) -> Vec<Rule> {
-    let mark = Statement::SetMark(options.mark);
-    let pods = options
-        .cluster_cidrs
-        .iter()
-        .find(|cidr| Family::of(cidr.addr()) == family);
-    let mut rules = Vec::new();
-    if options.masquerade_all {
-        rules.push(rule("masquerade all", [mark]));
-    } else if let Some(network) = pods {
-        let from_elsewhere = Statement::SourceIn {
-            network: *network,
-            negated: true,
-        };
-        rules.push(rule("not from a pod: masquerade", [from_elsewhere, mark]));
-    }
-    rules.extend(translate_rules(sets, CLUSTER_IP));
+        rule(
+            "",
+            [
+                in_set(SetName::ExternalAddresses),
+                Statement::Goto(EXTERNAL),
+            ],
+        ),
+    ];
+    rules.extend(on_node_ports.iter().map(|address| {
+        let end = Statement::Goto(NODE_PORT);
+        rule("", join(in_set(SetName::NodePorts), address, end))
+    }));
     rules
 }
 
-/// Every node serves every endpoint, so replies must come back through this one.
-fn node_port_rules(options: &Options, sets: &BTreeSet<SetName>) -> Vec<Rule> {
-    let mut rules = vec![rule("masquerade", [Statement::SetMark(options.mark)])];
-    rules.extend(translate_rules(sets, NODE_PORT));
+fn cluster_ip_rules(options: &Options, from_pods: Option<&FromPods>) -> Vec<Rule> {
+    let mark = Statement::SetMark(options.mark);
+    let mut rules = Vec::new();
+    if options.masquerade_all {
+        rules.push(rule("masquerade all", [mark]));
+    } else if let Some(pods) = from_pods {
+        let mut statements = pods.none();
+        statements.push(mark);
+        rules.push(rule("not from a pod: masquerade", statements));
+    }
+    rules.push(rule("", [Statement::Goto(ENDPOINTS)]));
+    rules
+}
+
+/// Under the policy `Cluster` every node serves every endpoint, so replies must come back through
+/// this one.
+fn external_rules(
+    options: &Options,
+    local_policy: SetName,
+    local: &'static str,
+    endpoints: &'static str,
+) -> Vec<Rule> {
+    vec![
+        rule("", [in_set(local_policy), Statement::Goto(local)]),
+        rule("masquerade", [Statement::SetMark(options.mark)]),
+        rule("", [Statement::Goto(endpoints)]),
+    ]
+}
+
+/// The policy `Local` is about clients outside: what is on this node may use every endpoint, as if
+/// it had asked for the ClusterIP.
+fn local_policy_rules(
+    options: &Options,
+    from_pods: Option<&FromPods>,
+    endpoints: &'static str,
+    local_endpoints: &'static str,
+) -> Vec<Rule> {
+    let pods = from_pods.map(FromPods::any).unwrap_or_default();
+    let mut rules: Vec<_> = pods
+        .into_iter()
+        .map(|pod| rule("a pod of ours", [pod, Statement::Goto(endpoints)]))
+        .collect();
+    let mark = Statement::SetMark(options.mark);
+    let from_node = [Statement::SourceIsLocal, mark, Statement::Goto(endpoints)];
+    rules.push(rule("the node itself: masquerade", from_node));
+    rules.push(rule("", [Statement::Goto(local_endpoints)]));
     rules
 }
 
 /// One rule per exact class; a large class draws several times, then from the half that is full.
-fn translate_rules(sets: &BTreeSet<SetName>, chain: &str) -> Vec<Rule> {
+fn translate_rules(maps: impl Iterator<Item = SetName>) -> Vec<Rule> {
     let mut rules = Vec::new();
-    for map in sets
-        .iter()
-        .copied()
-        .filter(|set| chain_of(*set) == Some(chain))
-    {
-        let (SetName::Endpoints(class) | SetName::NodePortEndpoints(class)) = map else {
-            continue;
-        };
+    for map in maps {
         let key = map.shape().key;
-        if class.is_exact() {
+        if map.class().is_none_or(SlotClass::is_exact) {
             rules.push(rule("", [Statement::Translate { key, map }]));
             continue;
         }
@@ -176,21 +258,38 @@ fn translate_rules(sets: &BTreeSet<SetName>, chain: &str) -> Vec<Rule> {
     rules
 }
 
-/// Runs after translation: a packet that still has a Service's address found no endpoint.
-fn refuse_rules(family: Family) -> Vec<Rule> {
-    let mut node_port = vec![in_set(SetName::RefusedNodePorts)];
-    node_port.extend(on_node_port_address(family));
-    node_port.push(Statement::Goto(REJECT));
-    vec![
+/// Runs after translation: a packet that still has a Service's address found no endpoint. One that
+/// was translated is none of them, even if an endpoint has the address of a frontend.
+fn refuse_rules(on_node_ports: &[Vec<Statement>]) -> Vec<Rule> {
+    let reject = Statement::Goto(REJECT);
+    let mut rules = vec![
+        rule("", [Statement::ConnectionIsTranslated, Statement::Return]),
         rule(
-            "no endpoints",
-            [in_set(SetName::Refused), Statement::Goto(REJECT)],
+            "no local endpoints",
+            [in_set(SetName::Dropped), Statement::Drop],
         ),
+        rule("no endpoints", [in_set(SetName::Refused), reject.clone()]),
+    ];
+    for address in on_node_ports {
+        let dropped = in_set(SetName::DroppedNodePorts);
+        rules.push(rule(
+            "no local endpoints",
+            join(dropped, address, Statement::Drop),
+        ));
+        let refused = in_set(SetName::RefusedNodePorts);
+        rules.push(rule("no endpoints", join(refused, address, reject.clone())));
+    }
+    rules
+}
+
+/// Also runs after translation, for packets that do not end here.
+fn refuse_cluster_ip_rules() -> Vec<Rule> {
+    vec![
+        rule("", [Statement::ConnectionIsTranslated, Statement::Return]),
         rule(
             "no such port",
             [in_set(SetName::ClusterIps), Statement::Goto(REJECT)],
         ),
-        rule("no endpoints", node_port),
     ]
 }
 
@@ -222,19 +321,11 @@ fn masquerade_rules(options: &Options) -> Vec<Rule> {
     ]
 }
 
-/// Node ports are served on every address of the node except loopback.
-fn on_node_port_address(family: Family) -> [Statement; 2] {
-    let loopback = match family {
-        Family::Ip4 => IpNet::new_assert(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8),
-        Family::Ip6 => IpNet::new_assert(IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
-    };
-    [
-        Statement::DestinationIsLocal,
-        Statement::DestinationIn {
-            network: loopback,
-            negated: true,
-        },
-    ]
+fn join(first: Statement, conditions: &[Statement], end: Statement) -> Vec<Statement> {
+    let mut statements = vec![first];
+    statements.extend_from_slice(conditions);
+    statements.push(end);
+    statements
 }
 
 fn in_set(set: SetName) -> Statement {

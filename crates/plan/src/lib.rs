@@ -12,16 +12,19 @@ mod found;
 mod frontend;
 mod layout;
 mod lint;
+mod options;
 mod planner;
 mod repair;
 mod ruleset;
+mod selection;
 mod service;
 mod set;
 mod slots;
 mod transaction;
 
 pub use lint::lint;
-pub use planner::{Options, Planner};
+pub use options::{LocalPods, NodePortAddresses, Options};
+pub use planner::Planner;
 pub use ruleset::{
     Chain, Family, Hook, HookKind, HookPoint, Rule, Ruleset, Selector, Statement, TABLE,
 };

@@ -8,9 +8,8 @@ use crate::{Bytes, Ruleset, Selector, SetName, SlotClass, Statement};
 pub fn lint(ruleset: &Ruleset) -> Vec<String> {
     let mut faults = Vec::new();
     lengths(ruleset, &mut faults);
-    let addresses = slots(ruleset, endpoints_class, &mut faults);
-    let node_ports = slots(ruleset, node_port_class, &mut faults);
-    frontends(ruleset, &addresses, &node_ports, &mut faults);
+    addresses(ruleset, &mut faults);
+    node_ports(ruleset, &mut faults);
     rules(ruleset, &mut faults);
     faults
 }
@@ -38,12 +37,12 @@ fn lengths(ruleset: &Ruleset, faults: &mut Vec<String>) {
 /// Returns the frontends.
 fn slots(
     ruleset: &Ruleset,
-    class_of: fn(SetName) -> Option<SlotClass>,
+    is_in: fn(SetName) -> bool,
     faults: &mut Vec<String>,
 ) -> BTreeSet<Bytes> {
     let mut found: BTreeMap<Bytes, (SlotClass, BTreeSet<u32>)> = BTreeMap::new();
     for (name, elements) in &ruleset.sets {
-        let Some(class) = class_of(*name) else {
+        let Some(class) = name.class().filter(|_| is_in(*name)) else {
             continue;
         };
         for key in elements.keys() {
@@ -71,32 +70,106 @@ fn slots(
     found.into_keys().collect()
 }
 
-/// Who has endpoints is reachable and not refused, and the other way round.
-fn frontends(
-    ruleset: &Ruleset,
-    addresses: &BTreeSet<Bytes>,
-    node_ports: &BTreeSet<Bytes>,
-    faults: &mut Vec<String>,
-) {
-    let keys = |name| ruleset.sets.get(&name).into_iter().flat_map(BTreeMap::keys);
-    for refused in keys(SetName::Refused).filter(|key| addresses.contains(key)) {
-        faults.push(format!("{refused:?} has endpoints and is refused"));
-    }
-    for refused in keys(SetName::RefusedNodePorts).filter(|key| node_ports.contains(key)) {
-        faults.push(format!(
-            "node port {refused:?} has endpoints and is refused"
-        ));
-    }
-    if !keys(SetName::NodePorts).eq(node_ports) {
-        faults.push("node-ports are not those that have endpoints".into());
-    }
-    let cluster_ips: BTreeSet<&[u8]> = keys(SetName::ClusterIps).map(|key| &*key.0).collect();
-    for frontend in addresses.iter().chain(keys(SetName::Refused)) {
+/// Addresses: every one with endpoints is reachable, as a ClusterIP or from outside.
+fn addresses(ruleset: &Ruleset, faults: &mut Vec<String>) {
+    let kind = Kind {
+        any: slots(ruleset, |set| matches!(set, SetName::Endpoints(_)), faults),
+        local: slots(
+            ruleset,
+            |set| matches!(set, SetName::LocalEndpoints(_)),
+            faults,
+        ),
+        local_policy: keys(ruleset, SetName::LocalPolicy),
+        dropped: keys(ruleset, SetName::Dropped),
+        refused: keys(ruleset, SetName::Refused),
+    };
+    kind.check(faults);
+    let external = keys(ruleset, SetName::ExternalAddresses);
+    let cluster_ips = keys(ruleset, SetName::ClusterIps);
+    let is_cluster_ip = |frontend: &Bytes| {
         let address = frontend.0.get(..ruleset.family.address_length());
-        if address.is_none_or(|address| !cluster_ips.contains(address)) {
-            faults.push(format!("{frontend:?} is not in cluster-ips"));
+        address.is_some_and(|address| cluster_ips.contains(&Bytes(address.into())))
+    };
+    for frontend in kind.any.iter().chain(&kind.dropped) {
+        if !external.contains(frontend) && !is_cluster_ip(frontend) {
+            faults.push(format!("{frontend:?} is never looked up"));
         }
     }
+    for frontend in external.difference(&kind.any) {
+        faults.push(format!("{frontend:?} is external and has no endpoints"));
+    }
+    for frontend in kind.local_policy.difference(&external) {
+        faults.push(format!(
+            "{frontend:?} has a local policy and is not external"
+        ));
+    }
+}
+
+fn node_ports(ruleset: &Ruleset, faults: &mut Vec<String>) {
+    let kind = Kind {
+        any: slots(
+            ruleset,
+            |set| matches!(set, SetName::NodePortEndpoints(_)),
+            faults,
+        ),
+        local: slots(
+            ruleset,
+            |set| matches!(set, SetName::LocalNodePortEndpoints(_)),
+            faults,
+        ),
+        local_policy: keys(ruleset, SetName::LocalPolicyNodePorts),
+        dropped: keys(ruleset, SetName::DroppedNodePorts),
+        refused: keys(ruleset, SetName::RefusedNodePorts),
+    };
+    kind.check(faults);
+    if keys(ruleset, SetName::NodePorts) != kind.any {
+        faults.push("node-ports are not those that have endpoints".into());
+    }
+    for frontend in kind.local_policy.difference(&kind.any) {
+        faults.push(format!("{frontend:?} has a local policy and no endpoints"));
+    }
+}
+
+/// The frontends of one kind, by what happens to them.
+struct Kind {
+    any: BTreeSet<Bytes>,
+    local: BTreeSet<Bytes>,
+    local_policy: BTreeSet<Bytes>,
+    dropped: BTreeSet<Bytes>,
+    refused: BTreeSet<Bytes>,
+}
+
+impl Kind {
+    /// Who has endpoints is not refused; who has a local policy is either served or dropped for
+    /// clients outside, and nobody else has local endpoints.
+    fn check(&self, faults: &mut Vec<String>) {
+        for frontend in self.refused.intersection(&self.any) {
+            faults.push(format!("{frontend:?} has endpoints and is refused"));
+        }
+        for frontend in self.refused.intersection(&self.dropped) {
+            faults.push(format!("{frontend:?} is dropped and refused"));
+        }
+        for frontend in self.local.difference(&self.local_policy) {
+            faults.push(format!("{frontend:?} has local endpoints and no policy"));
+        }
+        for frontend in &self.local_policy {
+            if self.local.contains(frontend) == self.dropped.contains(frontend) {
+                faults.push(format!(
+                    "{frontend:?} is neither served nor dropped for clients outside, or both"
+                ));
+            }
+        }
+        for frontend in self.dropped.difference(&self.local_policy) {
+            if self.any.contains(frontend) {
+                faults.push(format!("{frontend:?} has endpoints and is dropped"));
+            }
+        }
+    }
+}
+
+fn keys(ruleset: &Ruleset, name: SetName) -> BTreeSet<Bytes> {
+    let elements = ruleset.sets.get(&name).into_iter();
+    elements.flat_map(BTreeMap::keys).cloned().collect()
 }
 
 /// Rules use sets that exist, jump to chains that stand before them, and leave no map out.
@@ -124,19 +197,5 @@ fn rules(ruleset: &Ruleset, faults: &mut Vec<String>) {
         faults.push(format!(
             "{name}: a rule without a set, or a set without a rule"
         ));
-    }
-}
-
-fn endpoints_class(name: SetName) -> Option<SlotClass> {
-    match name {
-        SetName::Endpoints(class) => Some(class),
-        _ => None,
-    }
-}
-
-fn node_port_class(name: SetName) -> Option<SlotClass> {
-    match name {
-        SetName::NodePortEndpoints(class) => Some(class),
-        _ => None,
     }
 }

@@ -5,34 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fairway_model::{Changes, ObjectName, Snapshot};
-use ipnet::IpNet;
 
 use crate::family::FamilyPlanner;
 use crate::repair::repair;
-use crate::{Element, Family, Observed, Ruleset, Transaction};
-
-/// What an operator may choose about the tables.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// The pod network, at most one per family: traffic to ClusterIPs from elsewhere is masqueraded.
-    /// Empty: nothing is known about where pods are, and ClusterIP traffic keeps its source.
-    pub cluster_cidrs: Vec<IpNet>,
-    /// Masquerades all ClusterIP traffic.
-    pub masquerade_all: bool,
-    /// The one bit of the packet mark that fairway uses, between its own chains.
-    pub mark: u32,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            cluster_cidrs: Vec::new(),
-            masquerade_all: false,
-            // kube-proxy's bit 14, which CNI plugins know of.
-            mark: 1 << 14,
-        }
-    }
-}
+use crate::{Element, Family, Observed, Options, Ruleset, Transaction};
 
 /// Plans both families.
 #[derive(Debug)]
@@ -105,3 +81,6 @@ mod tests;
 
 #[cfg(test)]
 mod history;
+
+#[cfg(test)]
+mod walk;

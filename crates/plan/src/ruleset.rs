@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -143,6 +144,18 @@ pub enum Statement {
     },
     /// The destination is an address of this node (`fib daddr type local`).
     DestinationIsLocal,
+    /// The source is an address of this node (`fib saddr type local`).
+    SourceIsLocal,
+    /// The packet came in (or, negated, did not come in) through the interface; what this node
+    /// sends came in through none.
+    InterfaceIs {
+        /// The name, 1 to 15 bytes without white space, `/`, `*` and quotation marks.
+        name: Arc<str>,
+        /// The name, of at most 14 bytes, may go on (`veth*`).
+        prefix: bool,
+        /// Inverts the condition.
+        negated: bool,
+    },
     /// The selected values are an element of the set.
     InSet {
         /// What is looked up.
@@ -177,6 +190,8 @@ pub enum Statement {
     Reject,
     /// Drops the packet.
     Drop,
+    /// Goes back to where the chain was jumped to from.
+    Return,
     /// Goes on in the named chain and comes back.
     Jump(&'static str),
     /// Goes on in the named chain and does not come back.

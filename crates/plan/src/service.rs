@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use fairway_model::{Port, Protocol, Service, ServicePort};
+use fairway_model::{Endpoint, Node, Port, Protocol, Service, ServicePort, TrafficPolicy};
 
-use crate::frontend::Frontend;
-use crate::slots::{assign, usable};
+use crate::frontend::{Access, Exposed, Frontend};
+use crate::selection;
+use crate::slots::assign;
 use crate::{Bytes, Element, Family, SetName, SlotClass};
 
 /// A Service as it is programmed.
@@ -15,15 +16,23 @@ pub(crate) struct Planned {
     pub(crate) service: Arc<Service>,
     /// Sorted, without duplicates.
     pub(crate) elements: Vec<Element>,
-    slots: Vec<PortSlots>,
+    ports: Vec<PlannedPort>,
+}
+
+#[derive(Clone, Debug)]
+struct PlannedPort {
+    protocol: Protocol,
+    port: Port,
+    slots: Arc<Slots>,
 }
 
 /// The endpoints of a service port by slot.
-#[derive(Clone, Debug)]
-struct PortSlots {
-    protocol: Protocol,
-    port: Port,
-    addresses: Box<[SocketAddr]>,
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Slots {
+    /// For clients anywhere. Empty only if nothing can answer at all.
+    pub(crate) cluster: Box<[SocketAddr]>,
+    /// On this node. Empty unless a policy asks for them.
+    pub(crate) local: Box<[SocketAddr]>,
 }
 
 impl Planned {
@@ -32,100 +41,169 @@ impl Planned {
     pub(crate) fn new(
         service: &Arc<Service>,
         family: Family,
-        node: &str,
+        node: &Node,
         owns: impl Fn(&Frontend) -> bool,
-        previous: impl Fn(&ServicePort) -> Box<[SocketAddr]>,
+        previous: impl Fn(&ServicePort) -> Arc<Slots>,
     ) -> Self {
-        let mut elements = Vec::new();
-        let mut slots: Vec<PortSlots> = Vec::new();
-        for (frontend, port) in Frontend::of(service, family) {
-            if let Frontend::Address(address, ..) = frontend {
-                elements.push(element(
-                    SetName::ClusterIps,
-                    Bytes::new().address(address),
-                    Bytes::new(),
-                ));
+        let mut planned = Self {
+            service: service.clone(),
+            elements: Vec::new(),
+            ports: Vec::new(),
+        };
+        for exposed in Frontend::of(service, family) {
+            if let (Access::ClusterIp, Frontend::Address(address, ..)) =
+                (exposed.access, exposed.frontend)
+            {
+                let key = Bytes::new().address(address);
+                planned.add(SetName::ClusterIps, key, Bytes::new());
             }
-            if !owns(&frontend) {
+            if !owns(&exposed.frontend) {
                 continue;
             }
-            let known = slots
-                .iter()
-                .position(|known| (known.protocol, known.port) == (port.protocol, port.port));
-            let index = known.unwrap_or_else(|| {
-                let used = usable(&port.endpoints, family);
-                elements.extend(
-                    used.iter()
-                        // An endpoint whose node is unknown may be here; if it is not, no packet
-                        // with both of these addresses ever passes.
-                        .filter(|endpoint| endpoint.node.is_none() || endpoint.is_on(node))
-                        .map(|endpoint| {
-                            let key = Bytes::new()
-                                .address(endpoint.address)
-                                .address(endpoint.address);
-                            element(SetName::Hairpin, key, Bytes::new())
-                        }),
-                );
-                let wanted: Vec<_> = used
-                    .iter()
-                    .map(|endpoint| endpoint.socket_address())
-                    .collect();
-                slots.push(PortSlots {
-                    protocol: port.protocol,
-                    port: port.port,
-                    addresses: assign(&previous(port), &wanted),
-                });
-                slots.len() - 1
-            });
-            frontend_elements(&mut elements, frontend, &slots[index].addresses);
+            let slots = match planned.position(exposed.port) {
+                Some(position) => planned.ports[position].slots.clone(),
+                None => planned.add_port(exposed.port, family, node, &previous),
+            };
+            planned.expose(exposed, &slots);
         }
-        elements.sort_unstable();
-        elements.dedup();
-        Self {
-            service: service.clone(),
-            elements,
-            slots,
-        }
+        planned.elements.sort_unstable();
+        planned.elements.dedup();
+        planned
     }
 
     /// The slots of a service port; empty if it has none.
-    pub(crate) fn slots(&self, port: &ServicePort) -> Box<[SocketAddr]> {
-        self.slots
+    pub(crate) fn slots(&self, port: &ServicePort) -> Arc<Slots> {
+        match self.position(port) {
+            Some(position) => self.ports[position].slots.clone(),
+            None => Arc::default(),
+        }
+    }
+
+    fn position(&self, port: &ServicePort) -> Option<usize> {
+        self.ports
             .iter()
-            .find(|known| (known.protocol, known.port) == (port.protocol, port.port))
-            .map(|known| known.addresses.clone())
-            .unwrap_or_default()
+            .position(|known| (known.protocol, known.port) == (port.protocol, port.port))
+    }
+
+    fn add_port(
+        &mut self,
+        port: &ServicePort,
+        family: Family,
+        node: &Node,
+        previous: impl Fn(&ServicePort) -> Arc<Slots>,
+    ) -> Arc<Slots> {
+        let cluster = selection::cluster(&port.endpoints, family, node);
+        let policies = [self.service.internal_policy, self.service.external_policy];
+        let local = match policies.contains(&TrafficPolicy::Local) {
+            true => selection::local(&port.endpoints, family, node),
+            false => Vec::new(),
+        };
+        for endpoint in cluster.iter().chain(&local) {
+            // An endpoint whose node is unknown may be here; if it is not, no packet with both of
+            // these addresses ever passes.
+            if endpoint.node.is_none() || endpoint.is_on(&node.name) {
+                let address = endpoint.address;
+                let key = Bytes::new().address(address).address(address);
+                self.add(SetName::Hairpin, key, Bytes::new());
+            }
+        }
+        let previous = previous(port);
+        let slots = Arc::new(Slots {
+            cluster: assign(&previous.cluster, &addresses(&cluster)),
+            local: assign(&previous.local, &addresses(&local)),
+        });
+        self.ports.push(PlannedPort {
+            protocol: port.protocol,
+            port: port.port,
+            slots: slots.clone(),
+        });
+        slots
+    }
+
+    fn expose(&mut self, exposed: Exposed<'_>, slots: &Slots) {
+        let key = frontend_key(exposed.frontend);
+        let sets = match exposed.frontend {
+            Frontend::Address(..) => &ADDRESS,
+            Frontend::NodePort(..) => &NODE_PORT,
+        };
+        let policy = match exposed.access {
+            Access::ClusterIp => self.service.internal_policy,
+            _ => self.service.external_policy,
+        };
+        if slots.cluster.is_empty() {
+            self.add(sets.refused, key, Bytes::new());
+            return;
+        }
+        if policy == TrafficPolicy::Local && slots.local.is_empty() {
+            self.add(sets.dropped, key.clone(), Bytes::new());
+        }
+        if exposed.access == Access::ClusterIp {
+            let used = match policy {
+                TrafficPolicy::Cluster => &slots.cluster,
+                TrafficPolicy::Local => &slots.local,
+            };
+            self.translate(sets.endpoints, &key, used);
+            return;
+        }
+        self.translate(sets.endpoints, &key, &slots.cluster);
+        if policy == TrafficPolicy::Local {
+            self.translate(sets.local_endpoints, &key, &slots.local);
+            self.add(sets.local_policy, key.clone(), Bytes::new());
+        }
+        self.add(sets.served, key, Bytes::new());
+    }
+
+    fn translate(&mut self, map: fn(SlotClass) -> SetName, key: &Bytes, slots: &[SocketAddr]) {
+        let Some(class) = SlotClass::of(slots.len()) else {
+            return;
+        };
+        for (slot, address) in (0..).zip(slots) {
+            let key = match class.slots() {
+                1 => key.clone(),
+                _ => key.clone().slot(slot),
+            };
+            if let Some(port) = Port::new(address.port()) {
+                self.add(
+                    map(class),
+                    key,
+                    Bytes::new().address(address.ip()).port(port),
+                );
+            }
+        }
+    }
+
+    fn add(&mut self, set: SetName, key: Bytes, value: Bytes) {
+        self.elements.push(Element { set, key, value });
     }
 }
 
-fn frontend_elements(elements: &mut Vec<Element>, frontend: Frontend, slots: &[SocketAddr]) {
-    let key = frontend_key(frontend);
-    let class = SlotClass::of(slots.len());
-    let (refused, map) = match frontend {
-        Frontend::Address(..) => (SetName::Refused, class.map(SetName::Endpoints)),
-        Frontend::NodePort(..) => (
-            SetName::RefusedNodePorts,
-            class.map(SetName::NodePortEndpoints),
-        ),
-    };
-    let (Some(map), Some(class)) = (map, class) else {
-        elements.push(element(refused, key, Bytes::new()));
-        return;
-    };
-    if let Frontend::NodePort(..) = frontend {
-        elements.push(element(SetName::NodePorts, key.clone(), Bytes::new()));
-    }
-    elements.extend((0..).zip(slots).filter_map(|(slot, address)| {
-        let key = match class.slots() {
-            1 => key.clone(),
-            _ => key.clone().slot(slot),
-        };
-        let value = Bytes::new()
-            .address(address.ip())
-            .port(Port::new(address.port())?);
-        Some(element(map, key, value))
-    }));
+/// The sets of one kind of frontend.
+struct FrontendSets {
+    served: SetName,
+    local_policy: SetName,
+    dropped: SetName,
+    refused: SetName,
+    endpoints: fn(SlotClass) -> SetName,
+    local_endpoints: fn(SlotClass) -> SetName,
 }
+
+const ADDRESS: FrontendSets = FrontendSets {
+    served: SetName::ExternalAddresses,
+    local_policy: SetName::LocalPolicy,
+    dropped: SetName::Dropped,
+    refused: SetName::Refused,
+    endpoints: SetName::Endpoints,
+    local_endpoints: SetName::LocalEndpoints,
+};
+
+const NODE_PORT: FrontendSets = FrontendSets {
+    served: SetName::NodePorts,
+    local_policy: SetName::LocalPolicyNodePorts,
+    dropped: SetName::DroppedNodePorts,
+    refused: SetName::RefusedNodePorts,
+    endpoints: SetName::NodePortEndpoints,
+    local_endpoints: SetName::LocalNodePortEndpoints,
+};
 
 /// The key of a frontend, without a slot.
 pub(crate) fn frontend_key(frontend: Frontend) -> Bytes {
@@ -137,6 +215,7 @@ pub(crate) fn frontend_key(frontend: Frontend) -> Bytes {
     }
 }
 
-fn element(set: SetName, key: Bytes, value: Bytes) -> Element {
-    Element { set, key, value }
+fn addresses(endpoints: &[&Endpoint]) -> Vec<SocketAddr> {
+    let addresses = endpoints.iter().map(|endpoint| endpoint.socket_address());
+    addresses.collect()
 }

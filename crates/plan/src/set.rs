@@ -18,8 +18,18 @@ pub struct SlotClass(u32);
 pub enum SetName {
     /// Every ClusterIP.
     ClusterIps,
+    /// Address, protocol and port of load balancers and external IPs that have endpoints.
+    ExternalAddresses,
     /// Protocol and port of every node port that has endpoints.
     NodePorts,
+    /// Those of the external addresses whose outside clients get local endpoints only.
+    LocalPolicy,
+    /// Those of the node ports whose outside clients get local endpoints only.
+    LocalPolicyNodePorts,
+    /// Address, protocol and port of service ports that have endpoints, but none that may be used here.
+    Dropped,
+    /// The same for node ports.
+    DroppedNodePorts,
     /// Address, protocol and port of service ports without endpoints.
     Refused,
     /// Protocol and port of node ports without endpoints.
@@ -28,8 +38,12 @@ pub enum SetName {
     Hairpin,
     /// Address, protocol, port (and slot) to endpoint.
     Endpoints(SlotClass),
+    /// The same for those under [`LocalPolicy`](Self::LocalPolicy): local endpoints only.
+    LocalEndpoints(SlotClass),
     /// Protocol, port (and slot) to endpoint.
     NodePortEndpoints(SlotClass),
+    /// The same for those under [`LocalPolicyNodePorts`](Self::LocalPolicyNodePorts): local endpoints only.
+    LocalNodePortEndpoints(SlotClass),
 }
 
 /// The shape of a set or map.
@@ -80,23 +94,30 @@ impl SetName {
     pub fn shape(self) -> Set {
         use Selector::{DestinationAddress, DestinationPort, Protocol, RandomSlot, SourceAddress};
 
-        let slot = |class: SlotClass| (class.0 > 1).then_some(RandomSlot(class.0));
-        let endpoint = vec![DestinationAddress, DestinationPort];
-        let (key, value) = match self {
-            Self::ClusterIps => (vec![DestinationAddress], vec![]),
-            Self::NodePorts | Self::RefusedNodePorts => (vec![Protocol, DestinationPort], vec![]),
-            Self::Refused => (vec![DestinationAddress, Protocol, DestinationPort], vec![]),
-            Self::Hairpin => (vec![SourceAddress, DestinationAddress], vec![]),
-            Self::Endpoints(class) => {
-                let mut key = vec![DestinationAddress, Protocol, DestinationPort];
-                key.extend(slot(class));
-                (key, endpoint)
+        let address = || vec![DestinationAddress, Protocol, DestinationPort];
+        let node_port = || vec![Protocol, DestinationPort];
+        let mut key = match self {
+            Self::ClusterIps => vec![DestinationAddress],
+            Self::Hairpin => vec![SourceAddress, DestinationAddress],
+            Self::ExternalAddresses
+            | Self::LocalPolicy
+            | Self::Dropped
+            | Self::Refused
+            | Self::Endpoints(_)
+            | Self::LocalEndpoints(_) => address(),
+            Self::NodePorts
+            | Self::LocalPolicyNodePorts
+            | Self::DroppedNodePorts
+            | Self::RefusedNodePorts
+            | Self::NodePortEndpoints(_)
+            | Self::LocalNodePortEndpoints(_) => node_port(),
+        };
+        let value = match self.class() {
+            Some(class) => {
+                key.extend((class.0 > 1).then_some(RandomSlot(class.0)));
+                vec![DestinationAddress, DestinationPort]
             }
-            Self::NodePortEndpoints(class) => {
-                let mut key = vec![Protocol, DestinationPort];
-                key.extend(slot(class));
-                (key, endpoint)
-            }
+            None => vec![],
         };
         Set {
             name: self,
@@ -104,18 +125,67 @@ impl SetName {
             value,
         }
     }
+
+    /// The class of a map of endpoints.
+    pub fn class(self) -> Option<SlotClass> {
+        match self {
+            Self::Endpoints(class)
+            | Self::LocalEndpoints(class)
+            | Self::NodePortEndpoints(class)
+            | Self::LocalNodePortEndpoints(class) => Some(class),
+            _ => None,
+        }
+    }
+
+    /// The name, for maps of endpoints without their class.
+    fn stem(self) -> &'static str {
+        match self {
+            Self::ClusterIps => "cluster-ips",
+            Self::ExternalAddresses => "external-addresses",
+            Self::NodePorts => "node-ports",
+            Self::LocalPolicy => "local-policy",
+            Self::LocalPolicyNodePorts => "local-policy-node-ports",
+            Self::Dropped => "dropped",
+            Self::DroppedNodePorts => "dropped-node-ports",
+            Self::Refused => "refused",
+            Self::RefusedNodePorts => "refused-node-ports",
+            Self::Hairpin => "hairpin",
+            Self::Endpoints(_) => "endpoints",
+            Self::LocalEndpoints(_) => "local-endpoints",
+            Self::NodePortEndpoints(_) => "node-port-endpoints",
+            Self::LocalNodePortEndpoints(_) => "local-node-port-endpoints",
+        }
+    }
+
+    /// Everything that has a name of its own.
+    const WITHOUT_CLASS: [Self; 10] = [
+        Self::ClusterIps,
+        Self::ExternalAddresses,
+        Self::NodePorts,
+        Self::LocalPolicy,
+        Self::LocalPolicyNodePorts,
+        Self::Dropped,
+        Self::DroppedNodePorts,
+        Self::Refused,
+        Self::RefusedNodePorts,
+        Self::Hairpin,
+    ];
+
+    /// Everything whose name ends with a class.
+    const WITH_CLASS: [fn(SlotClass) -> Self; 4] = [
+        Self::Endpoints,
+        Self::LocalEndpoints,
+        Self::NodePortEndpoints,
+        Self::LocalNodePortEndpoints,
+    ];
 }
 
 impl fmt::Display for SetName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ClusterIps => f.write_str("cluster-ips"),
-            Self::NodePorts => f.write_str("node-ports"),
-            Self::Refused => f.write_str("refused"),
-            Self::RefusedNodePorts => f.write_str("refused-node-ports"),
-            Self::Hairpin => f.write_str("hairpin"),
-            Self::Endpoints(class) => write!(f, "endpoints-{}", class.0),
-            Self::NodePortEndpoints(class) => write!(f, "node-port-endpoints-{}", class.0),
+        f.write_str(self.stem())?;
+        match self.class() {
+            Some(class) => write!(f, "-{}", class.0),
+            None => Ok(()),
         }
     }
 }
@@ -125,29 +195,17 @@ impl FromStr for SetName {
 
     /// Fails for names that no table of ours has.
     fn from_str(text: &str) -> Result<Self, ()> {
-        let class = |digits: &str| {
-            let slots = digits.parse::<u32>().map_err(drop)?;
-            match SlotClass::of(slots as usize) {
-                Some(class) if class.0 == slots && digits == slots.to_string() => Ok(class),
-                _ => Err(()),
-            }
-        };
-        Ok(match text {
-            "cluster-ips" => Self::ClusterIps,
-            "node-ports" => Self::NodePorts,
-            "refused" => Self::Refused,
-            "refused-node-ports" => Self::RefusedNodePorts,
-            "hairpin" => Self::Hairpin,
-            _ => {
-                if let Some(digits) = text.strip_prefix("endpoints-") {
-                    Self::Endpoints(class(digits)?)
-                } else if let Some(digits) = text.strip_prefix("node-port-endpoints-") {
-                    Self::NodePortEndpoints(class(digits)?)
-                } else {
-                    return Err(());
-                }
-            }
-        })
+        let mut names = Self::WITHOUT_CLASS.into_iter();
+        if let Some(name) = names.find(|name| name.stem() == text) {
+            return Ok(name);
+        }
+        let (stem, digits) = text.rsplit_once('-').ok_or(())?;
+        let slots = digits.parse::<u32>().map_err(drop)?;
+        let class = SlotClass::of(slots as usize)
+            .filter(|class| class.0 == slots && digits == slots.to_string())
+            .ok_or(())?;
+        let mut names = Self::WITH_CLASS.into_iter().map(|name| name(class));
+        names.find(|name| name.stem() == stem).ok_or(())
     }
 }
 

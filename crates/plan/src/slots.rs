@@ -1,31 +1,9 @@
-//! Which endpoints are used, and which slot each of them has.
+//! Which slot each endpoint has.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
 
-use fairway_model::Endpoint;
-
-use crate::{Family, SlotClass};
-
-/// The endpoints that new connections go to: the ready ones, or, when nothing is ready, those that
-/// still serve while they terminate. Traffic policies and topology hints narrow this list further;
-/// they come with the rest of the service proxy.
-pub(crate) fn usable(endpoints: &[Endpoint], family: Family) -> Vec<&Endpoint> {
-    let of_family = || {
-        endpoints
-            .iter()
-            .filter(move |endpoint| Family::of(endpoint.address) == family)
-    };
-    let ready: Vec<_> = of_family()
-        .filter(|endpoint| endpoint.conditions.ready)
-        .collect();
-    if !ready.is_empty() {
-        return ready;
-    }
-    of_family()
-        .filter(|endpoint| endpoint.conditions.is_serving_while_terminating())
-        .collect()
-}
+use crate::SlotClass;
 
 /// Gives every address one of the slots 0 to n-1. Whoever keeps being used keeps the slot it had as
 /// far as there is one, so that a change of one endpoint moves one or two elements.

@@ -6,7 +6,8 @@ use crate::{Chain, Element, Family, Hook, SetName};
 ///
 /// After `make` every packet finds the old or the new state, whole; `release` then removes what only
 /// the old state needed. A packet that looks up twice while a batch commits sees half of each
-/// generation, so nothing that an old lookup may still lead to goes away in `make`.
+/// generation, so nothing that an old lookup may still lead to goes away in `make`, and nothing leads
+/// to what is new before `release`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transaction {
     /// The family.

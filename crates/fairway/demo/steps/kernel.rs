@@ -39,9 +39,11 @@ fn read(cluster: &Cluster, node: &Node) -> anyhow::Result<(Vec<String>, usize)> 
         anyhow::Ok([ip4?, ip6?])
     })?;
     let options = Options {
-        cluster_cidrs: fairway_testkit::Family::BOTH
-            .map(|family| cluster.lab.cluster_cidr(family))
-            .into(),
+        local_pods: fairway_plan::LocalPods::ClusterCidr(
+            fairway_testkit::Family::BOTH
+                .map(|family| cluster.lab.cluster_cidr(family))
+                .into(),
+        ),
         ..Options::default()
     };
     let snapshot = cluster.snapshot(node)?;

@@ -19,7 +19,10 @@ const NETWORK_HEADER: u32 = 1;
 const TRANSPORT_HEADER: u32 = 2;
 
 const META_MARK: u32 = 3;
+const META_INPUT_INTERFACE_NAME: u32 = 6;
 const META_L4_PROTOCOL: u32 = 16;
+/// `IFNAMSIZ`
+const INTERFACE_NAME_LENGTH: usize = 16;
 
 const CT_STATE: u32 = 0;
 const CT_STATUS: u32 = 2;
@@ -29,6 +32,7 @@ const CT_STATE_NEW: u32 = 8;
 const CT_STATUS_DNAT: u32 = 0x20;
 
 const FIB_RESULT_ADDRESS_TYPE: u32 = 3;
+const FIB_SOURCE_ADDRESS: u32 = 1;
 const FIB_DESTINATION_ADDRESS: u32 = 2;
 /// `RTN_LOCAL`.
 const ADDRESS_TYPE_LOCAL: u32 = 2;
@@ -49,6 +53,7 @@ const TCP: u8 = 6;
 const VERDICT_DROP: i32 = 0;
 const VERDICT_JUMP: i32 = -3;
 const VERDICT_GOTO: i32 = -4;
+const VERDICT_RETURN: i32 = -5;
 
 /// A network that is not of the table's family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +63,15 @@ pub(crate) struct ForeignNetwork(pub(crate) IpNet);
 enum Comparison {
     Equal = 0,
     NotEqual = 1,
+}
+
+impl Comparison {
+    fn of(negated: bool) -> Self {
+        match negated {
+            true => Self::NotEqual,
+            false => Self::Equal,
+        }
+    }
 }
 
 /// Writes the expressions of a statement.
@@ -79,13 +93,19 @@ pub(crate) fn statement(
                 *negated,
             )?;
         }
-        Statement::DestinationIsLocal => {
-            expression(writer, "fib", |writer| {
-                writer.u32(1, FIRST);
-                writer.u32(2, FIB_RESULT_ADDRESS_TYPE);
-                writer.u32(3, FIB_DESTINATION_ADDRESS);
-            });
-            compare(writer, Comparison::Equal, &ADDRESS_TYPE_LOCAL.to_ne_bytes());
+        Statement::DestinationIsLocal => address_is_local(writer, FIB_DESTINATION_ADDRESS),
+        Statement::SourceIsLocal => address_is_local(writer, FIB_SOURCE_ADDRESS),
+        Statement::InterfaceIs {
+            name,
+            prefix,
+            negated,
+        } => {
+            load_meta(writer, FIRST, META_INPUT_INTERFACE_NAME);
+            let mut value = name.as_bytes().to_vec();
+            if !prefix {
+                value.resize(INTERFACE_NAME_LENGTH, 0);
+            }
+            compare(writer, Comparison::of(*negated), &value);
         }
         Statement::InSet { key, set } => {
             load_key(writer, family, key);
@@ -124,6 +144,7 @@ pub(crate) fn statement(
             writer.attribute(2, &[code]);
         }),
         Statement::Drop => verdict(writer, VERDICT_DROP, None),
+        Statement::Return => verdict(writer, VERDICT_RETURN, None),
         Statement::Jump(chain) => verdict(writer, VERDICT_JUMP, Some(chain)),
         Statement::Goto(chain) => verdict(writer, VERDICT_GOTO, Some(chain)),
     }
@@ -141,7 +162,9 @@ pub(crate) fn module(family: Family, statement: &Statement) -> Option<&'static s
             .any(|selector| matches!(selector, Selector::RandomSlot(_)))
     };
     match statement {
-        Statement::DestinationIsLocal => Some(by_family("nft_fib_ipv4", "nft_fib_ipv6")),
+        Statement::DestinationIsLocal | Statement::SourceIsLocal => {
+            Some(by_family("nft_fib_ipv4", "nft_fib_ipv6"))
+        }
         Statement::ConnectionIsNew | Statement::ConnectionIsTranslated => Some("nft_ct"),
         Statement::Translate { key, .. } if random(key) => Some("nft_nat, nft_numgen"),
         Statement::Translate { .. } => Some("nft_nat"),
@@ -160,6 +183,15 @@ fn expression(writer: &mut Writer, name: &str, data: impl FnOnce(&mut Writer)) {
     });
 }
 
+fn address_is_local(writer: &mut Writer, which: u32) {
+    expression(writer, "fib", |writer| {
+        writer.u32(1, FIRST);
+        writer.u32(2, FIB_RESULT_ADDRESS_TYPE);
+        writer.u32(3, which);
+    });
+    compare(writer, Comparison::Equal, &ADDRESS_TYPE_LOCAL.to_ne_bytes());
+}
+
 fn address_in(
     writer: &mut Writer,
     family: Family,
@@ -170,11 +202,7 @@ fn address_in(
     if Family::of(network.addr()) != family {
         return Err(ForeignNetwork(network));
     }
-    let comparison = if negated {
-        Comparison::NotEqual
-    } else {
-        Comparison::Equal
-    };
+    let comparison = Comparison::of(negated);
     let (address, mask) = match network.trunc() {
         IpNet::V4(network) => (
             network.addr().octets().to_vec(),

@@ -109,7 +109,35 @@ fn sets(family: Family) -> BTreeMap<SetName, BTreeMap<Bytes, Bytes>> {
                 .map(|n| (node_port(30001).slot(n), endpoint(family, n)))
                 .collect(),
         ),
+        (
+            SetName::ExternalAddresses,
+            [(service(family, 7), none())].into(),
+        ),
+        (SetName::LocalPolicy, [(service(family, 7), none())].into()),
+        (
+            SetName::LocalPolicyNodePorts,
+            [(node_port(30001), none())].into(),
+        ),
+        (SetName::Dropped, [(service(family, 7), none())].into()),
+        (
+            SetName::DroppedNodePorts,
+            [(node_port(30001), none())].into(),
+        ),
+        (
+            SetName::LocalEndpoints(class(1)),
+            [(service(family, 7), endpoint(family, 1))].into(),
+        ),
+        (
+            SetName::LocalNodePortEndpoints(class(2)),
+            (0..2)
+                .map(|n| (node_port(30001).slot(n), endpoint(family, n)))
+                .collect(),
+        ),
         // Not used by a rule, and empty.
+        (
+            SetName::LocalNodePortEndpoints(class(65536)),
+            BTreeMap::new(),
+        ),
         (SetName::NodePortEndpoints(class(65536)), BTreeMap::new()),
     ])
 }
@@ -140,6 +168,11 @@ fn chains(family: Family) -> Vec<Chain> {
     let network = |prefix| {
         let address = address(family, 0xff_ffff);
         ipnet::IpNet::new(address, prefix).expect("a valid prefix")
+    };
+    let interface = |name: &str, prefix, negated| InterfaceIs {
+        name: name.into(),
+        prefix,
+        negated,
     };
     let source = |prefix, negated| SourceIn {
         network: network(prefix),
@@ -276,6 +309,12 @@ fn chains(family: Family) -> Vec<Chain> {
             rules: vec![
                 rule("", &[in_set(&SERVICE, SetName::Refused), Reject]),
                 rule("", &[Reset]),
+                rule("", &[SourceIsLocal, Return]),
+                rule("", &[interface("cni0", false, false), Drop]),
+                rule("", &[interface("fifteen-letters", false, true), Drop]),
+                rule("", &[interface("veth", true, false), Drop]),
+                rule("", &[interface("c", true, true), Drop]),
+                rule("", &[interface("fourteen-bytes", true, true), Drop]),
                 rule("", &[source(whole, false), Drop]),
                 rule("", &[source(9, false), Drop]),
                 rule("", &[destination(0, true), Drop]),

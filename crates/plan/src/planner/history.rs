@@ -1,14 +1,15 @@
 //! Random histories against a naive reading of what the transactions do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 
+use fairway_model::{Endpoint, Protocol, Service, ServicePort, TrafficPolicy};
 use proptest::prelude::*;
 
-use super::tests::{Bench, service};
+use super::tests::{Bench, port, service};
+use super::walk::{Generation, Outcome, Packet, Sets, outcomes};
 use super::*;
-use crate::{Bytes, Change, ObservedChain, ObservedSet, SetName, SlotClass};
-
-type Sets = BTreeMap<SetName, BTreeMap<Bytes, Bytes>>;
+use crate::{Bytes, Chain, Change, LocalPods, ObservedChain, ObservedSet, SetName, SlotClass};
 
 /// The kernel's reading of a batch, as strict as the kernel is.
 fn apply(sets: &mut Sets, changes: &[Change]) {
@@ -41,46 +42,136 @@ fn apply(sets: &mut Sets, changes: &[Change]) {
     }
 }
 
-/// Whether a packet to the frontend is sure to find an endpoint, whatever it draws, if the maps are
-/// looked up in order and a commit between two look-ups turns `before` into `after`.
-fn always_finds(before: &Sets, after: &Sets, frontend: &Bytes) -> bool {
-    let maps: BTreeSet<SetName> = before.keys().chain(after.keys()).copied().collect();
-    let maps: Vec<_> = maps
-        .into_iter()
-        .filter_map(|map| match map {
-            SetName::Endpoints(class) => Some((map, class)),
-            _ => None,
-        })
-        .collect();
-    (0..=maps.len()).all(|commit| {
-        maps.iter().enumerate().any(|(position, (map, class))| {
-            let sets = if position < commit { before } else { after };
-            let must_be_taken = match class.is_exact() {
-                true => class.slots(),
-                false => class.slots() / 2,
-            };
-            sets.get(map).is_some_and(|elements| match class.slots() {
-                1 => elements.contains_key(frontend),
-                _ => (0..must_be_taken)
-                    .all(|slot| elements.contains_key(&frontend.clone().slot(slot))),
-            })
+/// The same for chains.
+fn apply_rules(chains: &mut Vec<Chain>, changes: &[Change]) {
+    for change in changes {
+        match change {
+            Change::CreateChain { name, hook } => {
+                assert!(chains.iter().all(|chain| chain.name != *name));
+                chains.push(Chain {
+                    name,
+                    hook: *hook,
+                    rules: Vec::new(),
+                });
+            }
+            Change::SetRules(chain) => {
+                let mut there = chains.iter_mut();
+                let there = there.find(|there| there.name == chain.name);
+                *there.expect("the chain is there") = chain.clone();
+            }
+            Change::ClearRules(name) => {
+                let mut there = chains.iter_mut();
+                let there = there.find(|there| there.name == name.as_str());
+                there.expect("the chain is there").rules.clear();
+            }
+            Change::DestroyChain(name) => {
+                let position = chains.iter().position(|chain| chain.name == name.as_str());
+                chains.remove(position.expect("the chain is there"));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn after(generation: &Generation, changes: &[Change]) -> Generation {
+    let mut generation = generation.clone();
+    apply(&mut generation.sets, changes);
+    apply_rules(&mut generation.chains, changes);
+    generation
+}
+
+/// What a client can tell apart: whether anybody answers, and who.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Seen {
+    Served,
+    By(Bytes),
+    Dropped,
+    /// Refused by us, or by whoever gets what does not concern us.
+    Nobody,
+}
+
+fn seen(outcomes: BTreeSet<Outcome>) -> BTreeSet<Seen> {
+    let seen = outcomes.into_iter().flat_map(|outcome| match outcome {
+        Outcome::Translated { endpoint, .. } => vec![Seen::Served, Seen::By(endpoint)],
+        Outcome::Dropped => vec![Seen::Dropped],
+        Outcome::Refused | Outcome::Passed => vec![Seen::Nobody],
+    });
+    seen.collect()
+}
+
+/// A packet that passes while the transaction is executed meets the old or the new state.
+fn leaves_no_gap(
+    old: &Generation,
+    made: &Generation,
+    new: &Generation,
+    packet: &Packet,
+) -> Result<(), TestCaseError> {
+    let of = |packet: &Packet| -> BTreeSet<Seen> {
+        let generations = [old, new].into_iter();
+        generations
+            .flat_map(|generation| seen(outcomes(generation, generation, packet)))
+            .collect()
+    };
+    let mut allowed = of(packet);
+    // While a frontend changes hands or policy, all of its endpoints are as good.
+    let anybody = SOURCES.map(|source| of(&packet.from(source)));
+    let endpoints = anybody.into_iter().flatten();
+    allowed.extend(endpoints.filter(|seen| matches!(seen, Seen::By(_))));
+    if allowed.contains(&Seen::Nobody) {
+        // Who comes too early or too late may as well hear nothing and ask again.
+        allowed.insert(Seen::Dropped);
+    }
+    for (before, after) in [(old, made), (made, new)] {
+        let met = outcomes(before, after, packet);
+        for outcome in &met {
+            prop_assert!(comes_back(packet, outcome), "{packet:?}: {outcome:?}");
+        }
+        let met = seen(met);
+        prop_assert!(met.is_subset(&allowed), "{packet:?}: {met:?}, {allowed:?}");
+    }
+    Ok(())
+}
+
+/// The reply to a client outside passes this node: its endpoint is here, or it was masqueraded.
+fn comes_back(packet: &Packet, outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Translated {
+            endpoint,
+            masquerade: false,
+        } if packet.source == OUTSIDE => is_local(endpoint.0[3]),
+        _ => true,
+    }
+}
+
+const OUTSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
+const POD: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 244, 1, 200));
+const NODE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+
+const SOURCES: [IpAddr; 3] = [OUTSIDE, POD, NODE];
+
+/// First packets to everything that the Services of [`Wanted`] may have, from everywhere.
+fn packets() -> impl Iterator<Item = Packet> {
+    let destinations = (1..4).flat_map(|number| {
+        [
+            (IpAddr::from([10, 96, 0, number]), 80),
+            (IpAddr::from([198, 51, 100, number]), 80),
+            (NODE, 30_000 + u16::from(number)),
+        ]
+    });
+    destinations.flat_map(|(destination, number)| {
+        SOURCES.map(|source| Packet {
+            source,
+            from_node: source == NODE,
+            destination,
+            to_node: destination == NODE,
+            protocol: Protocol::Tcp,
+            port: port(number),
         })
     })
 }
 
-/// The frontends that lead somewhere.
-fn served(sets: &Sets) -> BTreeSet<Bytes> {
-    let maps = sets.iter().filter_map(|(name, elements)| match name {
-        SetName::Endpoints(class) => Some((class, elements)),
-        _ => None,
-    });
-    maps.flat_map(|(class, elements)| {
-        elements.keys().map(|key| match class.slots() {
-            1 => key.clone(),
-            _ => Bytes(key.0[..key.0.len() - 4].into()),
-        })
-    })
-    .collect()
+fn by_name(chains: &[Chain]) -> BTreeMap<&str, &Chain> {
+    chains.iter().map(|chain| (chain.name, chain)).collect()
 }
 
 fn observe(ruleset: &Ruleset) -> Observed {
@@ -118,47 +209,121 @@ fn observe(ruleset: &Ruleset) -> Observed {
     }
 }
 
-/// One update: for some of four Services either removal or age, address and endpoints.
-type Step = Vec<(usize, Option<(i64, u8, Vec<u8>)>)>;
+/// A third of the endpoints are on the node.
+fn is_local(host: u8) -> bool {
+    host.is_multiple_of(3)
+}
+
+/// What is asked of a Service.
+#[derive(Clone, Debug)]
+struct Wanted {
+    created: i64,
+    /// The last numbers of its ClusterIP, load balancer's address and node port.
+    addresses: (u8, Option<u8>, Option<u8>),
+    internal_policy: TrafficPolicy,
+    external_policy: TrafficPolicy,
+    hosts: BTreeSet<u8>,
+}
+
+impl Wanted {
+    fn service(&self, name: &str) -> Service {
+        let (cluster_ip, external, node_port) = self.addresses;
+        let endpoint = |host: &u8| Endpoint {
+            node: Some(if is_local(*host) { "node-2" } else { "node-1" }.into()),
+            ..Endpoint::ready([10, 244, 1, *host].into(), port(8080))
+        };
+        let external = external.map(|number| [198, 51, 100, number].into());
+        Service {
+            load_balancer_ips: external.into_iter().collect(),
+            internal_policy: self.internal_policy,
+            external_policy: self.external_policy,
+            ports: vec![ServicePort {
+                node_port: node_port.map(|number| port(30_000 + u16::from(number))),
+                endpoints: self.hosts.iter().map(endpoint).collect(),
+                ..ServicePort::new(Protocol::Tcp, port(80))
+            }],
+            ..service(name, self.created, cluster_ip, &[])
+        }
+    }
+}
+
+/// One update: for some of four Services either removal or what they are to be.
+type Step = Vec<(usize, Option<Wanted>)>;
+
+fn wanted() -> impl Strategy<Value = Wanted> {
+    use proptest::option::of;
+    let policy = || prop_oneof![Just(TrafficPolicy::Cluster), Just(TrafficPolicy::Local)];
+    let addresses = (1u8..4, of(1u8..4), of(1u8..4));
+    let hosts = proptest::collection::btree_set(1u8..40, 0..24);
+    (0i64..3, addresses, policy(), policy(), hosts).prop_map(
+        |(created, addresses, internal_policy, external_policy, hosts)| Wanted {
+            created,
+            addresses,
+            internal_policy,
+            external_policy,
+            hosts,
+        },
+    )
+}
+
+impl Packet {
+    fn from(self, source: IpAddr) -> Self {
+        Self {
+            source,
+            from_node: source == NODE,
+            ..self
+        }
+    }
+}
 
 fn step() -> impl Strategy<Value = Step> {
-    let hosts = proptest::collection::btree_set(1u8..40, 0..24);
-    let service = (0i64..3, 1u8..4, hosts)
-        .prop_map(|(created, ip, hosts)| (created, ip, hosts.into_iter().collect()));
-    proptest::collection::vec((0usize..4, proptest::option::of(service)), 1..4)
+    proptest::collection::vec((0usize..4, proptest::option::of(wanted())), 1..4)
+}
+
+fn options() -> Options {
+    Options {
+        local_pods: LocalPods::ClusterCidr(vec!["10.244.0.0/16".parse().unwrap()]),
+        ..Options::default()
+    }
 }
 
 proptest! {
+    // A case is dozens of packets at dozens of moments; PROPTEST_CASES asks for more of them.
+    #![proptest_config(ProptestConfig {
+        cases: ProptestConfig::default().cases.div_ceil(16),
+        ..ProptestConfig::default()
+    })]
+
     #[test]
     fn transactions_lead_to_the_plan_and_leave_no_gap(
         steps in proptest::collection::vec(step(), 1..12),
     ) {
-        let mut bench = Bench::new();
-        let mut kernel = bench.planner.ruleset(Family::Ip4).sets;
+        let mut bench = Bench::with(options());
+        let start = bench.planner.ruleset(Family::Ip4);
+        let mut kernel = Generation {
+            chains: start.chains,
+            sets: start.sets,
+        };
         for step in steps {
             let names = ["a", "b", "c", "d"];
             let services: BTreeMap<&str, _> = step
                 .into_iter()
                 .map(|(index, wanted)| {
                     let name = names[index];
-                    let wanted = wanted
-                        .map(|(created, ip, hosts)| service(name, created, ip, &hosts));
-                    (name, wanted)
+                    (name, wanted.map(|wanted| wanted.service(name)))
                 })
                 .collect();
-            let before = kernel.clone();
             let transaction = bench.update(&services.into_iter().collect::<Vec<_>>());
 
-            apply(&mut kernel, &transaction.make);
-            let made = kernel.clone();
-            apply(&mut kernel, &transaction.release);
-            prop_assert_eq!(&kernel, &bench.planner.ruleset(Family::Ip4).sets);
-
-            let (old, new) = (served(&before), served(&kernel));
-            for frontend in old.intersection(&new) {
-                prop_assert!(always_finds(&before, &made, frontend));
-                prop_assert!(always_finds(&made, &kernel, frontend));
+            let made = after(&kernel, &transaction.make);
+            let released = after(&made, &transaction.release);
+            let planned = bench.planner.ruleset(Family::Ip4);
+            prop_assert_eq!(&released.sets, &planned.sets);
+            prop_assert_eq!(by_name(&released.chains), by_name(&planned.chains));
+            for packet in packets() {
+                leaves_no_gap(&kernel, &made, &released, &packet)?;
             }
+            kernel = released;
         }
 
         // A restart finds nothing to do, whatever the history.
@@ -166,7 +331,7 @@ proptest! {
         let observed = observe(&ruleset);
         let nothing = Observed::default();
         let (_, [restart, _]) =
-            Planner::start(Options::default(), &bench.snapshot, [&observed, &nothing]);
+            Planner::start(options(), &bench.snapshot, [&observed, &nothing]);
         prop_assert!(restart.is_empty(), "{:?}", restart);
     }
 

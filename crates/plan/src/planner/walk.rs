@@ -1,0 +1,268 @@
+//! Where packets end up, read off the rules as the kernel does, while a batch commits underway.
+//!
+//! The kernel settles at each hook which generation of the rules a packet meets; every look-up then
+//! reads the generation of the elements by itself. So a packet may see rules and elements of before
+//! the commit and, from any look-up on, elements of after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use fairway_model::{Port, Protocol};
+
+use crate::{Bytes, Chain, Rule, Selector, SetName, Statement};
+
+pub(super) type Sets = BTreeMap<SetName, BTreeMap<Bytes, Bytes>>;
+
+/// One generation of a table.
+#[derive(Clone, Debug)]
+pub(super) struct Generation {
+    pub(super) chains: Vec<Chain>,
+    pub(super) sets: Sets,
+}
+
+/// The first packet of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packet {
+    pub(super) source: IpAddr,
+    /// Sent by the node itself.
+    pub(super) from_node: bool,
+    pub(super) destination: IpAddr,
+    /// Sent to an address of the node.
+    pub(super) to_node: bool,
+    pub(super) protocol: Protocol,
+    pub(super) port: Port,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Outcome {
+    Translated {
+        endpoint: Bytes,
+        masquerade: bool,
+    },
+    Dropped,
+    Refused,
+    /// Nothing of ours concerned it.
+    Passed,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct State {
+    /// Elements are read from the second generation.
+    switched: bool,
+    marked: bool,
+}
+
+/// Everything that may become of the packet if a commit turns the first generation into the second
+/// at some moment of its way.
+pub(super) fn outcomes(
+    before: &Generation,
+    after: &Generation,
+    packet: &Packet,
+) -> BTreeSet<Outcome> {
+    let mut walk = Walk {
+        before,
+        after,
+        packet,
+        outcomes: BTreeSet::new(),
+    };
+    let firewall: &[&str] = match packet.from_node {
+        true => &["source-ranges-output", "nat-output", "filter-output"],
+        false if packet.to_node => &["source-ranges-prerouting", "nat-prerouting", "filter-input"],
+        false => &[
+            "source-ranges-prerouting",
+            "nat-prerouting",
+            "filter-forward",
+        ],
+    };
+    let mut states = BTreeSet::from([State::default()]);
+    for hook in firewall {
+        states = walk.hook(hook, states);
+    }
+    if !states.is_empty() {
+        walk.outcomes.insert(Outcome::Passed);
+    }
+    walk.outcomes
+}
+
+struct Walk<'a> {
+    before: &'a Generation,
+    after: &'a Generation,
+    packet: &'a Packet,
+    outcomes: BTreeSet<Outcome>,
+}
+
+/// Where states go that a rule does not end.
+#[derive(Default)]
+struct Onwards {
+    next_rule: BTreeSet<State>,
+    caller: BTreeSet<State>,
+}
+
+impl<'a> Walk<'a> {
+    fn hook(&mut self, name: &str, states: BTreeSet<State>) -> BTreeSet<State> {
+        let mut onwards = BTreeSet::new();
+        let not_yet = states.iter().copied().filter(|state| !state.switched);
+        onwards.extend(self.chain(&self.before.chains, name, not_yet.collect()));
+        let switched = |mut state: State| {
+            state.switched = true;
+            state
+        };
+        let states = states.into_iter().map(switched).collect();
+        onwards.extend(self.chain(&self.after.chains, name, states));
+        onwards
+    }
+
+    /// Returns the states that come back to the caller. A base chain may not be there.
+    fn chain(
+        &mut self,
+        chains: &'a [Chain],
+        name: &str,
+        mut states: BTreeSet<State>,
+    ) -> BTreeSet<State> {
+        let mut back = BTreeSet::new();
+        let rules = chains.iter().find(|chain| chain.name == name);
+        for Rule { statements, .. } in rules.map_or(&[][..], |chain| &chain.rules) {
+            let mut onwards = Onwards::default();
+            for state in states {
+                self.rule(chains, statements, state, &mut onwards);
+            }
+            states = onwards.next_rule;
+            back.append(&mut onwards.caller);
+        }
+        back.append(&mut states);
+        back
+    }
+
+    fn rule(
+        &mut self,
+        chains: &'a [Chain],
+        statements: &'a [Statement],
+        mut state: State,
+        onwards: &mut Onwards,
+    ) {
+        let Some((first, rest)) = statements.split_first() else {
+            onwards.next_rule.insert(state);
+            return;
+        };
+        let packet = self.packet;
+        let holds = match first {
+            Statement::SourceIn { network, negated } => {
+                network.contains(&packet.source) != *negated
+            }
+            Statement::DestinationIn { network, negated } => {
+                network.contains(&packet.destination) != *negated
+            }
+            Statement::DestinationIsLocal => packet.to_node,
+            Statement::SourceIsLocal => packet.from_node,
+            Statement::ConnectionIsNew => true,
+            // Translated packets are an outcome already.
+            Statement::ConnectionIsTranslated => false,
+            Statement::SetMark(_) => {
+                state.marked = true;
+                true
+            }
+            Statement::InSet { key, set } => {
+                for state in moments(state) {
+                    if self.is_in(key, *set, state) {
+                        self.rule(chains, rest, state, onwards);
+                    } else {
+                        onwards.next_rule.insert(state);
+                    }
+                }
+                return;
+            }
+            Statement::Translate { key, map } => {
+                for state in moments(state) {
+                    self.translate(key, *map, state, onwards);
+                }
+                return;
+            }
+            Statement::Goto(target) => {
+                let back = self.chain(chains, target, BTreeSet::from([state]));
+                onwards.caller.extend(back);
+                return;
+            }
+            Statement::Jump(target) => {
+                let back = self.chain(chains, target, BTreeSet::from([state]));
+                onwards.next_rule.extend(back);
+                return;
+            }
+            Statement::Return => {
+                onwards.caller.insert(state);
+                return;
+            }
+            Statement::Drop => {
+                self.outcomes.insert(Outcome::Dropped);
+                return;
+            }
+            Statement::Reset | Statement::Reject => {
+                self.outcomes.insert(Outcome::Refused);
+                return;
+            }
+            other => panic!("not on the way of a first packet: {other:?}"),
+        };
+        if holds {
+            self.rule(chains, rest, state, onwards);
+        } else {
+            onwards.next_rule.insert(state);
+        }
+    }
+
+    fn elements(&self, set: SetName, state: State) -> Option<&BTreeMap<Bytes, Bytes>> {
+        let generation = match state.switched {
+            true => self.after,
+            false => self.before,
+        };
+        generation.sets.get(&set)
+    }
+
+    fn is_in(&self, key: &[Selector], set: SetName, state: State) -> bool {
+        let Some(elements) = self.elements(set, state) else {
+            return false;
+        };
+        elements.contains_key(&self.key(key, 0))
+    }
+
+    fn translate(&mut self, key: &[Selector], map: SetName, state: State, onwards: &mut Onwards) {
+        let draws = key.iter().find_map(|selector| match selector {
+            Selector::RandomSlot(slots) => Some(*slots),
+            _ => None,
+        });
+        for slot in 0..draws.unwrap_or(1) {
+            let key = self.key(key, slot);
+            let found = self
+                .elements(map, state)
+                .and_then(|elements| elements.get(&key));
+            if let Some(endpoint) = found.cloned() {
+                let masquerade = state.marked;
+                self.outcomes.insert(Outcome::Translated {
+                    endpoint,
+                    masquerade,
+                });
+            } else {
+                onwards.next_rule.insert(state);
+            }
+        }
+    }
+
+    fn key(&self, selectors: &[Selector], slot: u32) -> Bytes {
+        let packet = self.packet;
+        let add = |key: Bytes, selector: &Selector| match selector {
+            Selector::SourceAddress => key.address(packet.source),
+            Selector::DestinationAddress => key.address(packet.destination),
+            Selector::Protocol => key.protocol(packet.protocol),
+            Selector::DestinationPort => key.port(packet.port),
+            Selector::RandomSlot(_) => key.slot(slot),
+        };
+        selectors.iter().fold(Bytes::new(), add)
+    }
+}
+
+/// The commit may or may not have come by now.
+fn moments(state: State) -> impl Iterator<Item = State> {
+    let switched = State {
+        switched: true,
+        ..state
+    };
+    BTreeSet::from([state, switched]).into_iter()
+}
