@@ -1,9 +1,14 @@
 //! What clients of the ingress router see.
 
 mod backends;
+mod chain;
 mod classes;
 mod conflicts;
 mod conformance;
 mod conversation;
+mod forwarding;
+mod lifecycle;
 mod routing;
-mod site;
+mod scale;
+pub(crate) mod site;
+mod streaming;

@@ -1,7 +1,10 @@
 //! End-to-end tests: the real binary on the nodes of a cluster of network namespaces, fed by a
 //! directory of manifests or by an API server, judged by what its clients see.
 
-//mod bad_input;
+#![allow(clippy::unwrap_used, reason = "who cannot go on has failed the test")]
+
+mod bad_input;
+mod demo;
 mod dependencies;
 mod ingress;
 mod lifecycle;

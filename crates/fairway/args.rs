@@ -198,7 +198,7 @@ pub(crate) struct IngressArgs {
     #[arg(num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = boolean)]
     pub(crate) ingress: bool,
 
-    /// Where to accept HTTP; may be repeated. [::] is IPv4 too
+    /// Where to accept HTTP; may be repeated. The default accepts IPv4 too
     #[arg(
         long,
         value_name = "IP:PORT",

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use fairway_testkit::apiserver::Verb;
 use fairway_testkit::ask::{self, Response};
 use fairway_testkit::{Balancer, Family, Lab, eventually, lab, objects};
-use http::{Request, header};
+use http::{Request, StatusCode, header};
 
 use super::site::{Site, in_namespace, outcome};
 use crate::support::{Feed, becomes, fed_both_ways};
@@ -31,7 +31,7 @@ fn one_feature_after_the_other(feed: Feed) {
         }
         suite.site.delete(feature.name);
         let gone = || suite.ask(&feature.rows[0]).status;
-        becomes(http::StatusCode::NOT_FOUND, feature.name, gone);
+        becomes(StatusCode::NOT_FOUND, feature.name, gone);
     }
 }
 
@@ -125,10 +125,8 @@ impl Suite {
         let first = &feature.rows[0];
         for node in self.site.lab().nodes() {
             let router = self.site.router(node.name());
-            eventually(feature.name, || match self.ask_at(router, first) {
-                Ok(response) if response.status == 200 => Ok(()),
-                other => Err(other),
-            });
+            let status = || self.ask_at(router, first).unwrap().status;
+            becomes(StatusCode::OK, feature.name, status);
         }
     }
 

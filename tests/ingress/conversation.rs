@@ -31,6 +31,11 @@ impl Conversation {
         self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
     }
 
+    /// Sends at the same time as this reads.
+    pub(crate) fn writer(&self) -> TcpStream {
+        self.stream.get_ref().try_clone().unwrap()
+    }
+
     /// Sends a chunk of a request's body.
     pub(crate) fn send_chunk(&mut self, chunk: &str) {
         self.send(format!("{:x}\r\n{chunk}\r\n", chunk.len()));
@@ -72,9 +77,11 @@ impl Conversation {
         bytes
     }
 
-    /// Whether the other side has closed, and nothing was left to read.
-    pub(crate) fn is_closed(&mut self) -> bool {
-        matches!(self.stream.fill_buf(), Ok([]))
+    /// Reads what is left until the other side closes.
+    pub(crate) fn closed(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest).unwrap();
+        rest
     }
 
     /// Asks with GET and returns who answered, see [`outcome`](super::site::outcome).

@@ -38,13 +38,23 @@ impl Site {
 
     /// Asks the router of the first node from outside the cluster.
     pub(crate) fn get(&self, host: &str, path: &str) -> Response {
-        let asked = ask::http_get(self.lab().client().ns(), self.router("node-1"), host, path);
-        asked.unwrap_or_else(|error| panic!("GET {host}{path}: {:#}", anyhow::Error::from(error)))
+        self.get_at("node-1", host, path)
     }
 
     /// Who answers a GET request, see [`outcome`].
     pub(crate) fn answers(&self, host: &str, path: &str) -> String {
-        outcome(&self.get(host, path))
+        self.answers_at("node-1", host, path)
+    }
+
+    /// As [`answers`](Self::answers), at the router of a node.
+    pub(crate) fn answers_at(&self, node: &str, host: &str, path: &str) -> String {
+        outcome(&self.get_at(node, host, path))
+    }
+
+    /// As [`get`](Self::get), at the router of a node.
+    pub(crate) fn get_at(&self, node: &str, host: &str, path: &str) -> Response {
+        let asked = ask::http_get(self.lab().client().ns(), self.router(node), host, path);
+        asked.unwrap_or_else(|error| panic!("GET {host}{path}: {:#}", anyhow::Error::from(error)))
     }
 
     /// Waits until a GET request is answered so, see [`outcome`].

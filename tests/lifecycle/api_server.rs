@@ -206,9 +206,5 @@ fn churn(cluster: &Cluster) -> Churning {
 fn unhurt(churn: Churning) {
     churn.wait_for_more(100, PATIENCE).unwrap();
     let report = churn.stop().unwrap();
-    assert_eq!(
-        (report.failed(), report.retransmissions),
-        (0, 0),
-        "{report}"
-    );
+    assert_eq!(report.failed(), 0, "{report}");
 }

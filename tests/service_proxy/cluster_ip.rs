@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use fairway_model::Protocol;
 use fairway_testkit::lab::Namespace;
-use fairway_testkit::objects::endpoint_slices;
-use fairway_testkit::{Echo, Family, Lab};
+use fairway_testkit::objects::{self, endpoint_slice, endpoint_slices};
+use fairway_testkit::{Echo, Family, Lab, ask, nft};
+use serde_json::json;
 
 use crate::support::{Ask, Cluster, Feed, TCP_AND_UDP, fed_both_ways};
 
@@ -14,6 +15,7 @@ fed_both_ways!(
     masquerade_all_includes_pods,
     without_a_cluster_cidr_nobody_is_masqueraded,
     a_single_stack_service_exists_in_its_family_only,
+    addresses_may_be_written_carelessly,
 );
 
 /// Services whose endpoint is on the first and on the second node.
@@ -76,7 +78,7 @@ fn a_single_stack_service_exists_in_its_family_only(feed: Feed) {
     for (family, number) in [(Family::V4, 10), (Family::V6, 11)] {
         let name = format!("only-{}", family.nft());
         let address = cluster.lab().cluster_ip(family, number);
-        let service = fairway_testkit::objects::service(&name).cluster_ip(address);
+        let service = objects::service(&name).cluster_ip(address);
         let service = service.tcp("", 80).build();
         // Slices of the other family are none of its business.
         let slices = endpoint_slices(&name, &[("", Protocol::Tcp, Echo::LINES)], &pods);
@@ -85,18 +87,45 @@ fn a_single_stack_service_exists_in_its_family_only(feed: Feed) {
     cluster.start();
     let client = pods[0].ns();
     for (family, number) in [(Family::V4, 10), (Family::V6, 11)] {
-        let reply = fairway_testkit::ask::tcp(client, cluster.cluster_ip(family, number, 80));
+        let reply = ask::tcp(client, cluster.cluster_ip(family, number, 80));
         assert_eq!(reply.unwrap().own.ip(), pods[0].ip(family));
         let (near, other) = match family {
             Family::V4 => ("ip", "ip6"),
             Family::V6 => ("ip6", "ip"),
         };
         let ns = cluster.lab().node("node-1").ns();
-        let list = |family| fairway_testkit::nft::nft(ns, &["list", "table", family, "fairway"]);
+        let list = |family| nft::nft(ns, &["list", "table", family, "fairway"]);
         let address = cluster.lab().cluster_ip(family, number).to_string();
         assert!(list(near).unwrap().contains(&address));
         let endpoint = pods[0].ip(family).to_string();
         assert!(!list(other).unwrap().contains(&endpoint));
+    }
+}
+
+fn addresses_may_be_written_carelessly(feed: Feed) {
+    let cluster = Cluster::new(feed, Lab::builder().nodes(1).pods_per_node(1));
+    let pod = cluster.lab().pod("pod-1-1");
+    // As old clusters have them in their etcd.
+    let service = objects::service("web").tcp("", 80).set(
+        "/spec",
+        "clusterIPs",
+        json!(["10.096.000.010", "FD00:0010:0096:0::0:0010"]),
+    );
+    let endpoints = [
+        (Family::V4, "010.244.001.002"),
+        (Family::V6, "FD00:10:244:01:0::2"),
+    ];
+    let slices = endpoints.map(|(family, address)| {
+        let slice = endpoint_slice("web", family).tcp("", Echo::LINES);
+        slice
+            .set("", "endpoints", json!([{"addresses": [address]}]))
+            .build()
+    });
+    cluster.apply("web", slices.into_iter().chain([service.build()]));
+    cluster.start();
+    for family in Family::BOTH {
+        let reply = ask::tcp(pod.ns(), cluster.cluster_ip(family, 10, 80));
+        assert_eq!(reply.unwrap().own.ip(), pod.ip(family));
     }
 }
 

@@ -49,6 +49,12 @@ impl Cluster {
         &self.lab
     }
 
+    /// The directory of manifests, for files that [`apply`](Self::apply) cannot write. An API server
+    /// leaves it empty.
+    pub(crate) fn directory(&self) -> &Manifests {
+        self.objects.directory()
+    }
+
     /// The API server.
     ///
     /// # Panics

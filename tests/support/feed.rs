@@ -46,6 +46,10 @@ impl Objects {
         [flag.to_owned(), path.to_str().unwrap().to_owned()]
     }
 
+    pub(super) fn directory(&self) -> &Manifests {
+        &self.directory
+    }
+
     pub(super) fn server(&self) -> &ApiServer {
         self.server.as_ref().expect("fed by manifests")
     }

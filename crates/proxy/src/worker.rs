@@ -192,7 +192,9 @@ impl Worker {
                 biased;
                 accepted = listener.accept(), if !full => accepted,
                 () = changed => continue,
-                () = std::future::ready(()), if self.draining().is_some() => return,
+                () = std::future::ready(()), if self.draining().is_some() => {
+                    return self.accept_waiting(listener);
+                }
             };
             match accepted {
                 Ok((stream, peer)) => self.clone().welcome(stream, peer),
@@ -202,6 +204,27 @@ impl Worker {
                     tracing::warn!(%error, "cannot accept connections for a moment; check the limit of open files");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
+            }
+        }
+    }
+
+    /// Accepts what waits in the kernel, of which the runtime may not have been told yet.
+    fn accept_waiting(self: Rc<Self>, listener: TcpListener) {
+        let Ok(listener) = listener.into_std() else {
+            return;
+        };
+        while self.connections.get() < self.config.limits.connections_per_worker {
+            match listener.accept() {
+                Ok((stream, peer)) => {
+                    let stream = stream
+                        .set_nonblocking(true)
+                        .and_then(|()| TcpStream::from_std(stream));
+                    if let Ok(stream) = stream {
+                        self.clone().welcome(stream, peer);
+                    }
+                }
+                Err(error) if is_about_one_connection(&error) => {}
+                Err(_) => return, // nobody waits any more
             }
         }
     }

@@ -115,16 +115,18 @@ impl File<'_> {
         let Some(kind_of_items) = kind.strip_suffix("List") else {
             return self.object(document, &kind, number, parsed);
         };
+        let version = text(&document, "apiVersion").to_owned();
         let Some(Value::Array(items)) = document.get_mut("items").map(Value::take) else {
             return;
         };
         for mut item in items {
-            // The items of a ServiceList need not say that they are Services.
+            // The items of a ServiceList need not say that they are Services, nor of which version.
             if text(&item, "kind").is_empty()
                 && !kind_of_items.is_empty()
                 && let Value::Object(fields) = &mut item
             {
                 fields.insert("kind".to_owned(), kind_of_items.into());
+                fields.insert("apiVersion".to_owned(), version.as_str().into());
             }
             self.document(item, number, parsed);
         }

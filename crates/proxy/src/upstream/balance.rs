@@ -98,8 +98,8 @@ impl Balancer {
         let mut upstreams = self.upstreams.borrow_mut();
         let position = upstreams.entry(upstream.id).or_insert_with(|| Position {
             upstream: Arc::downgrade(upstream),
-            endpoints: endpoints.clone(),
-            next: self.random.below(endpoints.len()),
+            endpoints: Arc::default(),
+            next: 0,
             used: self.clock.now(),
         });
         if !Arc::ptr_eq(&position.endpoints, endpoints) {
@@ -119,7 +119,8 @@ impl Balancer {
     pub(crate) fn sweep(&self) {
         let now = self.clock.now();
         self.upstreams.borrow_mut().retain(|_, position| {
-            let current = position.upstream.upgrade();
+            let is_used = now.since(position.used) < KEEP;
+            let current = position.upstream.upgrade().filter(|_| is_used);
             match current
                 .as_deref()
                 .map(Upstream::endpoints)
@@ -130,7 +131,7 @@ impl Balancer {
                     if !Arc::ptr_eq(&position.endpoints, endpoints) {
                         self.replace(position, endpoints);
                     }
-                    now.since(position.used) < KEEP
+                    true
                 }
                 _ => {
                     self.replace(position, &Arc::default());
@@ -141,12 +142,12 @@ impl Balancer {
     }
 
     fn replace(&self, position: &mut Position, endpoints: &Arc<[SocketAddr]>) {
-        for gone in position.endpoints.iter() {
-            // Sorted, as the router promises.
-            if endpoints.binary_search(gone).is_err() {
-                self.pool.forget(*gone);
-            }
-        }
+        // The new ones first: what stays is never gone in between.
+        endpoints.iter().for_each(|it| self.pool.add(*it));
+        position
+            .endpoints
+            .iter()
+            .for_each(|it| self.pool.remove(*it));
         position.endpoints = endpoints.clone();
         if !endpoints.is_empty() {
             position.next = self.random.below(endpoints.len());

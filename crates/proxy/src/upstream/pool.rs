@@ -33,12 +33,17 @@ pub(crate) struct Link {
 #[derive(Debug)]
 pub(crate) struct Pool {
     clock: Rc<Clock>,
-    idle: RefCell<HashMap<SocketAddr, VecDeque<Idle>, foldhash::fast::RandomState>>,
+    idle: RefCell<ByEndpoint<VecDeque<Idle>>>,
+    /// The endpoints there are, and how many upstreams each belongs to. A connection that is busy when
+    /// its endpoint goes comes back to find it gone.
+    current: RefCell<ByEndpoint<usize>>,
     count: Cell<usize>,
     per_endpoint: usize,
     total: usize,
     keep: Duration,
 }
+
+type ByEndpoint<T> = HashMap<SocketAddr, T, foldhash::fast::RandomState>;
 
 #[derive(Debug)]
 struct Idle {
@@ -51,6 +56,7 @@ impl Pool {
         Self {
             clock,
             idle: RefCell::default(),
+            current: RefCell::default(),
             count: Cell::new(0),
             per_endpoint: config.limits.idle_per_endpoint,
             total: config.limits.idle_per_worker,
@@ -74,6 +80,9 @@ impl Pool {
     /// Keeps a connection whose exchange is complete on both sides. Anything else is closed.
     fn put(&self, mut connection: Connection) {
         if !connection.sender.is_ready() || self.per_endpoint == 0 || self.total == 0 {
+            return;
+        }
+        if !self.current.borrow().contains_key(&connection.endpoint) {
             return;
         }
         connection.reused = true;
@@ -106,8 +115,22 @@ impl Pool {
         self.count.set(count);
     }
 
-    /// Closes the idle connections to an endpoint that is gone.
-    pub(crate) fn forget(&self, endpoint: SocketAddr) {
+    /// An upstream has this endpoint from now on.
+    pub(crate) fn add(&self, endpoint: SocketAddr) {
+        *self.current.borrow_mut().entry(endpoint).or_default() += 1;
+    }
+
+    /// An upstream has this endpoint no more; its idle connections are closed if nobody else has it.
+    pub(crate) fn remove(&self, endpoint: SocketAddr) {
+        let mut current = self.current.borrow_mut();
+        let Some(upstreams) = current.get_mut(&endpoint) else {
+            return;
+        };
+        *upstreams -= 1;
+        if *upstreams > 0 {
+            return;
+        }
+        current.remove(&endpoint);
         if let Some(connections) = self.idle.borrow_mut().remove(&endpoint) {
             self.count.set(self.count.get() - connections.len());
         }

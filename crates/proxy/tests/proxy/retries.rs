@@ -184,6 +184,31 @@ fn idle_connections_to_endpoints_that_left_are_closed() {
 }
 
 #[test]
+fn a_connection_that_was_busy_when_its_endpoint_left_is_closed_afterwards() {
+    let (go_on, wait) = std::sync::mpsc::channel();
+    let (closed, ended) = std::sync::mpsc::channel();
+    let wait = std::sync::Mutex::new(wait);
+    let upstream = Upstream::start(move |mut connection| {
+        connection.head().unwrap();
+        wait.lock().unwrap().recv().unwrap();
+        connection.answer(200, "", "late");
+        assert!(connection.head().is_none());
+        closed.send(()).unwrap();
+    });
+    let other = Upstream::echo("b");
+    let mut proxy = Proxy::to(&upstream);
+    let mut client = Client::connect(proxy.address);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    upstream.next_head();
+    proxy.cluster.service("web", &[other.address]);
+    proxy.apply();
+    assert_eq!(get(proxy.address, "a", "/").body, "b:");
+    go_on.send(()).unwrap();
+    assert_eq!(client.response().body, "late");
+    ended.recv_timeout(crate::client::PATIENCE).unwrap();
+}
+
+#[test]
 fn weights_are_kept() {
     let upstreams = [
         Upstream::echo("a"),

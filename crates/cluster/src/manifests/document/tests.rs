@@ -22,13 +22,18 @@ fn lists_of_any_sort() {
          - {apiVersion: v1, kind: Service, metadata: {name: a}}\n\
          - {apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: Node, metadata: {name: n}}]}\n\
          ---\n{apiVersion: v1, kind: ServiceList, items: [{metadata: {name: b, namespace: x}}]}\n\
-         ---\n{apiVersion: networking.k8s.io/v1, kind: IngressList, items: []}\n\
+         ---\n{apiVersion: networking.k8s.io/v1, kind: IngressList, items: [{metadata: {name: i}}]}\n\
          ---\n{apiVersion: v1, kind: ServiceList}\n",
     );
     let parsed = parsed.unwrap();
     assert_eq!(
         declared(&parsed),
-        ["Service default/a", "Node n", "Service x/b"]
+        [
+            "Service default/a",
+            "Node n",
+            "Service x/b",
+            "Ingress default/i"
+        ]
     );
     assert_eq!(problems(&parsed), Vec::<String>::new());
 }

@@ -1,0 +1,12 @@
+//! What is wrong is told once, in a line that says where and what follows; everything else works.
+
+mod api_server;
+mod hostile;
+mod kubeconfig;
+mod manifests;
+mod objects;
+mod ports;
+mod told;
+mod usage;
+
+use told::Told;
