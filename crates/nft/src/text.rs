@@ -40,6 +40,9 @@ fn write_table(out: &mut String, ruleset: &Ruleset) -> fmt::Result {
         };
         writeln!(out, "\t{kind} {name} {{")?;
         writeln!(out, "\t\ttypeof {}", TypeOf(*name, family))?;
+        if name.shape().has_networks() {
+            writeln!(out, "\t\tflags interval")?;
+        }
         let mut separator = "\t\telements = { ";
         for (key, value) in elements {
             write!(out, "{separator}{}", ElementText(family, *name, key, value))?;
@@ -183,7 +186,7 @@ impl Display for Key<'_> {
                 f.write_str(" . ")?;
             }
             match selector {
-                Selector::SourceAddress => write!(f, "{family} saddr")?,
+                Selector::SourceAddress | Selector::SourceNetwork => write!(f, "{family} saddr")?,
                 Selector::DestinationAddress => write!(f, "{family} daddr")?,
                 Selector::Protocol => f.write_str("meta l4proto")?,
                 Selector::DestinationPort => f.write_str("th dport")?,
@@ -233,7 +236,7 @@ fn write_fields(
         if index > 0 {
             f.write_str(" . ")?;
         }
-        let Some((field, rest)) = bytes.split_at_checked(selector.padded_length(family)) else {
+        let Some((field, rest)) = bytes.split_at_checked(selector.element_length(family)) else {
             return f.write_str("?");
         };
         bytes = rest;
@@ -250,6 +253,13 @@ fn write_field(f: &mut Formatter<'_>, selector: Selector, field: &[u8]) -> fmt::
         (Selector::Protocol, [number, ..]) => number.fmt(f),
         (Selector::DestinationPort, [high, low, ..]) => u16::from_be_bytes([*high, *low]).fmt(f),
         (Selector::RandomSlot(_), &[a, b, c, d]) => u32::from_ne_bytes([a, b, c, d]).fmt(f),
+        (Selector::SourceNetwork, [address_bytes @ .., prefix, _, _, _]) => {
+            let network = address(address_bytes).map(|address| IpNet::new(address, *prefix));
+            match network {
+                Some(Ok(network)) => Network(network).fmt(f),
+                _ => f.write_char('?'),
+            }
+        }
         (_, field) => match address(field) {
             Some(address) => address.fmt(f),
             None => f.write_char('?'),

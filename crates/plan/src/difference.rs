@@ -4,7 +4,8 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::{Bytes, Element, SetName};
+use crate::set::split_network;
+use crate::{Bytes, Element, Family, SetName};
 
 type Key = (SetName, Bytes);
 
@@ -26,25 +27,41 @@ pub(crate) struct Changed {
 }
 
 impl Changed {
-    /// Takes out the detours that come to frontends that were served before: they may be taken only
-    /// when what they lead to, the rules included, is there for every packet.
-    pub(crate) fn take_new_detours(&mut self) -> Vec<Element> {
+    /// Takes out what may lead packets on only when all it leads to, the rules included, is there
+    /// for every packet: detours of frontends that were served before, and frontends that are new
+    /// and not for everybody.
+    pub(crate) fn take_new_ways(&mut self) -> Vec<Element> {
         let new_frontends = served(&self.added);
+        let restricted = keys_of(&self.added, SetName::Restricted);
         let added = std::mem::take(&mut self.added).into_iter();
-        let (detours, rest) = added.partition(|element| leaves(element, &new_frontends));
+        let (ways, rest) = added.partition(|element| match element.set {
+            SetName::ExternalAddresses => restricted.contains(&element.key),
+            _ => leaves(element, &new_frontends),
+        });
         self.added = rest;
-        detours
+        ways
     }
 
     /// Takes out the detours that go from frontends that are still served: they go while what they
     /// lead to is still there.
-    pub(crate) fn take_old_detours(&mut self) -> Vec<Element> {
+    pub(crate) fn take_old_detours(&mut self, family: Family) -> Vec<Element> {
         let lost_frontends = served(&self.deleted);
+        let unrestricted = keys_of(&self.deleted, SetName::Restricted);
         let deleted = std::mem::take(&mut self.deleted).into_iter();
-        let (detours, rest) = deleted.partition(|element| leaves(element, &lost_frontends));
+        let (detours, rest) = deleted.partition(|element| match element.set {
+            // Networks that go must not overlap with networks that come.
+            SetName::AllowedSources => split_network(&element.key, family)
+                .is_some_and(|(frontend, _)| !unrestricted.contains(&frontend)),
+            _ => leaves(element, &lost_frontends),
+        });
         self.deleted = rest;
         detours
     }
+}
+
+fn keys_of(elements: &[Element], set: SetName) -> HashSet<Bytes> {
+    let elements = elements.iter().filter(|element| element.set == set);
+    elements.map(|element| element.key.clone()).collect()
 }
 
 /// The frontends whose clients from outside are let in.
@@ -60,7 +77,7 @@ fn served(elements: &[Element]) -> HashSet<Key> {
 /// is not one of `except`.
 fn leaves(element: &Element, except: &HashSet<Key>) -> bool {
     let served = match element.set {
-        SetName::LocalPolicy => SetName::ExternalAddresses,
+        SetName::LocalPolicy | SetName::Restricted => SetName::ExternalAddresses,
         SetName::LocalPolicyNodePorts => SetName::NodePorts,
         _ => return false,
     };

@@ -54,7 +54,8 @@ impl FamilyPlanner {
     pub(crate) fn update(&mut self, snapshot: &Snapshot, changes: &Changes) -> Transaction {
         let mut affected = changes.services.clone();
         let node = std::mem::replace(&mut self.node, snapshot.node.clone());
-        if (&node.name, &node.zone) != (&self.node.name, &self.node.zone) {
+        let matters = |node: &Node| (node.name.clone(), node.zone.clone(), node.addresses.clone());
+        if matters(&node) != matters(&self.node) {
             affected.extend(self.services.keys().cloned());
         }
 
@@ -124,8 +125,8 @@ impl FamilyPlanner {
         let after: BTreeSet<SetName> = self.on_demand.keys().copied().collect();
         let created: Vec<SetName> = during.difference(&before).copied().collect();
         let destroyed: BTreeSet<SetName> = during.difference(&after).copied().collect();
-        let new_detours = changed.take_new_detours();
-        let old_detours = changed.take_old_detours();
+        let new_ways = changed.take_new_ways();
+        let old_detours = changed.take_old_detours(self.family);
 
         let make = &mut transaction.make;
         make.extend(created.iter().copied().map(Change::CreateSet));
@@ -139,7 +140,7 @@ impl FamilyPlanner {
         make.extend(changed.replaced.into_iter().map(Change::Replace));
 
         let release = &mut transaction.release;
-        release.extend(new_detours.into_iter().map(Change::Add));
+        release.extend(new_ways.into_iter().map(Change::Add));
         let deleted = changed.deleted.into_iter();
         release.extend(
             deleted
@@ -196,8 +197,21 @@ impl FamilyPlanner {
     }
 }
 
-/// The rules of chains that differ.
-fn rewrite<'a>(old: &'a [Chain], new: &'a [Chain]) -> impl Iterator<Item = Change> + 'a {
-    let differs = |chain: &&Chain| !old.contains(chain);
-    new.iter().filter(differs).cloned().map(Change::SetRules)
+/// The chains that come and go, and the rules that differ.
+fn rewrite(old: &[Chain], new: &[Chain]) -> Vec<Change> {
+    let is_in = |chains: &[Chain], name| chains.iter().any(|chain| chain.name == name);
+    let created = new.iter().filter(|chain| !is_in(old, chain.name));
+    let create = created.map(|chain| Change::CreateChain {
+        name: chain.name,
+        hook: chain.hook,
+    });
+    let differing = new.iter().filter(|chain| !old.contains(chain));
+    let set = differing.cloned().map(Change::SetRules);
+    // A chain stands before those that jump to it, and goes after them.
+    let destroyed = old.iter().rev().filter(|chain| !is_in(new, chain.name));
+    let destroy = destroyed.flat_map(|chain| {
+        let name = chain.name.to_owned();
+        [Change::ClearRules(name.clone()), Change::DestroyChain(name)]
+    });
+    create.chain(set).chain(destroy).collect()
 }

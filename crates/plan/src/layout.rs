@@ -29,6 +29,7 @@ const ENDPOINTS: &str = "endpoints";
 const LOCAL_ENDPOINTS: &str = "local-endpoints";
 const NODE_PORT_ENDPOINTS: &str = "node-port-endpoints";
 const LOCAL_NODE_PORT_ENDPOINTS: &str = "local-node-port-endpoints";
+const CHECK_SOURCE: &str = "check-source";
 const REFUSE: &str = "refuse";
 const REFUSE_CLUSTER_IP: &str = "refuse-cluster-ip";
 /// Not `reject`, which nft reads as the statement: it could not load again what it listed.
@@ -38,6 +39,8 @@ const REJECT: &str = "reject-packet";
 /// first does not depend on the order in which the programs were started.
 const POSTROUTING_PRIORITY: i32 = 90;
 const DSTNAT_PRIORITY: i32 = -100;
+/// Runs while the packet still has the destination that its sender gave it.
+const SOURCE_RANGES_PRIORITY: i32 = DSTNAT_PRIORITY - 10;
 const FILTER_PRIORITY: i32 = 0;
 
 /// The sets and maps that exist whatever the cluster looks like.
@@ -64,7 +67,10 @@ pub(crate) fn permanent_sets() -> impl Iterator<Item = SetName> {
 pub(crate) fn is_permanent(set: SetName) -> bool {
     match set {
         SetName::Endpoints(class) | SetName::NodePortEndpoints(class) => class.is_exact(),
-        SetName::LocalEndpoints(_) | SetName::LocalNodePortEndpoints(_) => false,
+        SetName::LocalEndpoints(_)
+        | SetName::LocalNodePortEndpoints(_)
+        | SetName::Restricted
+        | SetName::AllowedSources => false,
         _ => true,
     }
 }
@@ -88,7 +94,8 @@ pub(crate) fn chains(
     let from_pods = FromPods::new(family, options, node);
     let on_node_ports = node_port_addresses(family, options, node);
 
-    vec![
+    let mut chains = source_range_chains(sets);
+    chains.extend([
         endpoints(ENDPOINTS, |set| matches!(set, SetName::Endpoints(_))),
         endpoints(LOCAL_ENDPOINTS, |set| {
             matches!(set, SetName::LocalEndpoints(_))
@@ -129,7 +136,7 @@ pub(crate) fn chains(
         plain(SERVICES, service_rules(&on_node_ports)),
         plain(REJECT, reject_rules()),
         plain(REFUSE, refuse_rules(&on_node_ports)),
-        plain(REFUSE_CLUSTER_IP, refuse_cluster_ip_rules()),
+        plain(REFUSE_CLUSTER_IP, refuse_cluster_ip_rules(family, node)),
         chain(
             "nat-prerouting",
             nat(HookPoint::Prerouting, DSTNAT_PRIORITY),
@@ -159,6 +166,46 @@ pub(crate) fn chains(
             "filter-output",
             filter(HookPoint::Output),
             vec![new_to(REFUSE), new_to(REFUSE_CLUSTER_IP)],
+        ),
+    ]);
+    chains
+}
+
+/// Who may use load balancers' addresses. There is nothing to pass through unless a Service asks.
+fn source_range_chains(sets: &BTreeSet<SetName>) -> Vec<Chain> {
+    if !sets.contains(&SetName::Restricted) {
+        return Vec::new();
+    }
+    let mut check = Vec::new();
+    if sets.contains(&SetName::AllowedSources) {
+        check.push(rule(
+            "",
+            [in_set(SetName::AllowedSources), Statement::Return],
+        ));
+    }
+    check.push(rule("not in a source range", [Statement::Drop]));
+    let restricted = || {
+        vec![rule(
+            "",
+            [
+                Statement::ConnectionIsNew,
+                in_set(SetName::Restricted),
+                Statement::Goto(CHECK_SOURCE),
+            ],
+        )]
+    };
+    let filter = |point| hook(HookKind::Filter, point, SOURCE_RANGES_PRIORITY);
+    vec![
+        chain(CHECK_SOURCE, None, check),
+        chain(
+            "source-ranges-prerouting",
+            filter(HookPoint::Prerouting),
+            restricted(),
+        ),
+        chain(
+            "source-ranges-output",
+            filter(HookPoint::Output),
+            restricted(),
         ),
     ]
 }
@@ -283,14 +330,25 @@ fn refuse_rules(on_node_ports: &[Vec<Statement>]) -> Vec<Rule> {
 }
 
 /// Also runs after translation, for packets that do not end here.
-fn refuse_cluster_ip_rules() -> Vec<Rule> {
-    vec![
+fn refuse_cluster_ip_rules(family: Family, node: &Node) -> Vec<Rule> {
+    let mut rules = vec![
         rule("", [Statement::ConnectionIsTranslated, Statement::Return]),
         rule(
             "no such port",
             [in_set(SetName::ClusterIps), Statement::Goto(REJECT)],
         ),
-    ]
+    ];
+    // Its router would send such a packet back to a node.
+    let service_cidrs = node.service_cidrs.iter();
+    let service_cidrs = service_cidrs.filter(|network| Family::of(network.addr()) == family);
+    rules.extend(service_cidrs.map(|network| {
+        let network = Statement::DestinationIn {
+            network: *network,
+            negated: false,
+        };
+        rule("no such Service", [network, Statement::Drop])
+    }));
+    rules
 }
 
 /// TCP gets a reset: over IPv6 a client that is still connecting takes no notice of an ICMPv6 error

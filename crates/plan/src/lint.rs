@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipnet::IpNet;
+
+use crate::set::split_network;
 use crate::{Bytes, Ruleset, Selector, SetName, SlotClass, Statement};
 
 /// Lists every broken invariant in a line for people; empty for a sound table.
@@ -19,7 +22,7 @@ fn lengths(ruleset: &Ruleset, faults: &mut Vec<String>) {
     let length = |fields: &[Selector]| -> usize {
         let lengths = fields
             .iter()
-            .map(|field| field.padded_length(ruleset.family));
+            .map(|field| field.element_length(ruleset.family));
         lengths.sum()
     };
     for (name, elements) in &ruleset.sets {
@@ -98,10 +101,45 @@ fn addresses(ruleset: &Ruleset, faults: &mut Vec<String>) {
     for frontend in external.difference(&kind.any) {
         faults.push(format!("{frontend:?} is external and has no endpoints"));
     }
+    source_ranges(ruleset, &external, &kind.refused, faults);
     for frontend in kind.local_policy.difference(&external) {
         faults.push(format!(
             "{frontend:?} has a local policy and is not external"
         ));
+    }
+}
+
+/// Only what is restricted has allowed sources, and those do not overlap: the kernel would refuse them.
+fn source_ranges(
+    ruleset: &Ruleset,
+    external: &BTreeSet<Bytes>,
+    refused: &BTreeSet<Bytes>,
+    faults: &mut Vec<String>,
+) {
+    let restricted = keys(ruleset, SetName::Restricted);
+    for frontend in &restricted {
+        if !external.contains(frontend) && !refused.contains(frontend) {
+            faults.push(format!("{frontend:?} is restricted and not external"));
+        }
+    }
+    let mut before: Option<(Bytes, IpNet)> = None;
+    for key in keys(ruleset, SetName::AllowedSources) {
+        let Some((frontend, network)) = split_network(&key, ruleset.family) else {
+            faults.push(format!("{key:?} has no network"));
+            continue;
+        };
+        if !restricted.contains(&frontend) {
+            faults.push(format!(
+                "{frontend:?} has allowed sources and no restriction"
+            ));
+        }
+        if let Some((same, before)) = &before
+            && *same == frontend
+            && before.contains(&network)
+        {
+            faults.push(format!("{frontend:?}: {network} lies in {before}"));
+        }
+        before = Some((frontend, network));
     }
 }
 

@@ -117,6 +117,16 @@ fn repair_elements(
             .flat_map(|set| &set.elements)
             .map(|element| (&element.key, &element.value))
             .collect();
+        // Networks that go must not overlap with networks that come.
+        let stale = match set {
+            SetName::AllowedSources => &mut transaction.make,
+            _ => &mut transaction.release,
+        };
+        for (key, value) in &there {
+            if !elements.contains_key(*key) {
+                stale.push(Change::Delete(element(*set, (key, value))));
+            }
+        }
         for (key, value) in elements {
             match there.get(key) {
                 Some(there) if *there == value => {}
@@ -127,12 +137,6 @@ fn repair_elements(
                 None => transaction
                     .make
                     .push(Change::Add(element(*set, (key, value)))),
-            }
-        }
-        for (key, value) in there {
-            if !elements.contains_key(key) {
-                let change = Change::Delete(element(*set, (key, value)));
-                transaction.release.push(change);
             }
         }
     }

@@ -205,6 +205,8 @@ pub enum Selector {
     SourceAddress,
     /// `ip daddr`
     DestinationAddress,
+    /// `ip saddr`, in a set whose elements are networks. Only as the last field of several.
+    SourceNetwork,
     /// `meta l4proto`
     Protocol,
     /// `th dport`
@@ -217,8 +219,19 @@ impl Selector {
     /// Bytes in a key, padded to a multiple of 4 as in the kernel's registers.
     pub fn padded_length(self, family: Family) -> usize {
         match self {
-            Self::SourceAddress | Self::DestinationAddress => family.address_length(),
+            Self::SourceAddress | Self::DestinationAddress | Self::SourceNetwork => {
+                family.address_length()
+            }
             Self::Protocol | Self::DestinationPort | Self::RandomSlot(_) => 4,
+        }
+    }
+
+    /// Bytes in an [`Element`](crate::Element): those of [`padded_length`](Self::padded_length), and
+    /// 4 more for the length of a network's prefix.
+    pub fn element_length(self, family: Family) -> usize {
+        match self {
+            Self::SourceNetwork => self.padded_length(family) + 4,
+            _ => self.padded_length(family),
         }
     }
 }

@@ -57,7 +57,8 @@ fn is_draining(endpoint: &&Endpoint) -> bool {
 /// Leaves the endpoints meant for this node, else those meant for its zone. Hints of a kind count
 /// only if every endpoint has one: a list that is hinted by half is about to change.
 fn preferred<'a>(endpoints: Vec<&'a Endpoint>, node: &Node) -> Vec<&'a Endpoint> {
-    let kinds: [(Option<&str>, fn(&Hints) -> &[Arc<str>]); 2] = [
+    type Names = fn(&Hints) -> &[Arc<str>];
+    let kinds: [(Option<&str>, Names); 2] = [
         (Some(&node.name), |hints| &hints.nodes),
         (node.zone.as_deref(), |hints| &hints.zones),
     ];

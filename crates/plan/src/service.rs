@@ -1,9 +1,10 @@
 //! One Service -> its elements in one family's table.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use fairway_model::{Endpoint, Node, Port, Protocol, Service, ServicePort, TrafficPolicy};
+use ipnet::IpNet;
 
 use crate::frontend::{Access, Exposed, Frontend};
 use crate::selection;
@@ -50,6 +51,7 @@ impl Planned {
             elements: Vec::new(),
             ports: Vec::new(),
         };
+        let allowed = allowed_sources(service, family, node);
         for exposed in Frontend::of(service, family) {
             if let (Access::ClusterIp, Frontend::Address(address, ..)) =
                 (exposed.access, exposed.frontend)
@@ -65,6 +67,9 @@ impl Planned {
                 None => planned.add_port(exposed.port, family, node, &previous),
             };
             planned.expose(exposed, &slots);
+            if let (Access::LoadBalancer, Some(allowed)) = (exposed.access, &allowed) {
+                planned.restrict(exposed.frontend, allowed);
+            }
         }
         planned.elements.sort_unstable();
         planned.elements.dedup();
@@ -153,6 +158,15 @@ impl Planned {
         self.add(sets.served, key, Bytes::new());
     }
 
+    fn restrict(&mut self, frontend: Frontend, allowed: &[IpNet]) {
+        let key = frontend_key(frontend);
+        for network in allowed {
+            let key = key.clone().network(*network);
+            self.add(SetName::AllowedSources, key, Bytes::new());
+        }
+        self.add(SetName::Restricted, key, Bytes::new());
+    }
+
     fn translate(&mut self, map: fn(SlotClass) -> SetName, key: &Bytes, slots: &[SocketAddr]) {
         let Some(class) = SlotClass::of(slots.len()) else {
             return;
@@ -213,6 +227,26 @@ pub(crate) fn frontend_key(frontend: Frontend) -> Bytes {
         }
         Frontend::NodePort(protocol, port) => Bytes::new().protocol(protocol).port(port),
     }
+}
+
+/// Who may use the addresses of the Service's load balancer, without overlaps; None for everybody.
+/// Where ranges are given, and all of them are of the other family, it is nobody.
+fn allowed_sources(service: &Service, family: Family, node: &Node) -> Option<Vec<IpNet>> {
+    if service.source_ranges.is_empty() {
+        return None;
+    }
+    let in_family = |address: &IpAddr| Family::of(*address) == family;
+    let ranges = service.source_ranges.iter().copied();
+    let mut ranges: Vec<IpNet> = ranges.filter(|range| in_family(&range.addr())).collect();
+    let mut of_node = node.addresses.iter();
+    if of_node.any(|address| ranges.iter().any(|range| range.contains(address))) {
+        // What the node sends to an address that it has itself comes from that address.
+        let own = service.load_balancer_ips.iter().copied();
+        ranges.extend(own.filter(in_family).map(IpNet::from));
+    }
+    let ranges = IpNet::aggregate(&ranges);
+    let everybody = ranges.iter().any(|range| range.prefix_len() == 0);
+    (!everybody).then_some(ranges)
 }
 
 fn addresses(endpoints: &[&Endpoint]) -> Vec<SocketAddr> {

@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use fairway_model::{Port, Protocol};
+use ipnet::IpNet;
 use smallvec::SmallVec;
 
-use crate::Selector;
+use crate::{Family, Selector};
 
 /// How many slots the endpoints of a service port are spread over; see [`SlotClass::of`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +35,10 @@ pub enum SetName {
     Refused,
     /// Protocol and port of node ports without endpoints.
     RefusedNodePorts,
+    /// Address, protocol and port of load balancers that not everybody may use.
+    Restricted,
+    /// The same with the networks that may use them.
+    AllowedSources,
     /// Local endpoint addresses, each paired with itself.
     Hairpin,
     /// Address, protocol, port (and slot) to endpoint.
@@ -55,6 +60,13 @@ pub struct Set {
     pub key: Vec<Selector>,
     /// The fields of its values; empty for a set.
     pub value: Vec<Selector>,
+}
+
+impl Set {
+    /// Elements stand for all addresses of a network, not for single values.
+    pub fn has_networks(&self) -> bool {
+        self.key.contains(&Selector::SourceNetwork)
+    }
 }
 
 impl SlotClass {
@@ -92,14 +104,18 @@ impl SlotClass {
 impl SetName {
     /// The shape of the set of this name.
     pub fn shape(self) -> Set {
-        use Selector::{DestinationAddress, DestinationPort, Protocol, RandomSlot, SourceAddress};
+        use Selector::{
+            DestinationAddress, DestinationPort, Protocol, RandomSlot, SourceAddress, SourceNetwork,
+        };
 
         let address = || vec![DestinationAddress, Protocol, DestinationPort];
         let node_port = || vec![Protocol, DestinationPort];
         let mut key = match self {
             Self::ClusterIps => vec![DestinationAddress],
             Self::Hairpin => vec![SourceAddress, DestinationAddress],
+            Self::AllowedSources => [address(), vec![SourceNetwork]].concat(),
             Self::ExternalAddresses
+            | Self::Restricted
             | Self::LocalPolicy
             | Self::Dropped
             | Self::Refused
@@ -149,6 +165,8 @@ impl SetName {
             Self::DroppedNodePorts => "dropped-node-ports",
             Self::Refused => "refused",
             Self::RefusedNodePorts => "refused-node-ports",
+            Self::Restricted => "restricted",
+            Self::AllowedSources => "allowed-sources",
             Self::Hairpin => "hairpin",
             Self::Endpoints(_) => "endpoints",
             Self::LocalEndpoints(_) => "local-endpoints",
@@ -158,7 +176,7 @@ impl SetName {
     }
 
     /// Everything that has a name of its own.
-    const WITHOUT_CLASS: [Self; 10] = [
+    const WITHOUT_CLASS: [Self; 12] = [
         Self::ClusterIps,
         Self::ExternalAddresses,
         Self::NodePorts,
@@ -168,6 +186,8 @@ impl SetName {
         Self::DroppedNodePorts,
         Self::Refused,
         Self::RefusedNodePorts,
+        Self::Restricted,
+        Self::AllowedSources,
         Self::Hairpin,
     ];
 
@@ -210,8 +230,9 @@ impl FromStr for SetName {
 }
 
 /// A key or value as the kernel holds it: fields one after the other, each padded to 4 bytes.
-/// Ports are big-endian in the first two bytes of theirs, slots in host order. Empty as the value
-/// of a set's element.
+/// Ports are big-endian in the first two bytes of theirs, slots in host order. A network is its first
+/// address and, in the first byte of a field of its own, the length of its prefix; the kernel has it
+/// as two keys, a first and a last one. Empty as the value of a set's element.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bytes(pub SmallVec<[u8; 32]>);
 
@@ -229,6 +250,14 @@ impl Bytes {
             IpAddr::V6(address) => self.0.extend_from_slice(&address.octets()),
         }
         self
+    }
+
+    /// Appends a network: its first address and the length of its prefix.
+    #[must_use]
+    pub fn network(self, network: IpNet) -> Self {
+        let mut bytes = self.address(network.network());
+        bytes.0.extend_from_slice(&[network.prefix_len(), 0, 0, 0]);
+        bytes
     }
 
     /// Appends a protocol number.
@@ -252,6 +281,18 @@ impl Bytes {
         self.0.extend_from_slice(&slot.to_ne_bytes());
         self
     }
+}
+
+/// Takes a key that ends with a network apart.
+pub(crate) fn split_network(key: &Bytes, family: Family) -> Option<(Bytes, IpNet)> {
+    let length = family.address_length() + 4;
+    let (frontend, network) = key.0.split_at_checked(key.0.len().checked_sub(length)?)?;
+    let address = match family {
+        Family::Ip4 => IpAddr::from(*network.first_chunk::<4>()?),
+        Family::Ip6 => IpAddr::from(*network.first_chunk::<16>()?),
+    };
+    let prefix = *network.get(family.address_length())?;
+    Some((Bytes(frontend.into()), IpNet::new(address, prefix).ok()?))
 }
 
 /// An element of a set or map.

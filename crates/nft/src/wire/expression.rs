@@ -258,7 +258,7 @@ fn load(
         Family::Ip6 => (NETWORK_HEADER, ip6, 16),
     };
     let (base, offset, whole) = match selector {
-        Selector::SourceAddress => address(12, 8),
+        Selector::SourceAddress | Selector::SourceNetwork => address(12, 8),
         Selector::DestinationAddress => address(16, 24),
         Selector::DestinationPort => (TRANSPORT_HEADER, 2, 2),
         Selector::Protocol => return load_meta(writer, register, META_L4_PROTOCOL),

@@ -5,16 +5,18 @@ use std::fmt::Write as _;
 use fairway_plan::{Bytes, Element, Family, Selector, SetName, TABLE};
 
 use super::constants::{
-    NFT_MSG_DELSET, NFT_MSG_DELSETELEM, NFT_MSG_NEWSET, NFT_MSG_NEWSETELEM, NFT_SET_MAP,
-    NFTA_DATA_VALUE, NFTA_LIST_ELEM, NFTA_SET_DATA_LEN, NFTA_SET_DATA_TYPE, NFTA_SET_ELEM_DATA,
-    NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET,
-    NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_FLAGS, NFTA_SET_ID, NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE,
-    NFTA_SET_NAME, NFTA_SET_TABLE, NFTA_SET_TIMEOUT, NFTA_SET_USERDATA, NLM_F_CREATE,
-    family_number,
+    NFT_MSG_DELSET, NFT_MSG_DELSETELEM, NFT_MSG_NEWSET, NFT_MSG_NEWSETELEM, NFT_SET_CONCAT,
+    NFT_SET_INTERVAL, NFT_SET_MAP, NFTA_DATA_VALUE, NFTA_LIST_ELEM, NFTA_SET_DATA_LEN,
+    NFTA_SET_DATA_TYPE, NFTA_SET_DESC, NFTA_SET_DESC_CONCAT, NFTA_SET_ELEM_DATA, NFTA_SET_ELEM_KEY,
+    NFTA_SET_ELEM_KEY_END, NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET,
+    NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_FIELD_LEN, NFTA_SET_FLAGS, NFTA_SET_ID, NFTA_SET_KEY_LEN,
+    NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NFTA_SET_TABLE, NFTA_SET_TIMEOUT, NFTA_SET_USERDATA,
+    NLM_F_CREATE, family_number,
 };
 use super::reader;
 use super::writer::Writer;
 
+mod network;
 mod userdata;
 
 /// What the kernel must hold of a set for it to be one of ours. The types mean nothing to the
@@ -33,7 +35,11 @@ impl Shape {
     pub(crate) fn of(name: SetName, family: Family) -> Self {
         let set = name.shape();
         Self {
-            flags: if set.value.is_empty() { 0 } else { NFT_SET_MAP },
+            flags: match (set.has_networks(), set.value.is_empty()) {
+                (true, _) => NFT_SET_INTERVAL | NFT_SET_CONCAT,
+                (false, true) => 0,
+                (false, false) => NFT_SET_MAP,
+            },
             key_type: data_type(&set.key, family),
             key_length: length(&set.key, family),
             data_type: data_type(&set.value, family),
@@ -75,8 +81,13 @@ fn data_type(selectors: &[Selector], family: Family) -> u32 {
     selectors.iter().fold(0, |concatenation, selector| {
         let field = match (selector, family) {
             (Selector::RandomSlot(_), _) => 4,
-            (Selector::SourceAddress | Selector::DestinationAddress, Family::Ip4) => 7,
-            (Selector::SourceAddress | Selector::DestinationAddress, Family::Ip6) => 8,
+            (
+                Selector::SourceAddress | Selector::SourceNetwork | Selector::DestinationAddress,
+                family,
+            ) => match family {
+                Family::Ip4 => 7,
+                Family::Ip6 => 8,
+            },
             (Selector::Protocol, _) => 12,
             (Selector::DestinationPort, _) => 13,
         };
@@ -99,8 +110,29 @@ pub(crate) fn create(writer: &mut Writer, sequence: u32, family: Family, name: S
             writer.u32(NFTA_SET_DATA_TYPE, shape.data_type);
             writer.u32(NFTA_SET_DATA_LEN, shape.data_length);
         }
+        if set.has_networks() {
+            describe_fields(writer, &set.key, family);
+        }
         writer.u32(NFTA_SET_ID, id);
         writer.attribute(NFTA_SET_USERDATA, &userdata::of(&set, family));
+    });
+}
+
+/// The kernel has to know where fields begin to compare them one by one.
+fn describe_fields(writer: &mut Writer, key: &[Selector], family: Family) {
+    writer.nested(NFTA_SET_DESC, |writer| {
+        writer.nested(NFTA_SET_DESC_CONCAT, |writer| {
+            for selector in key {
+                let bytes = match selector {
+                    Selector::Protocol => 1,
+                    Selector::DestinationPort => 2,
+                    other => length(&[*other], family),
+                };
+                writer.nested(NFTA_LIST_ELEM, |writer| {
+                    writer.u32(NFTA_SET_FIELD_LEN, bytes);
+                });
+            }
+        });
     });
 }
 
@@ -118,7 +150,7 @@ pub(crate) fn delete(writer: &mut Writer, sequence: u32, family: Family, name: &
 }
 
 /// An attribute's length is a `u16`, so the list of elements in one message ends below 64 KiB, with
-/// room for one more element after the check: the largest of ours has 28 + 20 bytes of content.
+/// room for one more element after the check: the largest of ours has 40 + 40 bytes of content.
 const LIST_LIMIT: usize = 64 * 1024 - 256;
 
 /// Bytes of attribute headers around an element's key and value.
@@ -149,15 +181,28 @@ pub(crate) fn elements<'a>(
         writer.string(NFTA_SET_ELEM_LIST_TABLE, TABLE);
         writer.string(NFTA_SET_ELEM_LIST_SET, SetText::of(name).as_str());
         writer.nested(NFTA_SET_ELEM_LIST_ELEMENTS, |writer| {
+            let has_networks = name.shape().has_networks();
             let mut size = 0;
             for element in elements {
                 writer.nested(NFTA_LIST_ELEM, |writer| {
-                    value(writer, NFTA_SET_ELEM_KEY, &element.key);
+                    let ends = has_networks.then(|| network::first_and_last(family, &element.key));
+                    match ends.flatten() {
+                        Some((first, last)) => {
+                            value(writer, NFTA_SET_ELEM_KEY, &first);
+                            value(writer, NFTA_SET_ELEM_KEY_END, &last);
+                        }
+                        None => value(writer, NFTA_SET_ELEM_KEY, &element.key),
+                    }
                     if direction == Direction::Add && !element.value.0.is_empty() {
                         value(writer, NFTA_SET_ELEM_DATA, &element.value);
                     }
                 });
-                size += ELEMENT_HEADERS + element.key.0.len() + element.value.0.len();
+                let end = if has_networks {
+                    element.key.0.len() + 8
+                } else {
+                    0
+                };
+                size += ELEMENT_HEADERS + element.key.0.len() + end + element.value.0.len();
                 if size > LIST_LIMIT {
                     break;
                 }
@@ -213,6 +258,7 @@ pub(crate) fn element(name: SetName, attributes: &[u8]) -> Option<Element> {
         value: Bytes::new(),
     };
     let mut has_key = false;
+    let mut last = None;
     for attribute in reader::attributes(attributes) {
         let target = match attribute.kind {
             NFTA_SET_ELEM_KEY => {
@@ -220,6 +266,12 @@ pub(crate) fn element(name: SetName, attributes: &[u8]) -> Option<Element> {
                 &mut element.key
             }
             NFTA_SET_ELEM_DATA => &mut element.value,
+            NFTA_SET_ELEM_KEY_END => {
+                last = Some(Bytes(
+                    reader::find(attribute.value, NFTA_DATA_VALUE)?.into(),
+                ));
+                continue;
+            }
             // The comment of an element that somebody added by hand.
             NFTA_SET_ELEM_USERDATA => continue,
             _ => return None,
@@ -227,6 +279,14 @@ pub(crate) fn element(name: SetName, attributes: &[u8]) -> Option<Element> {
         target
             .0
             .extend_from_slice(reader::find(attribute.value, NFTA_DATA_VALUE)?);
+    }
+    match (name.shape().has_networks(), last) {
+        (true, last) => {
+            let last = last.unwrap_or_else(|| element.key.clone());
+            element.key = network::key(element.key, &last)?;
+        }
+        (false, None) => {}
+        (false, Some(_)) => return None,
     }
     has_key.then_some(element)
 }

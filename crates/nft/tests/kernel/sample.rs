@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::IpNet;
+
 use fairway_model::{Port, Protocol};
 use fairway_plan::{
     Bytes, Chain, Change, Element, Family, Hook, HookKind, HookPoint, Observed, ObservedChain,
@@ -53,6 +55,16 @@ pub(crate) fn ruleset(family: Family) -> Ruleset {
         sets: sets(family),
         chains: chains(family),
     }
+}
+
+/// A service that the network of address 198.51.100.4 or fd00:4:: with that prefix may use, longer
+/// for IPv6.
+fn restricted(family: Family, number: u32, prefix: u8) -> Bytes {
+    let network = match family {
+        Family::Ip4 => IpNet::new(Ipv4Addr::new(198, 51, 100, 4).into(), prefix),
+        Family::Ip6 => IpNet::new(Ipv6Addr::from_bits(0xfd00_0004 << 96).into(), 4 * prefix),
+    };
+    service(family, number).network(network.expect("a valid prefix").trunc())
 }
 
 fn sets(family: Family) -> BTreeMap<SetName, BTreeMap<Bytes, Bytes>> {
@@ -133,6 +145,13 @@ fn sets(family: Family) -> BTreeMap<SetName, BTreeMap<Bytes, Bytes>> {
                 .map(|n| (node_port(30001).slot(n), endpoint(family, n)))
                 .collect(),
         ),
+        (SetName::Restricted, [(service(family, 7), none())].into()),
+        (
+            SetName::AllowedSources,
+            [(7, 8), (8, 13), (9, 32), (10, 31), (11, 25)]
+                .map(|(number, prefix)| (restricted(family, number, prefix), none()))
+                .into(),
+        ),
         // Not used by a rule, and empty.
         (
             SetName::LocalNodePortEndpoints(class(65536)),
@@ -169,6 +188,7 @@ fn chains(family: Family) -> Vec<Chain> {
         let address = address(family, 0xff_ffff);
         ipnet::IpNet::new(address, prefix).expect("a valid prefix")
     };
+    let allowed = [&SERVICE[..], &[Selector::SourceNetwork]].concat();
     let interface = |name: &str, prefix, negated| InterfaceIs {
         name: name.into(),
         prefix,
@@ -310,6 +330,7 @@ fn chains(family: Family) -> Vec<Chain> {
                 rule("", &[in_set(&SERVICE, SetName::Refused), Reject]),
                 rule("", &[Reset]),
                 rule("", &[SourceIsLocal, Return]),
+                rule("", &[in_set(&allowed, SetName::AllowedSources), Return]),
                 rule("", &[interface("cni0", false, false), Drop]),
                 rule("", &[interface("fifteen-letters", false, true), Drop]),
                 rule("", &[interface("veth", true, false), Drop]),

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use fairway_model::*;
 
 use super::*;
+use crate::set::split_network;
 use crate::{Bytes, Change, LocalPods, NodePortAddresses, SetName, SlotClass, Statement, lint};
 
 pub(super) fn port(number: u16) -> Port {
@@ -497,4 +498,81 @@ fn pods_are_told_by_network_or_by_interface() {
     let unknown = bench(LocalPods::ClusterCidr(vec![]));
     assert_eq!(rules(&unknown, "cluster-ip").len(), 1);
     assert_eq!(rules(&unknown, "external-local").len(), 2);
+}
+
+fn restricted(ranges: &[&str]) -> Service {
+    Service {
+        source_ranges: ranges.iter().map(|range| range.parse().unwrap()).collect(),
+        ..policies(CLUSTER, CLUSTER, &["node-1"])
+    }
+}
+
+/// The networks that may use the load balancer's address.
+fn allowed(ranges: &[&str]) -> Option<Vec<String>> {
+    let mut bench = Bench::new();
+    bench.change_node(|node| node.addresses = vec![[192, 0, 2, 7].into()]);
+    bench.add(restricted(ranges));
+    let allowed = elements(&bench, SetName::AllowedSources).into_iter();
+    let allowed = allowed.map(|(key, _)| {
+        let (frontend, network) = split_network(&key, Family::Ip4).unwrap();
+        assert_eq!(frontend, external(1));
+        network.to_string()
+    });
+    let allowed = allowed.collect();
+    let restricted = elements(&bench, SetName::Restricted);
+    assert!(restricted.is_empty() || restricted == none([external(1)]));
+    (!restricted.is_empty()).then_some(allowed)
+}
+
+#[test]
+fn source_ranges_guard_the_load_balancers_address_alone() {
+    let strings = |texts: &[&str]| Some(texts.iter().map(ToString::to_string).collect());
+    assert_eq!(allowed(&[]), None);
+    assert_eq!(allowed(&["203.0.113.0/24"]), strings(&["203.0.113.0/24"]));
+    // Overlaps are left out, and what lies side by side is one.
+    let ranges = ["203.0.113.0/25", "203.0.113.128/25", "203.0.113.7/32"];
+    assert_eq!(allowed(&ranges), strings(&["203.0.113.0/24"]));
+    // The whole of a family is no restriction, in however many parts.
+    assert_eq!(allowed(&["203.0.113.0/24", "0.0.0.0/0"]), None);
+    assert_eq!(allowed(&["0.0.0.0/1", "128.0.0.0/1"]), None);
+    // Of the other family only: nobody, where kube-proxy would let everybody in.
+    assert_eq!(allowed(&["fd00::/8", "::/0"]), strings(&[]));
+    // Who admits the node admits the address itself, which may be one of the node's.
+    let with_node = allowed(&["192.0.2.0/24"]);
+    assert_eq!(with_node, strings(&["192.0.2.0/24", "198.51.100.1/32"]));
+}
+
+#[test]
+fn there_is_no_check_of_sources_unless_a_service_asks_for_one() {
+    let mut bench = Bench::new();
+    let has_check = |bench: &Bench| {
+        let ruleset = bench.planner.ruleset(Family::Ip4);
+        let mut chains = ruleset.chains.iter();
+        chains.any(|chain| chain.name == "source-ranges-prerouting")
+    };
+    bench.add(restricted(&[]));
+    assert!(!has_check(&bench));
+    let transaction = bench.add(restricted(&["203.0.113.0/24"]));
+    assert!(has_check(&bench));
+    // The address is served: the check comes when all it needs is there.
+    let check = element(SetName::Restricted, external(1), Bytes::new());
+    assert_eq!(transaction.release, [Change::Add(check.clone())]);
+    let transaction = bench.add(restricted(&[]));
+    assert!(!has_check(&bench));
+    assert_eq!(transaction.make, [Change::Delete(check)]);
+}
+
+#[test]
+fn addresses_of_no_service_are_dropped_as_the_service_cidrs_say() {
+    let mut bench = Bench::new();
+    assert_eq!(rules(&bench, "refuse-cluster-ip").len(), 2);
+    let cidrs = ["10.96.0.0/16", "fd00:96::/112"].map(|cidr| cidr.parse().unwrap());
+    let transaction = bench.change_node(|node| node.service_cidrs = cidrs.into());
+    let rules = rules(&bench, "refuse-cluster-ip");
+    let network = Statement::DestinationIn {
+        network: cidrs[0],
+        negated: false,
+    };
+    assert_eq!(rules[2..], [vec![network, Statement::Drop]]);
+    assert_eq!(transaction.make.len(), 1);
 }

@@ -9,7 +9,8 @@ use std::net::IpAddr;
 
 use fairway_model::{Port, Protocol};
 
-use crate::{Bytes, Chain, Rule, Selector, SetName, Statement};
+use crate::set::split_network;
+use crate::{Bytes, Chain, Family, Rule, Selector, SetName, Statement};
 
 pub(super) type Sets = BTreeMap<SetName, BTreeMap<Bytes, Bytes>>;
 
@@ -59,23 +60,47 @@ pub(super) fn outcomes(
     after: &Generation,
     packet: &Packet,
 ) -> BTreeSet<Outcome> {
+    at_hooks(before, after, packet, &hooks(packet))
+}
+
+/// What becomes of the packet in a table that stays as it is, if somebody else decides whether its
+/// sender is let in.
+pub(super) fn outcomes_behind(generation: &Generation, packet: &Packet) -> BTreeSet<Outcome> {
+    at_hooks(generation, generation, packet, &hooks(packet)[1..])
+}
+
+/// Whether the sender is let in.
+pub(super) fn lets_in(generation: &Generation, packet: &Packet) -> bool {
+    let outcomes = at_hooks(generation, generation, packet, &hooks(packet)[..1]);
+    !outcomes.contains(&Outcome::Dropped)
+}
+
+fn hooks(packet: &Packet) -> [&'static str; 3] {
+    match (packet.from_node, packet.to_node) {
+        (true, _) => ["source-ranges-output", "nat-output", "filter-output"],
+        (false, true) => ["source-ranges-prerouting", "nat-prerouting", "filter-input"],
+        (false, false) => [
+            "source-ranges-prerouting",
+            "nat-prerouting",
+            "filter-forward",
+        ],
+    }
+}
+
+fn at_hooks(
+    before: &Generation,
+    after: &Generation,
+    packet: &Packet,
+    hooks: &[&str],
+) -> BTreeSet<Outcome> {
     let mut walk = Walk {
         before,
         after,
         packet,
         outcomes: BTreeSet::new(),
     };
-    let firewall: &[&str] = match packet.from_node {
-        true => &["source-ranges-output", "nat-output", "filter-output"],
-        false if packet.to_node => &["source-ranges-prerouting", "nat-prerouting", "filter-input"],
-        false => &[
-            "source-ranges-prerouting",
-            "nat-prerouting",
-            "filter-forward",
-        ],
-    };
     let mut states = BTreeSet::from([State::default()]);
-    for hook in firewall {
+    for hook in hooks {
         states = walk.hook(hook, states);
     }
     if !states.is_empty() {
@@ -220,7 +245,14 @@ impl<'a> Walk<'a> {
         let Some(elements) = self.elements(set, state) else {
             return false;
         };
-        elements.contains_key(&self.key(key, 0))
+        if set != SetName::AllowedSources {
+            return elements.contains_key(&self.key(key, 0));
+        }
+        let frontend = self.key(&key[..key.len() - 1], 0);
+        elements.keys().any(|key| {
+            let (of, network) = split_network(key, Family::of(self.packet.source)).unwrap();
+            of == frontend && network.contains(&self.packet.source)
+        })
     }
 
     fn translate(&mut self, key: &[Selector], map: SetName, state: State, onwards: &mut Onwards) {
@@ -228,27 +260,37 @@ impl<'a> Walk<'a> {
             Selector::RandomSlot(slots) => Some(*slots),
             _ => None,
         });
-        for slot in 0..draws.unwrap_or(1) {
-            let key = self.key(key, slot);
-            let found = self
-                .elements(map, state)
-                .and_then(|elements| elements.get(&key));
-            if let Some(endpoint) = found.cloned() {
-                let masquerade = state.marked;
-                self.outcomes.insert(Outcome::Translated {
-                    endpoint,
-                    masquerade,
-                });
-            } else {
-                onwards.next_rule.insert(state);
-            }
+        let frontend = match draws {
+            Some(_) => self.key(&key[..key.len() - 1], 0),
+            None => self.key(key, 0),
+        };
+        let slots = draws.unwrap_or(1);
+        let found: Vec<Bytes> = self
+            .elements(map, state)
+            .into_iter()
+            .flat_map(|elements| elements.range(frontend.clone()..))
+            .take_while(|(key, _)| key.0.starts_with(&frontend.0))
+            .filter(|(key, _)| match key.0[frontend.0.len()..] {
+                [a, b, c, d] => u32::from_ne_bytes([a, b, c, d]) < slots,
+                _ => true,
+            })
+            .map(|(_, endpoint)| endpoint.clone())
+            .collect();
+        if found.len() < slots as usize {
+            onwards.next_rule.insert(state);
         }
+        let masquerade = state.marked;
+        let outcomes = found.into_iter().map(|endpoint| Outcome::Translated {
+            endpoint,
+            masquerade,
+        });
+        self.outcomes.extend(outcomes);
     }
 
     fn key(&self, selectors: &[Selector], slot: u32) -> Bytes {
         let packet = self.packet;
         let add = |key: Bytes, selector: &Selector| match selector {
-            Selector::SourceAddress => key.address(packet.source),
+            Selector::SourceAddress | Selector::SourceNetwork => key.address(packet.source),
             Selector::DestinationAddress => key.address(packet.destination),
             Selector::Protocol => key.protocol(packet.protocol),
             Selector::DestinationPort => key.port(packet.port),

@@ -73,11 +73,15 @@ fn type_of(out: &mut Vec<u8>, selectors: &[Selector], family: Family) {
 
 fn field(out: &mut Vec<u8>, selector: Selector, family: Family) {
     let (expression, numbers): (_, &[u32]) = match (selector, family) {
-        (Selector::SourceAddress, Family::Ip4) => (EXPRESSION_PAYLOAD, &[PROTOCOL_IP, IP_SOURCE]),
+        (Selector::SourceAddress | Selector::SourceNetwork, Family::Ip4) => {
+            (EXPRESSION_PAYLOAD, &[PROTOCOL_IP, IP_SOURCE])
+        }
         (Selector::DestinationAddress, Family::Ip4) => {
             (EXPRESSION_PAYLOAD, &[PROTOCOL_IP, IP_DESTINATION])
         }
-        (Selector::SourceAddress, Family::Ip6) => (EXPRESSION_PAYLOAD, &[PROTOCOL_IP6, IP6_SOURCE]),
+        (Selector::SourceAddress | Selector::SourceNetwork, Family::Ip6) => {
+            (EXPRESSION_PAYLOAD, &[PROTOCOL_IP6, IP6_SOURCE])
+        }
         (Selector::DestinationAddress, Family::Ip6) => {
             (EXPRESSION_PAYLOAD, &[PROTOCOL_IP6, IP6_DESTINATION])
         }
