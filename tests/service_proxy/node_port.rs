@@ -66,7 +66,7 @@ fn all_addresses_serve_when_told_so(feed: Feed) {
     let slices = endpoint_slices(
         "web",
         &[("", Protocol::Tcp, Echo::LINES)],
-        &[server.clone()],
+        std::slice::from_ref(&server),
     );
     cluster.apply("web", slices.into_iter().chain([service.build()]));
     cluster.start();

@@ -45,7 +45,7 @@ fn external_addresses_lead_to_every_endpoint(feed: Feed) {
     for [balancer, external] in Family::BOTH.map(outside) {
         service = service.load_balancer_ip(balancer).external_ip(external);
     }
-    let slices = endpoint_slices("web", &PORTS, &[server.clone()]);
+    let slices = endpoint_slices("web", &PORTS, std::slice::from_ref(&server));
     cluster.apply("web", slices.into_iter().chain([service.build()]));
     cluster.start();
     let node = lab.node("node-1");
@@ -82,7 +82,7 @@ fn local_external_traffic_stays_on_the_node_and_keeps_its_source(feed: Feed) {
     cluster.apply("both", endpoint_slices("both", &PORTS, &pods));
     cluster.apply(
         "remote",
-        endpoint_slices("remote", &PORTS, &[there.clone()]),
+        endpoint_slices("remote", &PORTS, std::slice::from_ref(&there)),
     );
     cluster.start();
 
