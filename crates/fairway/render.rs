@@ -13,10 +13,8 @@ pub(crate) fn render(render: &Render) -> anyhow::Result<()> {
         node_name: render.node_name.as_str().into(),
         ..fairway_cluster::Options::default()
     };
-    let (snapshot, problems) = fairway_cluster::load(&render.manifests, &options)?;
-    for problem in problems {
-        tracing::warn!("{problem}");
-    }
+    // What is wrong has been logged while it was found.
+    let (snapshot, _) = fairway_cluster::load(&render.manifests, &options)?;
     let options = render.rules.plan_options();
     let nothing = Observed::default();
     let (planner, _) = Planner::start(options, &snapshot, [&nothing, &nothing]);

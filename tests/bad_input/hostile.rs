@@ -19,8 +19,10 @@ const TEMPLATES: [&str; 6] = [
     "GET / HTTP/1.1\r\nHost: web\r\n\r\n",
     "POST /a/b?c=d HTTP/1.1\r\nHost: web\r\nContent-Length: 5\r\n\r\nhello",
     "POST / HTTP/1.1\r\nHost: web\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-    "GET / HTTP/1.1\r\nHost: web\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n",
-    "GET http://web/%41%2f/../x HTTP/1.1\r\nHost: web\r\nX-Forwarded-For: 192.0.2.1, x\r\nTE: trailers\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: web\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+     Sec-WebSocket-Key: x\r\n\r\n",
+    "GET http://web/%41%2f/../x HTTP/1.1\r\nHost: web\r\nX-Forwarded-For: 192.0.2.1, x\r\n\
+     TE: trailers\r\n\r\n",
     "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
 ];
 

@@ -77,7 +77,8 @@ fn says_what_is_wrong_with_it() {
 fn a_missing_one_is_named_and_none_at_all_explained() {
     lab::test(|| {
         let error = failure(&run(&["run", "--kubeconfig", "/nonexistent/config"]));
-        let said = "cannot read the kubeconfig /nonexistent/config: No such file or directory (os error 2); check --kubeconfig";
+        let said = "cannot read the kubeconfig /nonexistent/config: No such file or directory \
+                    (os error 2); check --kubeconfig";
         assert!(error.ends_with(said), "{error}");
         let error = failure(&run(&["run"]));
         assert!(error.contains("no service account"), "{error}");

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use fairway_testkit::objects::ingress;
-use fairway_testkit::{Agent, Lab, lab};
+use fairway_testkit::{Agent, Lab, ask, eventually, lab};
 
 use super::Told;
 use super::usage::failure;
@@ -25,10 +25,11 @@ fn site() -> Site {
 
 /// Takes a port of the node.
 fn take(site: &Site, address: &str) -> TcpListener {
-    site.lab()
-        .node("node-1")
-        .ns()
-        .run(|| TcpListener::bind(address).unwrap())
+    let node = site.lab().node("node-1").ns();
+    // A process that another test is starting may have a copy of an earlier listener for a moment.
+    eventually("the port is free", || {
+        node.run(|| TcpListener::bind(address))
+    })
 }
 
 /// Runs an agent that ends by itself.
@@ -45,15 +46,14 @@ fn the_routers_port_ends_the_agent() {
         let site = site();
         let taken = take(&site, "[::]:8080");
         let error = fails(&site, &[]);
-        let said = "cannot listen on [::]:8080: the port is in use; see who holds it with `ss -ltnp 'sport = :8080'`";
+        let said = "cannot listen on [::]:8080: the port is in use; see who holds it with \
+                    `ss -ltnp 'sport = :8080'`";
         assert!(error.contains(said), "{error}");
         drop(taken);
         // Also only one of the two families.
         let taken = take(&site, "0.0.0.0:8080");
         assert!(fails(&site, &[]).contains(said));
         drop(taken);
-        site.start();
-        site.becomes("web", "/", "web");
     });
 }
 
@@ -72,13 +72,8 @@ fn ports_for_health_and_metrics_are_waited_for() {
         let agent = site.spawn_agent("node-1");
         Told(&agent).wait(&said);
         // Traffic does not wait.
-        fairway_testkit::eventually("the router answers", || {
-            fairway_testkit::ask::http_get(
-                site.lab().client().ns(),
-                site.router("node-1"),
-                "web",
-                "/",
-            )
+        eventually("the router answers", || {
+            ask::http_get(site.lab().client().ns(), site.router("node-1"), "web", "/")
         });
         site.becomes("web", "/", "web");
         drop((health, metrics));
@@ -113,7 +108,7 @@ fn a_second_agent_is_turned_away_and_the_first_goes_on() {
         }
         assert_eq!(site.answers("web", "/"), "web");
         let node = site.lab().node("node-1").ns();
-        let health = fairway_testkit::ask::http_get(node, Agent::HEALTH, "node", "/healthz");
+        let health = ask::http_get(node, Agent::HEALTH, "node", "/healthz");
         assert_eq!(health.unwrap().status, 200);
         site.agent("node-1").kill().unwrap();
         site.start_agent("node-1");

@@ -103,7 +103,8 @@ fn a_directory_that_cannot_be_read_is_named() {
             for command in ["run", "render"] {
                 let error = failure(&run(&[command, "--manifests", directory]));
                 let said = format!(
-                    "cannot read the manifest directory {directory}: {why}; check --manifests and its permissions"
+                    "cannot read the manifest directory {directory}: {why}; check --manifests and \
+                     its permissions"
                 );
                 assert!(error.ends_with(&said), "{error}");
             }
@@ -126,7 +127,8 @@ fn without_rights_it_says_which_it_needs() {
                 .args(arguments);
             failure(&namespace.output(command).unwrap())
         };
-        let denied = "the kernel denies access to nf_tables: run as root or with CAP_NET_ADMIN in this network namespace";
+        let denied = "the kernel denies access to nf_tables: run as root or with CAP_NET_ADMIN in \
+                      this network namespace";
         let error = run(&["run", "--manifests", directory]);
         assert!(error.ends_with(denied), "{error}");
         let error = run(&["cleanup"]);
