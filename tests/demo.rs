@@ -16,5 +16,8 @@ fn the_demo_shows_what_it_promises() {
     assert!(passed, "{shown}\n{log}");
     assert!(!shown.contains("FAILED"), "{shown}");
     assert!(!shown.contains('\u{1b}'), "no colours into a pipe");
-    assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
+    assert!(
+        shown.lines().all(|line| line.chars().count() <= 100),
+        "{shown}"
+    );
 }

@@ -9,5 +9,6 @@ mod load;
 mod no_endpoints;
 mod node_port;
 mod payload;
+mod policies;
 mod ports;
 mod spread;
