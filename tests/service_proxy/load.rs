@@ -107,6 +107,10 @@ fn pods_are_replaced_without_a_failed_connection(feed: Feed) {
         Churn::tcp(inside).start(client.ns()),
         Churn::tcp(outside).start(lab.client().ns()),
     ];
+    for churn in &churns {
+        // Enough for both of the first pods to be met.
+        churn.wait_for_more(100, PATIENCE).unwrap();
+    }
     for number in 2..12 {
         // A rolling update: the new pod is ready, the old one is told to end.
         let node = lab.nodes()[number % 2].name();

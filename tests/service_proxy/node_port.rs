@@ -1,16 +1,18 @@
 //! Node ports: on every node, for every client, and only where a Service has one.
 
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
 use fairway_model::Protocol;
 use fairway_testkit::ask::{self, Failure};
 use fairway_testkit::objects::endpoint_slices;
 use fairway_testkit::{Echo, Family, Lab};
 
-use crate::support::{Cluster, Feed, TCP_AND_UDP, fed_both_ways, who};
+use crate::support::{Cluster, Feed, TCP_AND_UDP, becomes, fed_both_ways, who};
 
 fed_both_ways!(
     every_node_serves_and_masquerades,
-    all_addresses_serve_when_told_so,
     tcp_and_udp_of_one_number_are_independent,
+    addresses_within_the_given_networks_serve_as_they_come_and_go,
 );
 
 fn every_node_serves_and_masquerades(feed: Feed) {
@@ -43,39 +45,12 @@ fn every_node_serves_and_masquerades(feed: Feed) {
                 }
             }
         }
-        // The pods' gateway is an address of the node's, but not its primary one.
+        // The node has other addresses, too.
         let node = lab.node("node-2");
         let gateway = (node.pod_gateway(family), 30080).into();
         assert_eq!(who(ask::tcp(pod.ns(), gateway)), Err(Failure::Refused));
-        // Loopback is not.
-        let loopback = match family {
-            Family::V4 => "127.0.0.1:30080",
-            Family::V6 => "[::1]:30080",
-        };
-        let asked = ask::tcp(node.ns(), loopback.parse().unwrap());
+        let asked = ask::tcp(node.ns(), loopback(family));
         assert_eq!(who(asked), Err(Failure::Refused));
-    }
-}
-
-fn all_addresses_serve_when_told_so(feed: Feed) {
-    let cluster = Cluster::new(feed, Lab::builder().nodes(1).pods_per_node(1));
-    let cluster = cluster.with_flags(&["--nodeport-addresses", "0.0.0.0/0,::/0"]);
-    let lab = cluster.lab();
-    let server = lab.pod("pod-1-1");
-    let service = cluster.service("web", 10).tcp("", 80).node_port(30080);
-    let slices = endpoint_slices(
-        "web",
-        &[("", Protocol::Tcp, Echo::LINES)],
-        std::slice::from_ref(&server),
-    );
-    cluster.apply("web", slices.into_iter().chain([service.build()]));
-    cluster.start();
-    let node = lab.node("node-1");
-    for family in Family::BOTH {
-        for address in [node.ip(family), node.pod_gateway(family)] {
-            let reply = ask::tcp(server.ns(), (address, 30080).into()).unwrap();
-            assert_eq!(reply.pod, server.name());
-        }
     }
 }
 
@@ -97,5 +72,52 @@ fn tcp_and_udp_of_one_number_are_independent(feed: Feed) {
             assert_eq!(ask::tcp(lab.client().ns(), at).unwrap().pod, "pod-1-1");
             assert_eq!(ask::udp(lab.client().ns(), at).unwrap().pod, "pod-2-1");
         }
+    }
+}
+
+fn addresses_within_the_given_networks_serve_as_they_come_and_go(feed: Feed) {
+    let cluster = Cluster::new(feed, Lab::builder().nodes(1).pods_per_node(1));
+    let cidrs = Family::BOTH.map(|family| cluster.lab().cluster_cidr(family).to_string());
+    // Every address of IPv6, as none is given.
+    let cluster = cluster.with_flags(&[
+        "--cluster-cidr",
+        &cidrs.join(","),
+        "--nodeport-addresses",
+        "192.0.2.0/25,127.0.0.0/8",
+    ]);
+    let lab = cluster.lab();
+    let node = lab.node("node-1");
+    let service = cluster.service("web", 10).tcp("", 80).node_port(30080);
+    let slices = endpoint_slices("web", &[("", Protocol::Tcp, Echo::LINES)], &lab.pods());
+    cluster.apply("web", slices.into_iter().chain([service.build()]));
+    cluster.start();
+
+    let [v4, v6] = Family::BOTH.map(|family| node.ip(family));
+    let client = lab.client();
+    let asked = |at: IpAddr| who(ask::tcp(client.ns(), (at, 30080).into()));
+    assert_eq!(asked(v4), Err(Failure::Refused));
+    assert_eq!(asked(v6), Ok("pod-1-1".to_owned()));
+    for (address, answer) in [
+        ("192.0.2.7", Ok("pod-1-1".to_owned())),
+        ("192.0.2.207", Err(Failure::Refused)),
+        ("fd00:192:2::7", Ok("pod-1-1".to_owned())),
+    ] {
+        let address: IpAddr = address.parse().unwrap();
+        let gateway = if address.is_ipv4() { v4 } else { v6 };
+        client.add_route(address.into(), gateway).unwrap();
+        node.host().add_address(address).unwrap();
+        // The kernel takes a moment to make an IPv6 address its own.
+        becomes(answer, "the answer of a new address", || asked(address));
+    }
+    for family in Family::BOTH {
+        let asked = ask::tcp(node.ns(), loopback(family));
+        assert_eq!(who(asked), Err(Failure::Refused));
+    }
+}
+
+fn loopback(family: Family) -> SocketAddr {
+    match family {
+        Family::V4 => ([127, 0, 0, 1], 30080).into(),
+        Family::V6 => (Ipv6Addr::LOCALHOST, 30080).into(),
     }
 }

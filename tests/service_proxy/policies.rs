@@ -1,146 +1,450 @@
-//! Traffic policies and external addresses: which endpoints a client gets, and whom they see.
+//! Which endpoints each kind of client reaches, and which source the endpoints see.
 
-use fairway_model::Protocol;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
 use fairway_testkit::ask::{self, Failure};
-use fairway_testkit::objects::endpoint_slices;
+use fairway_testkit::echo::Identity;
+use fairway_testkit::lab::{Namespace, Node, Pod};
+use fairway_testkit::objects::{self, EndpointSlice, Object, Service, endpoint_slice};
 use fairway_testkit::{Echo, Family, Lab};
+use serde_json::{Value, json};
 
-use crate::support::{Cluster, Feed, fed_both_ways, who};
+use crate::support::{Cluster, Feed, becomes, fed_both_ways, who};
 
 fed_both_ways!(
-    external_addresses_lead_to_every_endpoint,
-    local_external_traffic_stays_on_the_node_and_keeps_its_source,
-    local_internal_traffic_stays_on_the_node,
+    external_addresses_lead_anywhere_and_are_masqueraded,
+    external_policy_local_keeps_clients_outside_on_the_node,
+    external_policy_follows_each_change,
+    internal_policy_local_concerns_the_cluster_ip,
+    the_last_local_pod_serves_while_it_terminates,
+    source_ranges_guard_the_load_balancers_address,
+    hints_follow_the_nodes_zone,
+    addresses_of_no_service_are_dropped,
 );
 
-const PORTS: [(&str, Protocol, u16); 1] = [("", Protocol::Tcp, Echo::LINES)];
+const VIP_PORT: u16 = 80;
+const NODE_PORT: u16 = 30080;
+/// How long nobody must answer. Whoever is let in answers within a millisecond.
+const SILENCE: Duration = Duration::from_millis(800);
 
-/// Addresses that no machine has: a load balancer's and an external one.
-fn outside(family: Family) -> [std::net::IpAddr; 2] {
-    let addresses = match family {
-        Family::V4 => ["203.0.113.10", "203.0.113.20"],
-        Family::V6 => ["2001:db8::10", "2001:db8::20"],
-    };
-    addresses.map(|address| address.parse().unwrap())
-}
-
-/// Two nodes with a pod each; the outside client sends the external addresses to `node`.
-fn cluster(feed: Feed, node: &str) -> Cluster {
+fn cluster(feed: Feed) -> Cluster {
     let cluster = Cluster::new(feed, Lab::builder().nodes(2).pods_per_node(2));
     for family in Family::BOTH {
-        let gateway = cluster.lab().node(node).ip(family);
-        for address in outside(family) {
-            let client = cluster.lab().client();
-            client.add_route(address.into(), gateway).unwrap();
+        let lab = cluster.lab();
+        let gateway = lab.node("node-1").ip(family);
+        for host in [lab.client(), lab.balancer()] {
+            host.add_route(vip(family).into(), gateway).unwrap();
+            host.add_route(external_ip(family).into(), gateway).unwrap();
         }
     }
     cluster
 }
 
-fn external_addresses_lead_to_every_endpoint(feed: Feed) {
-    let cluster = cluster(feed, "node-1");
-    let lab = cluster.lab();
-    let server = lab.pod("pod-2-1");
-    let mut service = cluster.service("web", 10).kind("LoadBalancer").tcp("", 80);
-    for [balancer, external] in Family::BOTH.map(outside) {
-        service = service.load_balancer_ip(balancer).external_ip(external);
+fn vip(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => [198, 51, 100, 10].into(),
+        Family::V6 => "fd00:198:51:100::10".parse().unwrap(),
     }
-    let slices = endpoint_slices("web", &PORTS, std::slice::from_ref(&server));
-    cluster.apply("web", slices.into_iter().chain([service.build()]));
+}
+
+fn external_ip(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => [198, 51, 100, 20].into(),
+        Family::V6 => "fd00:198:51:100::20".parse().unwrap(),
+    }
+}
+
+/// A Service with every kind of address.
+fn web(cluster: &Cluster) -> Object<Service> {
+    Family::BOTH.into_iter().fold(
+        cluster
+            .service("web", 10)
+            .tcp("", VIP_PORT)
+            .node_port(NODE_PORT),
+        |service, family| {
+            service
+                .load_balancer_ip(vip(family))
+                .external_ip(external_ip(family))
+        },
+    )
+}
+
+/// The slices of `web`, a family each, changed endpoint by endpoint.
+fn slices(
+    pods: &[&Pod],
+    change: impl Fn(Object<EndpointSlice>, &Pod) -> Object<EndpointSlice>,
+) -> Vec<Value> {
+    let slice = |family| {
+        let empty = endpoint_slice("web", family).tcp("", Echo::LINES);
+        let add = |slice: Object<EndpointSlice>, pod: &&Pod| change(slice.pod(pod), pod);
+        pods.iter().fold(empty, add).build()
+    };
+    Family::BOTH.map(slice).into()
+}
+
+fn endpoints(cluster: &Cluster, names: &[&str]) {
+    let pods: Vec<_> = names.iter().map(|name| cluster.lab().pod(name)).collect();
+    let pods: Vec<&Pod> = pods.iter().map(|pod| &**pod).collect();
+    cluster.apply("endpoints", slices(&pods, |slice, _| slice));
+}
+
+/// Everything but the ClusterIP, by way of a node.
+fn outside_addresses(node: &Node, family: Family) -> [SocketAddr; 3] {
+    [
+        (vip(family), VIP_PORT).into(),
+        (external_ip(family), VIP_PORT).into(),
+        (node.ip(family), NODE_PORT).into(),
+    ]
+}
+
+/// Who answers in many tries, and from where the client seems to come.
+fn answers(client: &Namespace, at: SocketAddr) -> BTreeSet<(String, IpAddr)> {
+    // That one of two endpoints is never drawn happens once in 2^39.
+    let replies = (0..40).map(|_| ask::tcp(client, at).unwrap());
+    replies.map(|reply| (reply.pod, reply.peer.ip())).collect()
+}
+
+fn assert_silent(client: &Namespace, at: SocketAddr) {
+    let asked = ask::tcp_within(client, at, SILENCE);
+    assert_eq!(who(asked), Err(Failure::TimedOut), "{client:?} to {at}");
+}
+
+fn external_addresses_lead_anywhere_and_are_masqueraded(feed: Feed) {
+    let cluster = cluster(feed);
+    cluster.apply("web", [web(&cluster)]);
+    endpoints(&cluster, &["pod-1-1", "pod-2-1"]);
     cluster.start();
+    let lab = cluster.lab();
     let node = lab.node("node-1");
+    let pod = lab.pod("pod-1-2");
     for family in Family::BOTH {
-        for address in outside(family) {
-            for client in [lab.client().ns(), lab.pod("pod-1-1").ns(), node.ns()] {
-                let reply = ask::tcp(client, (address, 80).into()).unwrap();
-                assert_eq!(reply.pod, server.name());
-                assert_eq!(reply.peer.ip(), node.ip(family), "masqueraded");
+        let expected = ["pod-1-1", "pod-2-1"].map(|name| {
+            let server = lab.pod(name);
+            let peer = cluster.masqueraded(node, &server, family);
+            (name.to_owned(), peer)
+        });
+        for at in outside_addresses(node, family) {
+            for client in [lab.client().ns(), pod.ns(), node.ns()] {
+                let answers = answers(client, at);
+                assert_eq!(answers, expected.clone().into(), "{client:?} to {at}");
             }
         }
     }
 }
 
-fn local_external_traffic_stays_on_the_node_and_keeps_its_source(feed: Feed) {
-    let cluster = cluster(feed, "node-1");
-    let lab = cluster.lab();
-    let [here, there] = ["pod-1-1", "pod-2-1"].map(|name| lab.pod(name));
-    let local = |name: &str, number, node_port| {
-        let service = cluster.service(name, number).kind("LoadBalancer");
-        service
-            .tcp("", 80)
-            .node_port(node_port)
-            .external_traffic_local()
-    };
-    let mut both = local("both", 10, 30010);
-    let mut remote = local("remote", 11, 30011);
-    for [balancer, external] in Family::BOTH.map(outside) {
-        both = both.load_balancer_ip(balancer);
-        remote = remote.load_balancer_ip(external);
-    }
-    cluster.apply("services", [both, remote]);
-    let pods = [here.clone(), there.clone()];
-    cluster.apply("both", endpoint_slices("both", &PORTS, &pods));
-    cluster.apply(
-        "remote",
-        endpoint_slices("remote", &PORTS, std::slice::from_ref(&there)),
-    );
+fn external_policy_local_keeps_clients_outside_on_the_node(feed: Feed) {
+    let cluster = cluster(feed);
+    cluster.apply("web", [web(&cluster).external_traffic_local()]);
+    endpoints(&cluster, &["pod-1-1", "pod-2-1"]);
     cluster.start();
-
-    let (client, pod, node) = (lab.client(), lab.pod("pod-1-2"), lab.node("node-1"));
+    let lab = cluster.lab();
+    let node = lab.node("node-1");
+    let pod = lab.pod("pod-1-2");
+    let servers = ["pod-1-1", "pod-2-1"].map(|name| lab.pod(name));
     for family in Family::BOTH {
-        let [both, remote] = outside(family);
-        for at in [(both, 80), (node.ip(family), 30010)] {
-            for _ in 0..20 {
-                let reply = ask::tcp(client.ns(), at.into()).unwrap();
-                assert_eq!(reply.pod, here.name());
-                assert_eq!(reply.peer.ip(), client.ip(family), "the source is kept");
+        for at in outside_addresses(node, family) {
+            let outside = lab.client();
+            let expected = [("pod-1-1".to_owned(), outside.ip(family))];
+            assert_eq!(answers(outside.ns(), at), expected.into());
+            // What is on the node has the whole list.
+            let of_pod = servers
+                .each_ref()
+                .map(|server| (server.name().to_owned(), pod.ip(family)));
+            assert_eq!(answers(pod.ns(), at), of_pod.into());
+            let of_node = servers.each_ref().map(|server| {
+                let peer = cluster.masqueraded(node, server, family);
+                (server.name().to_owned(), peer)
+            });
+            assert_eq!(answers(node.ns(), at), of_node.into());
+        }
+    }
+
+    endpoints(&cluster, &["pod-2-1"]);
+    let remote = Ok("pod-2-1".to_owned());
+    for family in Family::BOTH {
+        for at in outside_addresses(node, family) {
+            becomes(Err(Failure::TimedOut), "the answer to the outside", || {
+                who(ask::tcp_within(lab.client().ns(), at, SILENCE))
+            });
+            for client in [pod.ns(), node.ns()] {
+                becomes(remote.clone(), "a pod elsewhere", || {
+                    who(ask::tcp(client, at))
+                });
             }
         }
-        for at in [(remote, 80), (node.ip(family), 30011)] {
-            // Dropped for strangers: a balancer should look for another node.
-            let asked = ask::tcp_within(client.ns(), at.into(), SHORT);
-            assert_eq!(who(asked), Err(Failure::TimedOut));
-            // Pods and processes of this node get any endpoint.
-            let reply = ask::tcp(pod.ns(), at.into()).unwrap();
-            assert_eq!(
-                (reply.pod, reply.peer.ip()),
-                (there.name().into(), pod.ip(family))
-            );
-            let reply = ask::tcp(node.ns(), at.into()).unwrap();
-            assert_eq!(
-                (reply.pod, reply.peer.ip()),
-                (there.name().into(), node.ip(family))
-            );
+        // The other node has the endpoint.
+        let at = (lab.node("node-2").ip(family), NODE_PORT).into();
+        let outside = lab.client();
+        let expected = [("pod-2-1".to_owned(), outside.ip(family))];
+        assert_eq!(answers(outside.ns(), at), expected.into());
+        // The ClusterIP has nothing to do with it.
+        let at = cluster.cluster_ip(family, 10, VIP_PORT);
+        assert_eq!(who(ask::tcp(pod.ns(), at)), remote);
+    }
+
+    endpoints(&cluster, &[]);
+    for family in Family::BOTH {
+        for at in outside_addresses(node, family) {
+            becomes(Err(Failure::Refused), "the answer to the outside", || {
+                who(ask::tcp(lab.client().ns(), at))
+            });
         }
     }
 }
 
-fn local_internal_traffic_stays_on_the_node(feed: Feed) {
-    let cluster = cluster(feed, "node-1");
-    let lab = cluster.lab();
-    let pods = ["pod-1-1", "pod-2-1"].map(|name| lab.pod(name));
-    let local = |name: &str, number| {
-        let service = cluster.service(name, number).tcp("", 80);
-        service.internal_traffic_local()
-    };
-    cluster.apply("services", [local("both", 10), local("remote", 11)]);
-    cluster.apply("both", endpoint_slices("both", &PORTS, &pods));
-    cluster.apply("remote", endpoint_slices("remote", &PORTS, &pods[1..]));
+fn external_policy_follows_each_change(feed: Feed) {
+    let cluster = cluster(feed);
+    cluster.apply("web", [web(&cluster)]);
+    endpoints(&cluster, &["pod-1-1"]);
     cluster.start();
-    let client = lab.pod("pod-1-2");
-    for family in Family::BOTH {
-        for _ in 0..20 {
-            let reply = ask::tcp(client.ns(), cluster.cluster_ip(family, 10, 80)).unwrap();
-            assert_eq!(reply.pod, "pod-1-1");
+    let lab = cluster.lab();
+    let node = lab.node("node-1");
+    let server = lab.pod("pod-1-1");
+    for local in [true, false, true] {
+        let service = web(&cluster);
+        cluster.apply(
+            "web",
+            [match local {
+                true => service.external_traffic_local(),
+                false => service,
+            }],
+        );
+        for family in Family::BOTH {
+            let seen = match local {
+                true => lab.client().ip(family),
+                false => cluster.masqueraded(node, &server, family),
+            };
+            for at in outside_addresses(node, family) {
+                // Nobody is refused on the way.
+                becomes(seen, "the source", || {
+                    ask::tcp(lab.client().ns(), at).unwrap().peer.ip()
+                });
+            }
         }
-        let remote = cluster.cluster_ip(family, 11, 80);
-        let asked = ask::tcp_within(client.ns(), remote, SHORT);
-        assert_eq!(who(asked), Err(Failure::TimedOut));
-        // Where the endpoint is, it serves.
-        let reply = ask::tcp(lab.pod("pod-2-2").ns(), remote).unwrap();
+    }
+}
+
+fn internal_policy_local_concerns_the_cluster_ip(feed: Feed) {
+    let cluster = cluster(feed);
+    cluster.apply("web", [web(&cluster).internal_traffic_local()]);
+    endpoints(&cluster, &["pod-1-1", "pod-2-1"]);
+    cluster.start();
+    let lab = cluster.lab();
+    let pod = lab.pod("pod-1-2");
+    for family in Family::BOTH {
+        let at = cluster.cluster_ip(family, 10, VIP_PORT);
+        let expected = [("pod-1-1".to_owned(), pod.ip(family))];
+        assert_eq!(answers(pod.ns(), at), expected.into());
+        let node_port = (lab.node("node-1").ip(family), NODE_PORT).into();
+        assert_eq!(answers(lab.client().ns(), node_port).len(), 2);
+    }
+
+    endpoints(&cluster, &["pod-2-1"]);
+    for family in Family::BOTH {
+        let at = cluster.cluster_ip(family, 10, VIP_PORT);
+        becomes(Err(Failure::TimedOut), "the answer on node-1", || {
+            who(ask::tcp_within(pod.ns(), at, SILENCE))
+        });
+        assert_silent(lab.node("node-1").ns(), at);
+        let neighbour = lab.pod("pod-2-2");
+        assert_eq!(ask::tcp(neighbour.ns(), at).unwrap().pod, "pod-2-1");
+        let node_port = (lab.node("node-1").ip(family), NODE_PORT).into();
+        let reply = ask::tcp(lab.client().ns(), node_port).unwrap();
         assert_eq!(reply.pod, "pod-2-1");
     }
 }
 
-/// Long enough for an answer, short enough to wait for none.
-const SHORT: std::time::Duration = std::time::Duration::from_millis(400);
+fn the_last_local_pod_serves_while_it_terminates(feed: Feed) {
+    let cluster = cluster(feed);
+    cluster.apply("web", [web(&cluster).external_traffic_local()]);
+    let lab = cluster.lab();
+    let pods = ["pod-1-1", "pod-2-1"].map(|name| lab.pod(name));
+    let pods = pods.each_ref().map(|pod| &**pod);
+    let terminating = |serving| {
+        slices(&pods, move |slice, pod| match pod.node() {
+            "node-1" => slice.terminating(serving),
+            _ => slice,
+        })
+    };
+    cluster.apply("endpoints", terminating(true));
+    cluster.start();
+    let pod = lab.pod("pod-1-2");
+    for family in Family::BOTH {
+        let at = cluster.cluster_ip(family, 10, VIP_PORT);
+        let expected = [("pod-2-1".to_owned(), pod.ip(family))];
+        assert_eq!(answers(pod.ns(), at), expected.into());
+        for at in outside_addresses(lab.node("node-1"), family) {
+            let expected = [("pod-1-1".to_owned(), lab.client().ip(family))];
+            assert_eq!(answers(lab.client().ns(), at), expected.into());
+        }
+    }
+
+    cluster.apply("endpoints", terminating(false));
+    for family in Family::BOTH {
+        for at in outside_addresses(lab.node("node-1"), family) {
+            becomes(Err(Failure::TimedOut), "the answer to the outside", || {
+                who(ask::tcp_within(lab.client().ns(), at, SILENCE))
+            });
+        }
+    }
+}
+
+fn source_ranges_guard_the_load_balancers_address(feed: Feed) {
+    let cluster = cluster(feed);
+    let with_ranges = |ranges: &[String]| {
+        let service = web(&cluster).set("/spec", "loadBalancerSourceRanges", json!(ranges));
+        cluster.apply("web", [service]);
+    };
+    let lab = cluster.lab();
+    let (client, other) = (lab.client(), lab.balancer());
+    let node = lab.node("node-1");
+    let clients = Family::BOTH.map(|family| ipnet::IpNet::from(client.ip(family)).to_string());
+    with_ranges(&clients);
+    endpoints(&cluster, &["pod-1-1"]);
+    cluster.start();
+    for family in Family::BOTH {
+        let [vip, elsewhere @ ..] = outside_addresses(node, family);
+        assert_eq!(ask::tcp(client.ns(), vip).unwrap().pod, "pod-1-1");
+        for denied in [other.ns(), node.ns(), lab.pod("pod-1-2").ns()] {
+            assert_silent(denied, vip);
+            for at in elsewhere {
+                assert_eq!(ask::tcp(denied, at).unwrap().pod, "pod-1-1");
+            }
+        }
+    }
+
+    // Who stays admitted is never cut off, whatever else changes.
+    let open = Family::BOTH.map(|family| {
+        let [vip, ..] = outside_addresses(node, family);
+        (vip, ask::open(client.ns(), vip).unwrap())
+    });
+    let nodes = Family::BOTH.map(|family| ipnet::IpNet::from(node.ip(family)).to_string());
+    with_ranges(&[&clients[..], &nodes].concat());
+    for (vip, _) in &open {
+        let here = Ok("pod-1-1".to_owned());
+        becomes(here.clone(), "the answer to the node", || {
+            who(ask::tcp_within(node.ns(), *vip, SILENCE))
+        });
+        assert_eq!(who(ask::tcp(client.ns(), *vip)), here);
+        assert_silent(other.ns(), *vip);
+    }
+
+    // Of one family only: the other is closed.
+    with_ranges(&clients[..1]);
+    becomes(Err(Failure::TimedOut), "the answer over IPv6", || {
+        who(ask::tcp_within(client.ns(), open[1].0, SILENCE))
+    });
+    assert_eq!(ask::tcp(client.ns(), open[0].0).unwrap().pod, "pod-1-1");
+
+    cluster.apply("web", [web(&cluster)]);
+    for (vip, _) in &open {
+        becomes(Ok("pod-1-1".to_owned()), "the answer to anybody", || {
+            who(ask::tcp_within(other.ns(), *vip, SILENCE))
+        });
+    }
+    // Connections of before any of that still stand.
+    for (_, stream) in open {
+        assert!(stream.take_error().unwrap().is_none());
+    }
+}
+
+fn hints_follow_the_nodes_zone(feed: Feed) {
+    let cluster = cluster(feed);
+    let lab = cluster.lab();
+    let node_in = |zone: Option<&str>| {
+        let mut nodes: Vec<Value> = lab.nodes().iter().map(objects::node).collect();
+        if let Some(zone) = zone {
+            nodes[0]["metadata"]["labels"]["topology.kubernetes.io/zone"] = zone.into();
+        }
+        cluster.apply("nodes", nodes);
+    };
+    node_in(Some("a"));
+    let pods = ["pod-1-1", "pod-2-1"].map(|name| lab.pod(name));
+    let pods = pods.each_ref().map(|pod| &**pod);
+    let mut hinted = slices(&pods, |slice, _| slice);
+    for slice in &mut hinted {
+        for (index, zone) in ["a", "b"].into_iter().enumerate() {
+            slice["endpoints"][index]["hints"] = json!({"forZones": [{"name": zone}]});
+        }
+    }
+    cluster.apply("web", [web(&cluster)]);
+    cluster.apply("endpoints", hinted);
+    cluster.start();
+    let pod = lab.pod("pod-1-2");
+    let cases: [(Option<&str>, &[&str]); 4] = [
+        (Some("a"), &["pod-1-1"]),
+        (Some("b"), &["pod-2-1"]),
+        (Some("c"), &["pod-1-1", "pod-2-1"]),
+        (None, &["pod-1-1", "pod-2-1"]),
+    ];
+    for (zone, expected) in cases {
+        node_in(zone);
+        let expected: BTreeSet<String> = expected.iter().map(ToString::to_string).collect();
+        for family in Family::BOTH {
+            let at = cluster.cluster_ip(family, 10, VIP_PORT);
+            becomes(expected.clone(), "the endpoints", || {
+                answers(pod.ns(), at)
+                    .into_iter()
+                    .map(|(pod, _)| pod)
+                    .collect()
+            });
+        }
+    }
+}
+
+fn addresses_of_no_service_are_dropped(feed: Feed) {
+    let cluster = cluster(feed);
+    cluster.apply("web", [web(&cluster)]);
+    endpoints(&cluster, &["pod-1-1"]);
+    cluster.start();
+    let lab = cluster.lab();
+    // The node knows somebody who has such an address.
+    let nowhere = Family::BOTH.map(|family| lab.cluster_ip(family, 200));
+    let (node, client) = (lab.node("node-1"), lab.client());
+    for (family, address) in Family::BOTH.into_iter().zip(nowhere) {
+        client.add_address(address).unwrap();
+        let to_client = node.host().add_route(address.into(), client.ip(family));
+        to_client.unwrap();
+        let to_pods = client.add_route(node.pod_cidr(family), node.ip(family));
+        to_pods.unwrap();
+    }
+    let _servers = nowhere.map(|address| {
+        let identity = Identity {
+            pod: "elsewhere".to_owned(),
+            node: String::new(),
+        };
+        let server = Echo::new(client.ns(), identity, &[address]);
+        // The kernel takes a moment to make an IPv6 address its own.
+        becomes(true, "that the address can be had", || {
+            server.serve_lines(80).is_ok()
+        });
+        server
+    });
+    let pod = lab.pod("pod-1-2");
+    let asked = |addresses: [IpAddr; 2], port| {
+        addresses.map(|address| who(ask::tcp_within(pod.ns(), (address, port).into(), SILENCE)))
+    };
+    let elsewhere = [(); 2].map(|()| Ok("elsewhere".to_owned()));
+    becomes(elsewhere.clone(), "the answer", || asked(nowhere, 80));
+
+    let cidrs = Family::BOTH.map(|family| lab.service_cidr(family).to_string());
+    let service_cidr = json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "ServiceCIDR",
+        "metadata": {"name": "kubernetes"},
+        "spec": {"cidrs": cidrs},
+    });
+    cluster.apply("cidr", [service_cidr]);
+    let silence = [(); 2].map(|()| Err(Failure::TimedOut));
+    becomes(silence, "the answer", || asked(nowhere, 80));
+    let web = Family::BOTH.map(|family| lab.cluster_ip(family, 10));
+    let refused = [(); 2].map(|()| Err(Failure::Refused));
+    assert_eq!(asked(web, 81), refused);
+    let served = [(); 2].map(|()| Ok("pod-1-1".to_owned()));
+    assert_eq!(asked(web, VIP_PORT), served);
+
+    cluster.delete("cidr");
+    becomes(elsewhere, "the answer", || asked(nowhere, 80));
+}

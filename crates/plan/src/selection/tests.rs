@@ -90,7 +90,10 @@ fn an_endpoint_of_an_unknown_node_is_not_local() {
         node: None,
         ..endpoint(1, "")
     };
-    assert_eq!(cluster_hosts(&[unknown.clone()], &here(None)), [1]);
+    assert_eq!(
+        cluster_hosts(std::slice::from_ref(&unknown), &here(None)),
+        [1]
+    );
     assert_eq!(local_hosts(&[unknown], &here(None)), [0_u8; 0]);
 }
 
