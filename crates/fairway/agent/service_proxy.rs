@@ -5,12 +5,13 @@
 //! interference, with growing pauses after failures. A refused element holds up nothing else; a
 //! failed batch does, because what it should have built on is not known until the repair.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fairway_admin::{
     FamilyMetrics, Health, IpFamily, Moment, ServiceProxyMetrics, SyncKind, SyncOutcome,
 };
-use fairway_model::Update;
+use fairway_model::{Service, Snapshot, Update};
 use fairway_nft::{Dataplane, Report};
 use fairway_plan::{Family, Observed, Options, Planner, Transaction};
 use tokio::time::Instant;
@@ -32,6 +33,8 @@ pub(crate) struct ServiceProxy<D> {
     planner: Planner,
     families: Vec<FamilyState>,
     health: Health,
+    /// What was planned last.
+    snapshot: Arc<Snapshot>,
     /// Contested addresses that have been reported.
     conflicts: Vec<String>,
 }
@@ -85,6 +88,7 @@ impl<D: Dataplane> ServiceProxy<D> {
             planner,
             families,
             health,
+            snapshot: update.snapshot.clone(),
             conflicts: Vec::new(),
         };
         for (transaction, observed) in transactions.iter().zip(&observed) {
@@ -100,13 +104,15 @@ impl<D: Dataplane> ServiceProxy<D> {
     pub(crate) fn apply(&mut self, update: &Update) {
         let started = Instant::now();
         let transactions = self.planner.update(&update.snapshot, &update.changes);
-        let services = u32::try_from(update.changes.services.len()).unwrap_or(u32::MAX);
+        let [services, endpoints] = self.count(update);
+        self.snapshot = update.snapshot.clone();
         for transaction in transactions {
             let mut states = self.families.iter();
             let Some(state) = states.find(|state| state.family == transaction.family) else {
                 continue;
             };
             state.metrics.services_changed(services);
+            state.metrics.endpoints_changed(endpoints);
             if !state.sound {
                 self.health.queued(ip_family(state.family), Moment::now());
             } else if !transaction.is_empty() {
@@ -114,6 +120,23 @@ impl<D: Dataplane> ServiceProxy<D> {
             }
         }
         self.report_conflicts();
+    }
+
+    /// How many Services changed themselves, and of how many the endpoints did.
+    fn count(&self, update: &Update) -> [u32; 2] {
+        let mut counts = [0; 2];
+        for name in &update.changes.services {
+            let versions = [&self.snapshot, &update.snapshot]
+                .map(|snapshot| snapshot.services.get(name).map(|service| &**service));
+            let [old, new] = versions.map(|service| {
+                let ports = service.iter().flat_map(|service| &service.ports);
+                ports.map(|port| &port.endpoints).collect::<Vec<_>>()
+            });
+            let [old_service, new_service] = versions.map(|service| service.map(without_endpoints));
+            counts[0] += u32::from(old_service != new_service);
+            counts[1] += u32::from(old != new);
+        }
+        counts
     }
 
     /// Reads the tables back and repairs what differs: after somebody else may have changed them.
@@ -244,6 +267,14 @@ impl FamilyState {
         });
         pause
     }
+}
+
+fn without_endpoints(service: &Service) -> Service {
+    let mut service = service.clone();
+    for port in &mut service.ports {
+        port.endpoints = Arc::from([]);
+    }
+    service
 }
 
 fn ip_family(family: Family) -> IpFamily {

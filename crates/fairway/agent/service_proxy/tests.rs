@@ -134,3 +134,16 @@ async fn pauses_grow_up_to_the_longest() {
     }
     assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn changes_of_services_and_of_endpoints_are_told_apart() {
+    let proxy = start(Fake::new(), &update(&[service("a", 1, &[1])]));
+    let counts = |services: &[Service]| proxy.count(&update(services));
+    assert_eq!(counts(&[service("a", 1, &[1])]), [0, 0]);
+    assert_eq!(counts(&[service("a", 1, &[2])]), [0, 1]);
+    assert_eq!(counts(&[service("a", 2, &[1])]), [1, 0]);
+    assert_eq!(
+        counts(&[service("a", 1, &[1]), service("b", 2, &[1])]),
+        [1, 1]
+    );
+}
