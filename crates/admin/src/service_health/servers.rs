@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ pub struct ServiceHealthServers {
     health: Health,
     running: BTreeMap<Key, Server>,
     /// What could not be bound when it was last tried.
-    unserved: BTreeMap<Key, usize>,
+    unserved: BTreeSet<Key>,
 }
 
 type Key = (ObjectName, SocketAddr);
@@ -53,22 +53,21 @@ impl ServiceHealthServers {
         Self {
             health,
             running: BTreeMap::new(),
-            unserved: BTreeMap::new(),
+            unserved: BTreeSet::new(),
         }
     }
 
-    /// Makes exactly these servers run. Returns those that cannot and of which that is news; they
-    /// wait for [`retry`](Self::retry). Must be called within a Tokio runtime.
+    /// Makes exactly these servers run; of two that want one address the first gets it. Returns those
+    /// that cannot run and of which that is news. Must be called within a Tokio runtime.
     pub async fn serve(&mut self, wanted: Vec<HealthServer>) -> Vec<UnservedHealthServer> {
-        let wanted: BTreeMap<Key, usize> = wanted
-            .into_iter()
+        let wanted = wanted.into_iter();
+        let wanted: Vec<(Key, usize)> = wanted
             .map(|it| ((it.service, it.address), it.local_endpoints))
             .collect();
-        let gone = self
-            .running
-            .extract_if(.., |key, _| !wanted.contains_key(key));
+        let keys: BTreeSet<&Key> = wanted.iter().map(|(key, _)| key).collect();
+        let gone = self.running.extract_if(.., |key, _| !keys.contains(key));
         let gone: Vec<_> = gone.collect();
-        for ((service, address), server) in gone {
+        for ((service, address), mut server) in gone {
             info!(%service, %address, "the health check of a Service is closed");
             server.close().await;
         }
@@ -81,24 +80,17 @@ impl ServiceHealthServers {
                     .store(local_endpoints, Ordering::Relaxed);
                 continue;
             }
-            let is_known = known.contains_key(&key);
+            let is_known = known.contains(&key);
             let failed = self.start(key, local_endpoints);
             news.extend(failed.filter(|_| !is_known));
         }
         news
     }
 
-    /// Whether a server should run and does not.
+    /// Whether a server should run and does not, so that [`serve`](Self::serve) should be called again
+    /// in a while: who has its port may leave it.
     pub fn wants_retry(&self) -> bool {
         !self.unserved.is_empty()
-    }
-
-    /// Tries again to start what could not be started: who had the port may have left it.
-    pub fn retry(&mut self) {
-        for (key, local_endpoints) in std::mem::take(&mut self.unserved) {
-            // Told before.
-            drop(self.start(key, local_endpoints));
-        }
     }
 
     fn start(&mut self, key: Key, local_endpoints: usize) -> Option<UnservedHealthServer> {
@@ -107,7 +99,7 @@ impl ServiceHealthServers {
             Ok(listener) => listener,
             Err(error) => {
                 let service = service.clone();
-                self.unserved.insert(key, local_endpoints);
+                self.unserved.insert(key);
                 return Some(UnservedHealthServer { service, error });
             }
         };
@@ -129,9 +121,15 @@ impl ServiceHealthServers {
 
 impl Server {
     /// Returns when the port is free for another Service.
-    async fn close(self) {
+    async fn close(&mut self) {
         self.task.abort();
         // Ends by being aborted, which is no news.
-        let _ = self.task.await;
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
