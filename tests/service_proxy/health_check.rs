@@ -71,7 +71,7 @@ fn at(cluster: &Cluster, node: &str, family: Family, port: u16) -> SocketAddr {
 fn becomes_told(cluster: &Cluster, port: u16, expected: Result<(u16, usize), Failure>) {
     for family in Family::BOTH {
         let at = at(cluster, "node-1", family, port);
-        becomes(expected.clone(), "the health check", || told(cluster, at));
+        becomes(expected, "the health check", || told(cluster, at));
     }
 }
 
