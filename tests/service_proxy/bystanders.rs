@@ -158,7 +158,7 @@ table inet other {
 "#;
 
 /// Servers of the node itself.
-fn host_servers(node: &Node, ports: &[u16]) -> Echo {
+pub(super) fn host_servers(node: &Node, ports: &[u16]) -> Echo {
     let identity = Identity {
         pod: "host".into(),
         node: node.name().into(),
