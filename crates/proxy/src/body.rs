@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::downstream::socket::Wire;
+use crate::downstream::wire::Wire;
 use crate::downstream::watch::{Stall, Upload};
 use crate::record::Record;
 use crate::upstream::pool::Lease;

@@ -2,7 +2,7 @@
 
 pub(crate) mod connection;
 mod head_scan;
-pub(crate) mod socket;
 pub(crate) mod watch;
+pub(crate) mod wire;
 
 pub(crate) use head_scan::HeadSeen;

@@ -29,6 +29,7 @@ mod handle;
 mod hop_by_hop;
 mod listen;
 mod metrics;
+mod observed;
 mod random;
 mod record;
 mod redirect;

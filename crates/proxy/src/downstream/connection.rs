@@ -16,12 +16,13 @@ use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::socket::{Socket, Wire};
 use super::watch::{Stall, Upload, Watch};
+use super::wire::Wire;
 use crate::body::ResponseBody;
 use crate::error::Rejection;
 use crate::exchange;
 use crate::forwarding::Sender;
+use crate::observed::Observed;
 use crate::record::Record;
 use crate::tunnel::Tunnel;
 use crate::worker::Worker;
@@ -131,7 +132,7 @@ async fn run(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
         debug_assert!(size_of_val(&exchange) <= REQUEST_SIZE);
         exchange
     });
-    let socket = TokioIo::new(Socket::new(stream, wire));
+    let socket = TokioIo::new(Observed::new(stream, wire));
     let mut http = client.worker.to_client.serve_connection(socket, service);
     let mut told = false;
     let end = poll_fn(|context| drive(&mut http, &client, &mut told, context)).await;
@@ -141,7 +142,7 @@ async fn run(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     close(&client, end, stream, early).await;
 }
 
-type Http<S> = http1::Connection<TokioIo<Socket>, S>;
+type Http<S> = http1::Connection<TokioIo<Observed<TcpStream, Rc<Wire>>>, S>;
 
 fn drive<S>(
     http: &mut Http<S>,
@@ -165,23 +166,12 @@ where
             Pin::new(&mut *http).graceful_shutdown();
         }
     }
-    if let Poll::Ready(result) = Pin::new(&mut *http).poll(context) {
-        return Poll::Ready(End::Done(result));
-    }
-    if !watch.overdue(context) {
-        return Poll::Pending;
-    }
-    // Whoever waits for the slow party may still turn this into an answer.
-    if let Poll::Ready(result) = Pin::new(&mut *http).poll(context) {
-        return Poll::Ready(End::Done(result));
-    }
-    match watch.take_stall() {
-        Some(stall) => Poll::Ready(End::Stalled(stall)),
-        None => {
-            watch.overdue(context);
-            Poll::Pending
-        }
-    }
+    watch
+        .supervise(context, |context| Pin::new(&mut *http).poll(context))
+        .map(|end| match end {
+            Ok(result) => End::Done(result),
+            Err(stall) => End::Stalled(stall),
+        })
 }
 
 async fn close(client: &Rc<Client>, end: End, stream: TcpStream, early: bool) {
