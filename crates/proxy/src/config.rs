@@ -11,6 +11,8 @@ use ipnet::IpNet;
 pub struct Config {
     /// Addresses for clear-text HTTP. `[::]` serves IPv4 as well. Port 0 picks one.
     pub http: Vec<SocketAddr>,
+    /// Whether clear-text listeners also take HTTP/2 from clients that begin with it (prior knowledge).
+    pub h2c: bool,
     /// Traffic threads; 0 means one per core that this process may use.
     pub workers: usize,
     /// Peers whose `X-Forwarded-*` and `Forwarded` headers are believed.
@@ -27,6 +29,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             http: vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, 8080))],
+            h2c: false,
             workers: 0,
             trusted_proxies: Vec::new(),
             access_log: AccessLog::Stdout,
@@ -41,6 +44,15 @@ impl Config {
     pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|net| net.contains(&peer))
     }
+}
+
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1, and 1.0 where a client insists.
+    Http1,
+    /// HTTP/2.
+    Http2,
 }
 
 /// Where one JSON line per request goes.
@@ -74,6 +86,8 @@ pub struct Limits {
     pub target_bytes: usize,
     /// Requests on one client connection before it is closed.
     pub requests_per_connection: u32,
+    /// Requests that an HTTP/2 connection may have under way at once.
+    pub streams_per_connection: u32,
     /// Client connections of one worker; further ones wait in the kernel's queue.
     pub connections_per_worker: usize,
     /// Idle upstream connections that one worker keeps for one endpoint.
@@ -89,6 +103,8 @@ impl Default for Limits {
             target_bytes: 16 * 1024,
             // nginx closes after 1000, which shows as latency with busy clients.
             requests_per_connection: 10_000,
+            // nginx's, and far above the 100 that RFC 9113 wants at least.
+            streams_per_connection: 128,
             // About 1 GiB at 16 KiB a busy connection; a file descriptor limit usually comes first.
             connections_per_worker: 65_536,
             idle_per_endpoint: 64,
@@ -110,6 +126,10 @@ pub struct Timeouts {
     pub body: Duration,
     /// In which a client accepts nothing of a response.
     pub write: Duration,
+    /// Silence of an HTTP/2 connection after which its other end is asked for a sign of life.
+    pub ping: Duration,
+    /// For that sign; without it the connection is closed.
+    pub ping_answer: Duration,
     /// For which an idle upstream connection is kept. Shorter than common server limits (60 s).
     pub upstream_idle: Duration,
 }
@@ -121,6 +141,9 @@ impl Default for Timeouts {
             idle: Duration::from_secs(75),
             body: Duration::from_secs(60),
             write: Duration::from_secs(60),
+            // Often enough for the idle limits of load balancers and NAT on the way.
+            ping: Duration::from_secs(30),
+            ping_answer: Duration::from_secs(20),
             upstream_idle: Duration::from_secs(55),
         }
     }

@@ -5,11 +5,13 @@
 //! table that the worker sweeps four times a second: setting one is a store.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::clock::Tick;
+use crate::clock::{Clock, Tick};
 
 /// How often a worker sweeps: the precision of all its limits.
 pub(crate) const SWEEP: Duration = Duration::from_millis(250);
@@ -54,6 +56,29 @@ impl Deadlines {
             deadlines: self.clone(),
             index,
         }
+    }
+
+    /// Runs `future` until it is ready, or None until `end` has come.
+    pub(crate) async fn until<F: Future>(
+        self: &Rc<Self>,
+        clock: &Clock,
+        end: Tick,
+        future: F,
+    ) -> Option<F::Output> {
+        let mut future = pin!(future);
+        let deadline = self.open();
+        poll_fn(|context| {
+            if let Poll::Ready(output) = future.as_mut().poll(context) {
+                return Poll::Ready(Some(output));
+            }
+            deadline.register(context);
+            deadline.arm(end);
+            match clock.now() >= end {
+                true => Poll::Ready(None),
+                false => Poll::Pending,
+            }
+        })
+        .await
     }
 
     /// Wakes and disarms what is due.

@@ -2,6 +2,8 @@
 
 pub(crate) mod connection;
 mod head_scan;
+mod http2;
+mod preface;
 pub(crate) mod watch;
 pub(crate) mod wire;
 

@@ -1,4 +1,4 @@
-//! The ingress router's data path: an HTTP/1.1 reverse proxy with one thread per core.
+//! The ingress router's data path: an HTTP/1.1 and HTTP/2 reverse proxy with one thread per core.
 //!
 //! ```text
 //! listen --> worker ---> downstream::connection ---> exchange ------------------> dispatch ---> upstream
@@ -25,6 +25,7 @@ mod error;
 mod exchange;
 mod forwarding;
 mod gate;
+mod grpc;
 mod handle;
 mod hop_by_hop;
 mod listen;
@@ -39,7 +40,7 @@ mod tunnel;
 mod upstream;
 mod worker;
 
-pub use config::{AccessLog, Config, Limits, Timeouts};
+pub use config::{AccessLog, Config, Limits, Protocol, Timeouts};
 pub use handle::{Handle, ServeError};
 pub use listen::{BindError, Bound, bind};
 pub use metrics::Metrics;

@@ -18,7 +18,9 @@ use tokio::net::TcpStream;
 
 use super::watch::{Stall, Upload, Watch};
 use super::wire::Wire;
+use super::{http2, preface};
 use crate::body::ResponseBody;
+use crate::config::Protocol;
 use crate::error::Rejection;
 use crate::exchange;
 use crate::forwarding::Sender;
@@ -48,6 +50,8 @@ pub(crate) struct Client {
     pub(crate) worker: Rc<Worker>,
     pub(crate) wire: Rc<Wire>,
     pub(crate) sender: Sender,
+    /// What the client speaks. In HTTP/2 each request counts as a connection of its own.
+    pub(crate) protocol: Protocol,
     requests: Cell<u32>,
     tunnel: RefCell<Option<Tunnel>>,
     refused: Cell<bool>,
@@ -60,10 +64,29 @@ const CONNECTION_SIZE: usize = 1280;
 const REQUEST_SIZE: usize = 1536;
 
 impl Client {
-    /// Whether the response that is being made closes the connection.
+    pub(crate) fn new(
+        worker: Rc<Worker>,
+        wire: Rc<Wire>,
+        sender: Sender,
+        protocol: Protocol,
+    ) -> Self {
+        Self {
+            worker,
+            wire,
+            sender,
+            protocol,
+            requests: Cell::new(0),
+            tunnel: RefCell::default(),
+            refused: Cell::new(false),
+        }
+    }
+
+    /// Whether the response that is being made has to say that it is the last one.
     pub(crate) fn is_last_request(&self) -> bool {
-        self.worker.draining().is_some()
-            || self.requests.get() >= self.worker.config.limits.requests_per_connection
+        self.protocol == Protocol::Http1
+            && (self.refused.get()
+                || self.worker.draining().is_some()
+                || self.requests.get() >= self.worker.config.limits.requests_per_connection)
     }
 
     /// A request was refused: there may be more of it on the wire.
@@ -103,6 +126,32 @@ pub(crate) fn serve(
 }
 
 async fn run(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+    let peer = peer.ip().to_canonical();
+    let sender = Sender {
+        peer: HeaderValue::try_from(peer.to_string()).expect("an address is a header value"),
+        trusted: worker.config.trusts(peer),
+    };
+    // Boxed: with HTTP/1.1 connections there must be no room for what only HTTP/2 needs.
+    let protocol = match worker.config.h2c {
+        true => Box::pin(protocol(&worker, &stream)).await,
+        false => Protocol::Http1,
+    };
+    match protocol {
+        Protocol::Http1 => http1(worker, stream, sender).await,
+        Protocol::Http2 => Box::pin(http2::serve(worker, stream, sender)).await,
+    }
+}
+
+/// What a client begins with, unless it takes too long.
+async fn protocol(worker: &Worker, stream: &TcpStream) -> Protocol {
+    let end = worker.clock.now().after(worker.config.timeouts.head);
+    let detect = preface::detect(stream);
+    let detected = worker.deadlines.until(&worker.clock, end, detect).await;
+    // What could not be made out is told so by HTTP/1.1.
+    detected.and_then(Result::ok).unwrap_or(Protocol::Http1)
+}
+
+async fn http1(worker: Rc<Worker>, stream: TcpStream, sender: Sender) {
     let deadline = worker.deadlines.open();
     let timeouts = worker.config.timeouts.clone();
     let wire = Rc::new(Wire::new(Watch::new(
@@ -110,18 +159,7 @@ async fn run(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
         deadline,
         timeouts,
     )));
-    let peer = peer.ip().to_canonical();
-    let client = Rc::new(Client {
-        sender: Sender {
-            peer: HeaderValue::try_from(peer.to_string()).expect("an address is a header value"),
-            trusted: worker.config.trusts(peer),
-        },
-        worker,
-        wire: wire.clone(),
-        requests: Cell::new(0),
-        tunnel: RefCell::default(),
-        refused: Cell::new(false),
-    });
+    let client = Rc::new(Client::new(worker, wire.clone(), sender, Protocol::Http1));
     // The places of the PROXY protocol and TLS are here, before HTTP.
     let handler = client.clone();
     let service = service_fn(move |request| {
@@ -250,18 +288,8 @@ async fn linger(client: &Client, mut stream: TcpStream) {
         }
         io::Result::Ok(())
     };
-    let mut drain = std::pin::pin!(drain);
-    let deadline = client.worker.deadlines.open();
     let end = client.worker.clock.now().after(LINGER);
-    poll_fn(|context| {
-        deadline.register(context);
-        deadline.arm(end);
-        let over = client.worker.clock.now() >= end;
-        if drain.as_mut().poll(context).is_ready() || over {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    })
-    .await;
+    let deadlines = &client.worker.deadlines;
+    // Whether the client closed or not, there is nothing more to be done for it.
+    let _ = deadlines.until(&client.worker.clock, end, drain).await;
 }

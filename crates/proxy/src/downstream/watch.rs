@@ -90,6 +90,7 @@ pub(crate) struct Watch {
     upload: Cell<Upload>,
     /// For one stream of several on a socket, which then tells nothing about this one.
     multiplexed: bool,
+    given_up: Cell<bool>,
     client_read: Cell<Duration>,
     upstream_read: Cell<Duration>,
     upstream_write: Cell<Duration>,
@@ -106,6 +107,7 @@ impl Watch {
             phase: Cell::new(Phase::Idle { since: now }),
             upload: Cell::new(Upload::Complete(now)),
             multiplexed: false,
+            given_up: Cell::new(false),
             client_read: Cell::new(timeouts.body),
             upstream_read: Cell::new(timeouts.body),
             upstream_write: Cell::new(timeouts.body),
@@ -223,9 +225,27 @@ impl Watch {
         self.answer(Answer::Client(self.clock.now()));
     }
 
-    /// The response is complete, or there will be none.
+    /// The response is complete.
     pub(crate) fn answered(&self) {
         self.answer(Answer::Complete);
+    }
+
+    /// Nobody reads the rest of the response.
+    pub(crate) fn give_up(&self) {
+        self.given_up.set(true);
+        self.answer(Answer::Complete);
+    }
+
+    /// Whether the response reached its end.
+    pub(crate) fn is_answered(&self) -> bool {
+        let is_over = match self.phase.get() {
+            Phase::Idle { .. } => true,
+            Phase::Exchanging { answer } => answer == Answer::Complete,
+            Phase::Head { .. } | Phase::Accepted | Phase::Connecting { .. } | Phase::Tunnel => {
+                false
+            }
+        };
+        is_over && !self.given_up.get()
     }
 
     pub(crate) fn tunnel(&self) {

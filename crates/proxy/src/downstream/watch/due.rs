@@ -78,7 +78,10 @@ impl Watch {
             Phase::Accepted | Phase::Tunnel => NEVER,
         };
         match self.write_blocked.get() {
-            Some(since) => earlier(phase, (since.after(self.timeouts.write), Stall::ClientWrite)),
+            Some(since) => earlier(
+                phase,
+                (since.after(self.timeouts.write), Stall::ClientWrite),
+            ),
             None => phase,
         }
     }
