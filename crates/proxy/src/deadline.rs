@@ -58,29 +58,6 @@ impl Deadlines {
         }
     }
 
-    /// Runs `future` until it is ready, or None until `end` has come.
-    pub(crate) async fn until<F: Future>(
-        self: &Rc<Self>,
-        clock: &Clock,
-        end: Tick,
-        future: F,
-    ) -> Option<F::Output> {
-        let mut future = pin!(future);
-        let deadline = self.open();
-        poll_fn(|context| {
-            if let Poll::Ready(output) = future.as_mut().poll(context) {
-                return Poll::Ready(Some(output));
-            }
-            deadline.register(context);
-            deadline.arm(end);
-            match clock.now() >= end {
-                true => Poll::Ready(None),
-                false => Poll::Pending,
-            }
-        })
-        .await
-    }
-
     /// Wakes and disarms what is due.
     pub(crate) fn sweep(&self, now: Tick) {
         for slot in &mut self.table.borrow_mut().slots {
@@ -145,6 +122,29 @@ impl Drop for Deadline {
         slot.waker = None;
         table.free.push(self.index);
     }
+}
+
+/// Runs `future` for as long as `limit`; None when that was not enough.
+pub(crate) async fn within<F: Future>(
+    deadline: &Deadline,
+    clock: &Clock,
+    limit: Duration,
+    future: F,
+) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let end = clock.now().after(limit);
+    poll_fn(|context| {
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        if clock.now() >= end {
+            return Poll::Ready(None);
+        }
+        deadline.register(context);
+        deadline.arm(end);
+        Poll::Pending
+    })
+    .await
 }
 
 #[cfg(test)]

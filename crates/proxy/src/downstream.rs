@@ -1,9 +1,11 @@
 //! The side of the client: its socket, its limits, and the life of its connection.
 
+pub(crate) mod arrival;
 pub(crate) mod connection;
 mod head_scan;
 mod http2;
 mod preface;
+pub(crate) mod stream;
 pub(crate) mod watch;
 pub(crate) mod wire;
 

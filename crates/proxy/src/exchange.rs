@@ -17,14 +17,16 @@ use crate::body::{RequestBody, ResponseBody};
 use crate::config::Protocol;
 use crate::dispatch::{Dispatch, Times};
 use crate::downstream::connection::Client;
-use crate::error::{Kind, ProxyError};
+use crate::error::{Kind, ProxyError, Rejection};
 use crate::forwarding;
 use crate::gate;
 use crate::grpc;
 use crate::hop_by_hop;
 use crate::record::Record;
+use crate::redirect;
 use crate::rescue::{self, Reader};
 use crate::route_state::{HeaderChange, RouteState};
+use crate::tls::{self, Verdict};
 use crate::upstream::balance::Choice;
 use response::{Answer, ask_for_websocket, finish, prepare};
 use route::Destination;
@@ -113,6 +115,17 @@ fn plan(
         *response.status_mut() = StatusCode::NO_CONTENT;
         return Ok(Plan::Own(response));
     }
+    match tls::judge(
+        client,
+        &admitted.host,
+        request.uri().path(),
+        request.headers(),
+    ) {
+        Verdict::Serve => {}
+        Verdict::ServeStrictly => record.strictly = true,
+        Verdict::SendToHttps => return Ok(Plan::Own(redirect::to_https(&request))),
+        Verdict::Misdirected => return Err(Rejection::Misdirected.into()),
+    }
     // The places of later filters: rate limits, allow lists, authentication, body limits.
     let (route, choice, times) = match route::find(client, &mut request, &admitted, reader, record)?
     {
@@ -178,6 +191,9 @@ fn rewrite(
             .shard
             .underscore_headers
             .add(u64::from(rewritten.underscores));
+    }
+    if let Some(session) = &client.tls {
+        session.identify(request.headers_mut());
     }
     record.identify(&rewritten.request_id, rewritten.client);
     HeaderChange::apply_all(&route.request, request.headers_mut());

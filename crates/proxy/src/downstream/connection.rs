@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -14,18 +13,21 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
+use super::arrival::Arrival;
+use super::http2;
+use super::stream::Stream;
 use super::watch::{Stall, Upload, Watch};
 use super::wire::Wire;
-use super::{http2, preface};
 use crate::body::ResponseBody;
 use crate::config::Protocol;
+use crate::deadline::within;
 use crate::error::Rejection;
 use crate::exchange;
 use crate::forwarding::Sender;
 use crate::observed::Observed;
 use crate::record::Record;
+use crate::tls::Session;
 use crate::tunnel::Tunnel;
 use crate::worker::Worker;
 
@@ -50,6 +52,8 @@ pub(crate) struct Client {
     pub(crate) worker: Rc<Worker>,
     pub(crate) wire: Rc<Wire>,
     pub(crate) sender: Sender,
+    /// What the TLS handshake found out; None in clear text.
+    pub(crate) tls: Option<Rc<Session>>,
     /// What the client speaks. In HTTP/2 each request counts as a connection of its own.
     pub(crate) protocol: Protocol,
     requests: Cell<u32>,
@@ -68,12 +72,14 @@ impl Client {
         worker: Rc<Worker>,
         wire: Rc<Wire>,
         sender: Sender,
+        tls: Option<Rc<Session>>,
         protocol: Protocol,
     ) -> Self {
         Self {
             worker,
             wire,
             sender,
+            tls,
             protocol,
             requests: Cell::new(0),
             tunnel: RefCell::default(),
@@ -115,43 +121,28 @@ enum End {
 }
 
 /// Serves a connection to its end.
-pub(crate) fn serve(
-    worker: Rc<Worker>,
-    stream: TcpStream,
-    peer: SocketAddr,
-) -> impl Future<Output = ()> {
-    let connection = run(worker, stream, peer);
+pub(crate) fn serve(worker: Rc<Worker>, arrival: Arrival) -> impl Future<Output = ()> {
+    let connection = run(worker, arrival);
     debug_assert!(size_of_val(&connection) <= CONNECTION_SIZE);
     connection
 }
 
-async fn run(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
-    let peer = peer.ip().to_canonical();
+async fn run(worker: Rc<Worker>, arrival: Arrival) {
+    let peer = arrival.peer.ip().to_canonical();
     let sender = Sender {
         peer: HeaderValue::try_from(peer.to_string()).expect("an address is a header value"),
         trusted: worker.config.trusts(peer),
+        secure: arrival.tls.is_some(),
     };
-    // Boxed: with HTTP/1.1 connections there must be no room for what only HTTP/2 needs.
-    let protocol = match worker.config.h2c {
-        true => Box::pin(protocol(&worker, &stream)).await,
-        false => Protocol::Http1,
-    };
-    match protocol {
-        Protocol::Http1 => http1(worker, stream, sender).await,
-        Protocol::Http2 => Box::pin(http2::serve(worker, stream, sender)).await,
+    let tls = arrival.tls.map(Rc::new);
+    match arrival.protocol {
+        Protocol::Http1 => http1(worker, arrival.stream, sender, tls).await,
+        // Boxed: HTTP/1.1 connections need not have room for it.
+        Protocol::Http2 => Box::pin(http2::serve(worker, arrival.stream, sender, tls)).await,
     }
 }
 
-/// What a client begins with, unless it takes too long.
-async fn protocol(worker: &Worker, stream: &TcpStream) -> Protocol {
-    let end = worker.clock.now().after(worker.config.timeouts.head);
-    let detect = preface::detect(stream);
-    let detected = worker.deadlines.until(&worker.clock, end, detect).await;
-    // What could not be made out is told so by HTTP/1.1.
-    detected.and_then(Result::ok).unwrap_or(Protocol::Http1)
-}
-
-async fn http1(worker: Rc<Worker>, stream: TcpStream, sender: Sender) {
+async fn http1(worker: Rc<Worker>, stream: Stream, sender: Sender, tls: Option<Rc<Session>>) {
     let deadline = worker.deadlines.open();
     let timeouts = worker.config.timeouts.clone();
     let wire = Rc::new(Wire::new(Watch::new(
@@ -159,8 +150,8 @@ async fn http1(worker: Rc<Worker>, stream: TcpStream, sender: Sender) {
         deadline,
         timeouts,
     )));
-    let client = Rc::new(Client::new(worker, wire.clone(), sender, Protocol::Http1));
-    // The places of the PROXY protocol and TLS are here, before HTTP.
+    let client = Client::new(worker, wire.clone(), sender, tls, Protocol::Http1);
+    let client = Rc::new(client);
     let handler = client.clone();
     let service = service_fn(move |request| {
         handler
@@ -180,7 +171,7 @@ async fn http1(worker: Rc<Worker>, stream: TcpStream, sender: Sender) {
     close(&client, end, stream, early).await;
 }
 
-type Http<S> = http1::Connection<TokioIo<Observed<TcpStream, Rc<Wire>>>, S>;
+type Http<S> = http1::Connection<TokioIo<Observed<Stream, Rc<Wire>>>, S>;
 
 fn drive<S>(
     http: &mut Http<S>,
@@ -212,7 +203,7 @@ where
         })
 }
 
-async fn close(client: &Rc<Client>, end: End, stream: TcpStream, early: bool) {
+async fn close(client: &Rc<Client>, end: End, mut stream: Stream, early: bool) {
     let worker = &client.worker;
     let tunnel = client.tunnel.take();
     match end {
@@ -238,13 +229,13 @@ async fn close(client: &Rc<Client>, end: End, stream: TcpStream, early: bool) {
                 return;
             };
             if error.is_parse_version_h2() {
-                let _ = stream.try_write(BAD_REQUEST);
+                stream.try_write(BAD_REQUEST);
             }
             reject(client, rejection);
             Box::pin(linger(client, stream)).await;
         }
         End::Stalled(Stall::Head) => {
-            let _ = stream.try_write(REQUEST_TIMEOUT);
+            stream.try_write(REQUEST_TIMEOUT);
             reject(client, Rejection::HeadTimeout);
         }
         End::Stalled(_) => {}
@@ -271,7 +262,7 @@ fn reject(client: &Client, rejection: Rejection) {
 }
 
 /// Closes our side and waits for the client to close its own.
-async fn linger(client: &Client, mut stream: TcpStream) {
+async fn linger(client: &Client, mut stream: Stream) {
     if !client.is_sending() {
         return;
     }
@@ -288,8 +279,7 @@ async fn linger(client: &Client, mut stream: TcpStream) {
         }
         io::Result::Ok(())
     };
-    let end = client.worker.clock.now().after(LINGER);
-    let deadlines = &client.worker.deadlines;
+    let deadline = client.worker.deadlines.open();
     // Whether the client closed or not, there is nothing more to be done for it.
-    let _ = deadlines.until(&client.worker.clock, end, drain).await;
+    let _ = within(&deadline, &client.worker.clock, LINGER, drain).await;
 }

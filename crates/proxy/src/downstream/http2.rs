@@ -15,13 +15,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::stream::Stream;
 use super::watch::Stall;
 use crate::config::Config;
 use crate::exchange;
 use crate::forwarding::Sender;
 use crate::observed::Observed;
+use crate::tls;
 use crate::worker::Worker;
 use session::{Session, Streams};
 
@@ -41,11 +42,13 @@ const PENDING_RESETS: usize = 20;
 const PROVOKED_RESETS: usize = 1024;
 
 /// Serves a connection to its end.
-pub(crate) async fn serve<S>(worker: Rc<Worker>, stream: S, sender: Sender)
-where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-{
-    let session = Rc::new(Session::new(worker, sender));
+pub(super) async fn serve(
+    worker: Rc<Worker>,
+    stream: Stream,
+    sender: Sender,
+    tls: Option<Rc<tls::Session>>,
+) {
+    let session = Rc::new(Session::new(worker, sender, tls));
     let streams = Streams(session.clone());
     let service = service_fn({
         let session = session.clone();

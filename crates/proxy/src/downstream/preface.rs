@@ -7,13 +7,23 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use crate::config::Protocol;
+use crate::deadline::within;
+use crate::worker::Worker;
 
 /// What every HTTP/2 connection begins with (RFC 9113 section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Looks at the first bytes without taking them. A connection that ends before it has said enough counts
-/// as HTTP/1.1, which deals with it.
-pub(super) async fn detect(stream: &TcpStream) -> io::Result<Protocol> {
+/// What a client begins with. One that takes too long, or ends before it has said enough, is left to
+/// HTTP/1.1, which has an answer for it.
+pub(super) async fn detect(worker: &Worker, stream: &TcpStream) -> Protocol {
+    let deadline = worker.deadlines.open();
+    let limit = worker.config.timeouts.head;
+    let detected = within(&deadline, &worker.clock, limit, look(stream)).await;
+    detected.and_then(Result::ok).unwrap_or(Protocol::Http1)
+}
+
+/// Looks at the first bytes without taking them.
+async fn look(stream: &TcpStream) -> io::Result<Protocol> {
     loop {
         let ready = stream.ready(Interest::READABLE).await?;
         // To say that it would block makes the runtime wait for further bytes, although some are there.

@@ -71,6 +71,7 @@ pub(super) fn finish(
     mut record: Box<Record>,
 ) -> Response<ResponseBody> {
     let wire = client.wire.clone();
+    let strictly = record.strictly;
     let mut response = match answer {
         Answer::Own(mut response) => {
             rescue::fit(&mut response, method);
@@ -98,6 +99,12 @@ pub(super) fn finish(
     let headers = response.headers_mut();
     if !headers.contains_key(header::SERVER) {
         headers.insert(header::SERVER, HeaderValue::from_static("fairway"));
+    }
+    if strictly
+        && let Some(value) = &client.worker.strict_transport_security
+        && !headers.contains_key(header::STRICT_TRANSPORT_SECURITY)
+    {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, value.clone());
     }
     if client.is_last_request() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -11,6 +11,7 @@ use crate::downstream::watch::Watch;
 use crate::downstream::wire::Wire;
 use crate::forwarding::Sender;
 use crate::observed::Observer;
+use crate::tls;
 use crate::worker::Worker;
 
 /// Requests that a client has given up before their end. So many, and more than half of all, are not a
@@ -24,6 +25,7 @@ pub(crate) struct Session {
     /// Of the connection; each stream has its own.
     pub(super) watch: Watch,
     sender: Sender,
+    tls: Option<Rc<tls::Session>>,
     streams: Cell<u32>,
     requests: Cell<u32>,
     cancelled: Cell<u32>,
@@ -32,12 +34,13 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(worker: Rc<Worker>, sender: Sender) -> Self {
+    pub(super) fn new(worker: Rc<Worker>, sender: Sender, tls: Option<Rc<tls::Session>>) -> Self {
         let timeouts = worker.config.timeouts.clone();
         Self {
             watch: Watch::new(worker.clock.clone(), worker.deadlines.open(), timeouts),
             worker,
             sender,
+            tls,
             streams: Cell::new(0),
             requests: Cell::new(0),
             cancelled: Cell::new(0),
@@ -52,7 +55,13 @@ impl Session {
         let timeouts = worker.config.timeouts.clone();
         let watch = Watch::of_stream(worker.clock.clone(), worker.deadlines.open(), timeouts);
         let wire = Rc::new(Wire::new(watch));
-        let client = Client::new(worker.clone(), wire, self.sender.clone(), Protocol::Http2);
+        let client = Client::new(
+            worker.clone(),
+            wire,
+            self.sender.clone(),
+            self.tls.clone(),
+            Protocol::Http2,
+        );
         let client = Rc::new(client);
         self.accepted.replace(Some(client.clone()));
         client
