@@ -1,7 +1,9 @@
 //! `fairway run`: build, run, drain.
 
 mod ingress;
+mod interfaces;
 mod lock;
+mod service_health;
 mod service_proxy;
 mod signals;
 
@@ -15,7 +17,7 @@ use fairway_admin::{
     Health, HealthSite, Listener, MetricsSite, NodeState, ProcessMetrics, Purpose,
     ServiceProxyMetrics, register_build_info, serve,
 };
-use fairway_cluster::Cluster;
+use fairway_cluster::{Cluster, EventRecorder};
 use fairway_model::{Snapshot, Update};
 use fairway_nft::{Monitor, Netlink};
 use fairway_plan::Family;
@@ -25,6 +27,7 @@ use tracing::{info, warn};
 
 use self::ingress::Ingress;
 pub(crate) use self::lock::AgentLock;
+use self::service_health::ServiceHealth;
 use self::service_proxy::ServiceProxy;
 use self::signals::Signals;
 use crate::causes::with_causes;
@@ -70,7 +73,8 @@ pub(crate) async fn run(config: Config, _loader: &Loader) -> anyhow::Result<()> 
     }
     // Nothing is programmed or served before the first complete state: rules and routes that a
     // former run left behind are better than half of the new ones.
-    let mut cluster = Box::pin(start_cluster(&config)).await?;
+    let (source, recorder) = Box::pin(source(&config)).await?;
+    let mut cluster = Box::pin(Cluster::start(source, cluster_options(&config))).await?;
     let first = tokio::select! {
         first = cluster.next() => first,
         () = signals.stop() => return Ok(()),
@@ -86,6 +90,18 @@ pub(crate) async fn run(config: Config, _loader: &Loader) -> anyhow::Result<()> 
         )?),
         false => None,
     };
+    let mut service_health = config.service_proxy.then(|| {
+        let addresses = config.rules.plan_options().node_port_addresses;
+        ServiceHealth::new(
+            health.clone(),
+            recorder.clone(),
+            addresses,
+            interfaces::follow(),
+        )
+    });
+    if let Some(service_health) = &mut service_health {
+        service_health.apply(&first).await;
+    }
     let mut ingress = match config.ingress {
         true => Some(Ingress::start(&config, &first, proxy_metrics)?),
         false => None,
@@ -108,6 +124,14 @@ pub(crate) async fn run(config: Config, _loader: &Loader) -> anyhow::Result<()> 
                 }
                 if let Some(tables) = &mut service_proxy {
                     tables.proxy.apply(&update);
+                }
+                if let Some(service_health) = &mut service_health {
+                    service_health.apply(&update).await;
+                }
+            }
+            () = optional(service_health.as_mut().map(ServiceHealth::wake)) => {
+                if let Some(service_health) = &mut service_health {
+                    service_health.follow().await;
                 }
             }
             () = Tables::wake(service_proxy.as_mut()) => {}
@@ -200,13 +224,23 @@ fn families() -> Vec<Family> {
         .collect()
 }
 
-async fn start_cluster(config: &Config) -> anyhow::Result<Cluster> {
-    let source = match &config.source {
-        Source::Manifests(directory) => fairway_cluster::Source::Manifests(directory.clone()),
-        Source::Kubeconfig(file) => api(Some(file)).await?,
-        Source::InCluster => api(None).await?,
+/// Where objects come from, and where Events about them go.
+async fn source(config: &Config) -> anyhow::Result<(fairway_cluster::Source, EventRecorder)> {
+    let kubeconfig = match &config.source {
+        Source::Manifests(directory) => {
+            let source = fairway_cluster::Source::Manifests(directory.clone());
+            return Ok((source, EventRecorder::log()));
+        }
+        Source::Kubeconfig(file) => Some(file.as_path()),
+        Source::InCluster => None,
     };
-    let options = fairway_cluster::Options {
+    let client = fairway_cluster::client(kubeconfig).await?;
+    let recorder = EventRecorder::api(client.clone(), &config.node_name);
+    Ok((fairway_cluster::Source::Api(client), recorder))
+}
+
+fn cluster_options(config: &Config) -> fairway_cluster::Options {
+    fairway_cluster::Options {
         node_name: config.node_name.as_str().into(),
         ingress_class: config.router.ingress_class.clone(),
         controllers: config.router.controllers.clone(),
@@ -214,13 +248,15 @@ async fn start_cluster(config: &Config) -> anyhow::Result<Cluster> {
         default_backend: None,
         service_proxy: config.service_proxy,
         ingress: config.ingress,
-    };
-    Ok(Cluster::start(source, options).await?)
+    }
 }
 
-async fn api(kubeconfig: Option<&Path>) -> anyhow::Result<fairway_cluster::Source> {
-    let client = fairway_cluster::client(kubeconfig).await?;
-    Ok(fairway_cluster::Source::Api(client))
+/// Waits for a future, for ever if there is none.
+async fn optional<T>(future: Option<impl Future<Output = T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Manifests may leave the Node out; the API server has it, or the node is no more.
