@@ -162,13 +162,14 @@ pub(crate) enum ConfigError {
         second: IpNet,
     },
     #[error(
-        "{setting} {address} overlaps with {other_setting} {other}: choose another port for one"
+        "{setting} {address} overlaps with {} {}: choose another port for one",
+        other.0,
+        other.1
     )]
     SamePort {
         setting: Setting,
         address: SocketAddr,
-        other_setting: Setting,
-        other: SocketAddr,
+        other: Box<(Setting, SocketAddr)>,
     },
     #[error("--service-proxy=false and --ingress=false leave nothing to do")]
     NothingToDo,

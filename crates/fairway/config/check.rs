@@ -29,8 +29,7 @@ impl Config {
                     return Err(ConfigError::SamePort {
                         setting: setting.clone(),
                         address: *address,
-                        other_setting: other_setting.clone(),
-                        other: *other,
+                        other: Box::new((other_setting.clone(), *other)),
                     });
                 }
             }

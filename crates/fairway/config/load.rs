@@ -209,13 +209,11 @@ impl ConfigError {
             Self::SamePort {
                 setting,
                 address,
-                other_setting,
                 other,
             } => Self::SamePort {
                 setting: located(setting),
                 address,
-                other_setting: located(other_setting),
-                other,
+                other: Box::new((located(other.0), other.1)),
             },
             Self::NothingToDo => Self::NothingToDo,
         }

@@ -70,7 +70,6 @@ impl Rules {
                 NodePortAddresses::Primary => Addresses::Primary,
                 NodePortAddresses::Within(networks) => Addresses::Within(networks.clone()),
             },
-            ..fairway_plan::Options::default()
         }
     }
 

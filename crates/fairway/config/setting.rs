@@ -1,7 +1,7 @@
 //! What operators call a setting: a flag, or a field of a file.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::file::Origins;
 
@@ -12,7 +12,7 @@ pub(crate) struct Setting {
     /// Of a `KubeProxyConfiguration`; a `FairwayConfiguration` calls its fields like the flags.
     kube_proxy_field: Option<&'static str>,
     /// The file that it is from.
-    file: Option<PathBuf>,
+    file: Option<Box<Path>>,
 }
 
 impl Setting {
@@ -49,8 +49,10 @@ impl Setting {
             &origins.kube_proxy,
             &origins.fairway,
         ) {
-            (Some(_), Some(file), _) => Some(file.clone()),
-            (None, _, Some((file, fields))) if fields.contains(&self.field()) => Some(file.clone()),
+            (Some(_), Some(file), _) => Some(file.as_path().into()),
+            (None, _, Some((file, fields))) if fields.contains(&self.field()) => {
+                Some(file.as_path().into())
+            }
             _ => None,
         };
         self

@@ -17,10 +17,7 @@ fn run(arguments: &[&str]) -> Result<Config, LoadError> {
     let arguments = ["fairway", "run"]
         .into_iter()
         .chain(arguments.iter().copied());
-    match crate::args::load(arguments, &environment()).expect("arguments that clap takes") {
-        Ok(config) => Ok(config),
-        Err(error) => Err(error),
-    }
+    crate::args::load(arguments, &environment()).expect("arguments that clap takes")
 }
 
 fn problem(arguments: &[&str]) -> String {
