@@ -4,6 +4,7 @@ mod api_server;
 mod cleanup;
 mod events;
 mod health;
+mod interference;
 mod quiet;
 mod repair;
 mod restart;

@@ -18,4 +18,5 @@ mod payload;
 mod policies;
 mod ports;
 mod spread;
+mod sustained;
 mod topology;
