@@ -3,6 +3,7 @@
 mod api_server;
 mod cleanup;
 mod events;
+mod families;
 mod health;
 mod interference;
 mod quiet;

@@ -7,6 +7,7 @@ mod conditions;
 mod crowd;
 mod established;
 mod every_address;
+mod flannel;
 mod hairpin;
 mod health_check;
 mod host_network;
