@@ -176,7 +176,10 @@ fn many_clients_share_one_connection() {
         assert_eq!(get(proxy.address, "a", "/").status, 200);
     }
     assert_eq!(upstream.connections(), 1);
-    assert_eq!(proxy.metric("fairway_proxy_upstream_connections_opened_total"), 1.0);
+    assert_eq!(
+        proxy.metric("fairway_proxy_upstream_connections_opened_total"),
+        1.0
+    );
 }
 
 #[test]

@@ -126,7 +126,10 @@ fn with_authorities_the_endpoint_has_to_be_who_it_should() {
     let stranger = Server::start(&[]);
     let own = Some(&*server.certificate);
     let ask = |tls| ask(&server, UpstreamProtocol::Https, tls);
-    assert_eq!(ask(policy(Some(NAME), own)), (200, format!("1.1 for {NAME}")));
+    assert_eq!(
+        ask(policy(Some(NAME), own)),
+        (200, format!("1.1 for {NAME}"))
+    );
     for tls in [
         policy(Some("other.example"), own),
         policy(None, own),
