@@ -19,6 +19,9 @@ use tracing::{error, info, warn};
 
 use crate::causes::with_causes;
 
+use self::clients::Latecomers;
+
+mod clients;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +48,8 @@ struct FamilyState {
     /// The kernel has what was planned, but for elements that it refused.
     sound: bool,
     retry: Option<Retry>,
+    /// Clients that may have been stored while those that were outdated were removed.
+    latecomers: Option<Latecomers>,
 }
 
 #[derive(Clone, Copy)]
@@ -71,6 +76,7 @@ impl<D: Dataplane> ServiceProxy<D> {
                 metrics: metrics.family(ip_family(*family)),
                 sound: false,
                 retry: None,
+                latecomers: None,
             })
             .collect();
         let observed = Family::ALL.map(|family| {
@@ -148,8 +154,15 @@ impl<D: Dataplane> ServiceProxy<D> {
 
     /// When [`Self::retry`] should be called.
     pub(crate) fn next_retry(&self) -> Option<Instant> {
-        let retries = self.families.iter().filter_map(|state| state.retry);
-        retries.map(|retry| retry.at).min()
+        let families = self.families.iter();
+        let times = families.flat_map(|state| {
+            let latecomers = state.latecomers.as_ref();
+            [
+                state.retry.map(|retry| retry.at),
+                latecomers.map(|latecomers| latecomers.at),
+            ]
+        });
+        times.flatten().min()
     }
 
     /// Tries the families again whose time has come.
@@ -162,6 +175,7 @@ impl<D: Dataplane> ServiceProxy<D> {
             {
                 self.repair(index);
             }
+            self.forget_latecomers(index, now);
         }
     }
 
@@ -205,7 +219,7 @@ impl<D: Dataplane> ServiceProxy<D> {
                 if report.refused.is_empty() {
                     // A lone change says nothing about elements that were refused before.
                     state.retry = state.retry.filter(|_| kind == SyncKind::Partial);
-                    return;
+                    return self.forget_clients(family, &transaction.outdated);
                 }
                 for refused in &report.refused {
                     let services = self.planner.owners(family, &refused.element);
@@ -219,6 +233,7 @@ impl<D: Dataplane> ServiceProxy<D> {
                     );
                 }
                 state.try_later();
+                self.forget_clients(family, &transaction.outdated);
             }
             Err(error) => {
                 state.sound = false;

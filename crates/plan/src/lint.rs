@@ -217,7 +217,10 @@ fn rules(ruleset: &Ruleset, faults: &mut Vec<String>) {
     for chain in &ruleset.chains {
         for statement in chain.rules.iter().flat_map(|rule| &rule.statements) {
             match statement {
-                Statement::InSet { set, .. } | Statement::Translate { map: set, .. } => {
+                Statement::InSet { set, .. }
+                | Statement::Translate { map: set, .. }
+                | Statement::Remember { map: set, .. }
+                | Statement::Forget { map: set, .. } => {
                     used.insert(*set);
                 }
                 Statement::Jump(target) | Statement::Goto(target) if !chains.contains(target) => {
