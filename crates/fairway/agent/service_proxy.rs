@@ -200,7 +200,7 @@ impl<D: Dataplane> ServiceProxy<D> {
         state.metrics.queued(Moment::now());
         let result = match transaction.is_empty() {
             true => Ok(Report::default()),
-            false => self.dataplane.commit(transaction),
+            false => clients::commit(&mut self.dataplane, &self.planner, transaction),
         };
         let took = started.elapsed();
         let outcome = match &result {
@@ -216,10 +216,11 @@ impl<D: Dataplane> ServiceProxy<D> {
                     info!(%family, writes, ?took, "the kernel's table is as planned");
                 }
                 state.sound = true;
+                state.expect_latecomers(&transaction.outdated);
                 if report.refused.is_empty() {
                     // A lone change says nothing about elements that were refused before.
                     state.retry = state.retry.filter(|_| kind == SyncKind::Partial);
-                    return self.forget_clients(family, &transaction.outdated);
+                    return;
                 }
                 for refused in &report.refused {
                     let services = self.planner.owners(family, &refused.element);
@@ -233,7 +234,6 @@ impl<D: Dataplane> ServiceProxy<D> {
                     );
                 }
                 state.try_later();
-                self.forget_clients(family, &transaction.outdated);
             }
             Err(error) => {
                 state.sound = false;

@@ -126,8 +126,8 @@ impl FamilyPlanner {
         let after = self.sets_on_demand();
         let created: Vec<SetName> = during.difference(&before).copied().collect();
         let destroyed: BTreeSet<SetName> = during.difference(&after).copied().collect();
-        transaction.outdated = affinity::outdated_by(&changed.deleted);
-        transaction.outdated.retain(|map| after.contains(map));
+        let lost = changed.take_lost(&destroyed);
+        transaction.outdated = affinity::outdated_by(&lost);
         let new_ways = changed.take_new_ways();
         let old_detours = changed.take_old_detours(self.family);
 
@@ -139,6 +139,7 @@ impl FamilyPlanner {
             self.chains = chains;
         }
         make.extend(old_detours.into_iter().map(Change::Delete));
+        make.extend(lost.into_iter().map(Change::Delete));
         make.extend(changed.added.into_iter().map(Change::Add));
         make.extend(changed.replaced.into_iter().map(Change::Replace));
 

@@ -7,12 +7,17 @@ use ipnet::IpNet;
 use crate::set::split_network;
 use crate::{Bytes, Ruleset, Selector, SetName, SlotClass, Statement};
 
+use self::affinity::affinity;
+
+mod affinity;
+
 /// Lists every broken invariant in a line for people; empty for a sound table.
 pub fn lint(ruleset: &Ruleset) -> Vec<String> {
     let mut faults = Vec::new();
     lengths(ruleset, &mut faults);
     addresses(ruleset, &mut faults);
     node_ports(ruleset, &mut faults);
+    affinity(ruleset, &mut faults);
     rules(ruleset, &mut faults);
     faults
 }

@@ -18,9 +18,8 @@ pub struct Transaction {
     pub make: Vec<Change>,
     /// Second batch, in order.
     pub release: Vec<Change>,
-    /// Maps that packets fill, and that may hold elements which lead to what is gone with this
-    /// transaction: to be read after it, and cleared by
-    /// [`Planner::forget`](crate::Planner::forget).
+    /// Maps that packets fill, and that may hold elements which lead to what `release` removes: to
+    /// be read between the two batches, and cleared by [`Planner::forget`](crate::Planner::forget).
     pub outdated: BTreeSet<SetName>,
 }
 
