@@ -13,6 +13,7 @@ mod found;
 mod frontend;
 mod layout;
 mod lint;
+mod node_port_scope;
 mod options;
 mod planner;
 mod repair;
@@ -24,6 +25,7 @@ mod slots;
 mod transaction;
 
 pub use lint::lint;
+pub use node_port_scope::NodePortScope;
 pub use options::{LocalPods, NodePortAddresses, Options};
 pub use planner::Planner;
 pub use ruleset::{
