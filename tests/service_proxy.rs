@@ -1,13 +1,13 @@
 //! Traffic for Services, judged by what clients and endpoints see.
 
 mod affinity;
-mod bystanders;
+pub(crate) mod bystanders;
 mod change;
 mod cluster_ip;
 mod conditions;
 mod crowd;
 mod established;
-mod every_address;
+pub(crate) mod every_address;
 mod flannel;
 mod hairpin;
 mod health_check;

@@ -49,7 +49,7 @@ impl Traffic {
     }
 
     /// Nothing was lost: over UDP not even a single packet, as each is sent once.
-    fn is_unhurt(self) {
+    fn ends_unhurt(self) {
         for churn in self.0 {
             let report = churn.stop().unwrap();
             println!("{report}");
@@ -144,7 +144,7 @@ fn kill_in_commits() {
         let line = format!("family={family} writes=0");
         agent.wait_for_log(&line, PATIENCE).unwrap();
     }
-    traffic.is_unhurt();
+    traffic.ends_unhurt();
 }
 
 fn garbage_is_removed_while_traffic_goes_on(feed: Feed) {
@@ -176,7 +176,7 @@ fn garbage_is_removed_while_traffic_goes_on(feed: Feed) {
     traffic.goes_on();
     cluster.start_agent("node-1");
     assert_eq!(cluster.tables("node-1"), before);
-    traffic.is_unhurt();
+    traffic.ends_unhurt();
 }
 
 /// What somebody else may add to our table without harm to `web`: the harm would be theirs.
@@ -243,7 +243,7 @@ fn after_a_flush_only_what_came_meanwhile_is_lost(feed: Feed) {
     // Whoever comes now finds everything as it was.
     let after = Traffic::start(&cluster);
     after.goes_on();
-    after.is_unhurt();
+    after.ends_unhurt();
     println!("{}", during.stop().unwrap());
     // Translation of what is open does not depend on rules.
     for mut stream in open {

@@ -215,7 +215,7 @@ table inet other {
 "#;
 
 /// Servers of the node itself.
-pub(super) fn host_servers(node: &Node, ports: &[u16]) -> Echo {
+pub(crate) fn host_servers(node: &Node, ports: &[u16]) -> Echo {
     let identity = Identity {
         pod: "host".into(),
         node: node.name().into(),

@@ -12,12 +12,12 @@ use serde_json::Value;
 
 use crate::support::{Cluster, Feed, who};
 
-pub(super) const VIP_PORT: u16 = 80;
-pub(super) const NODE_PORT: u16 = 30080;
+pub(crate) const VIP_PORT: u16 = 80;
+pub(crate) const NODE_PORT: u16 = 30080;
 /// How long nobody must answer. Whoever is let in answers within a millisecond.
-pub(super) const SILENCE: Duration = Duration::from_millis(800);
+pub(crate) const SILENCE: Duration = Duration::from_millis(800);
 
-pub(super) fn cluster(feed: Feed) -> Cluster {
+pub(crate) fn cluster(feed: Feed) -> Cluster {
     let cluster = Cluster::new(feed, Lab::builder().nodes(2).pods_per_node(2));
     for family in Family::BOTH {
         let lab = cluster.lab();
@@ -30,14 +30,14 @@ pub(super) fn cluster(feed: Feed) -> Cluster {
     cluster
 }
 
-pub(super) fn vip(family: Family) -> IpAddr {
+pub(crate) fn vip(family: Family) -> IpAddr {
     match family {
         Family::V4 => [198, 51, 100, 10].into(),
         Family::V6 => "fd00:198:51:100::10".parse().unwrap(),
     }
 }
 
-pub(super) fn external_ip(family: Family) -> IpAddr {
+pub(crate) fn external_ip(family: Family) -> IpAddr {
     match family {
         Family::V4 => [198, 51, 100, 20].into(),
         Family::V6 => "fd00:198:51:100::20".parse().unwrap(),
@@ -45,7 +45,7 @@ pub(super) fn external_ip(family: Family) -> IpAddr {
 }
 
 /// A Service with every kind of address.
-pub(super) fn web(cluster: &Cluster) -> Object<Service> {
+pub(crate) fn web(cluster: &Cluster) -> Object<Service> {
     Family::BOTH.into_iter().fold(
         cluster
             .service("web", 10)
@@ -60,7 +60,7 @@ pub(super) fn web(cluster: &Cluster) -> Object<Service> {
 }
 
 /// The slices of `web`, a family each, changed endpoint by endpoint.
-pub(super) fn slices(
+pub(crate) fn slices(
     pods: &[&Pod],
     change: impl Fn(Object<EndpointSlice>, &Pod) -> Object<EndpointSlice>,
 ) -> Vec<Value> {
@@ -72,14 +72,14 @@ pub(super) fn slices(
     Family::BOTH.map(slice).into()
 }
 
-pub(super) fn endpoints(cluster: &Cluster, names: &[&str]) {
+pub(crate) fn endpoints(cluster: &Cluster, names: &[&str]) {
     let pods: Vec<_> = names.iter().map(|name| cluster.lab().pod(name)).collect();
     let pods: Vec<&Pod> = pods.iter().map(|pod| &**pod).collect();
     cluster.apply("endpoints", slices(&pods, |slice, _| slice));
 }
 
 /// Everything but the ClusterIP, by way of a node.
-pub(super) fn outside_addresses(node: &Node, family: Family) -> [SocketAddr; 3] {
+pub(crate) fn outside_addresses(node: &Node, family: Family) -> [SocketAddr; 3] {
     [
         (vip(family), VIP_PORT).into(),
         (external_ip(family), VIP_PORT).into(),
@@ -88,24 +88,24 @@ pub(super) fn outside_addresses(node: &Node, family: Family) -> [SocketAddr; 3] 
 }
 
 /// Who answers in many tries, and from where the client seems to come.
-pub(super) fn answers(client: &Namespace, at: SocketAddr) -> BTreeSet<(String, IpAddr)> {
+pub(crate) fn answers(client: &Namespace, at: SocketAddr) -> BTreeSet<(String, IpAddr)> {
     // That one of two endpoints is never drawn happens once in 2^39.
     let replies = (0..40).map(|_| ask::tcp(client, at).unwrap());
     replies.map(|reply| (reply.pod, reply.peer.ip())).collect()
 }
 
-pub(super) fn assert_silent(client: &Namespace, at: SocketAddr) {
+pub(crate) fn assert_silent(client: &Namespace, at: SocketAddr) {
     let asked = ask::tcp_within(client, at, SILENCE);
     assert_eq!(who(asked), Err(Failure::TimedOut), "{client:?} to {at}");
 }
 
 /// The pods among those who answer.
-pub(super) fn pods(client: &Namespace, at: SocketAddr) -> BTreeSet<String> {
+pub(crate) fn pods(client: &Namespace, at: SocketAddr) -> BTreeSet<String> {
     let answers = answers(client, at).into_iter();
     answers.map(|(pod, _)| pod).collect()
 }
 
 /// Names as a set, to compare with [`pods`].
-pub(super) fn named(pods: &[&str]) -> BTreeSet<String> {
+pub(crate) fn named(pods: &[&str]) -> BTreeSet<String> {
     pods.iter().map(ToString::to_string).collect()
 }
