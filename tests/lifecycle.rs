@@ -9,3 +9,4 @@ mod interference;
 mod quiet;
 mod repair;
 mod restart;
+mod stale;

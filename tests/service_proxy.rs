@@ -14,6 +14,7 @@ mod health_check;
 mod host_network;
 mod load;
 mod load_balancer;
+mod loopback;
 mod no_endpoints;
 mod node_port;
 mod payload;
