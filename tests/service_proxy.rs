@@ -4,6 +4,7 @@ mod bystanders;
 mod change;
 mod cluster_ip;
 mod conditions;
+mod conntrack;
 mod hairpin;
 mod load;
 mod no_endpoints;

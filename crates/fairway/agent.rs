@@ -1,5 +1,6 @@
 //! `fairway run`: build, run, drain.
 
+mod flows;
 mod ingress;
 mod lock;
 mod service_proxy;
@@ -23,6 +24,7 @@ use prometheus_client::registry::Registry;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
+use self::flows::FlowCleaner;
 use self::ingress::Ingress;
 pub(crate) use self::lock::AgentLock;
 use self::service_proxy::ServiceProxy;
@@ -152,6 +154,7 @@ impl Tables {
             first,
             health.clone(),
             metrics,
+            FlowCleaner::open_kernel(),
         );
         Ok(Self { proxy, monitor })
     }

@@ -29,6 +29,8 @@ pub struct ServiceProxyMetrics {
     failures: Family<FamilyLabel, Counter>,
     service_changes: Changes,
     endpoint_changes: Changes,
+    sweeps: Histograms,
+    deleted_flows: Family<FamilyLabel, Counter>,
     probes: ProbeMetrics,
 }
 
@@ -44,6 +46,8 @@ pub struct FamilyMetrics {
     failures: Counter,
     service_changes: BoundChanges,
     endpoint_changes: BoundChanges,
+    sweeps: Histogram,
+    deleted_flows: Counter,
 }
 
 /// How the health port has answered.
@@ -113,6 +117,8 @@ impl ServiceProxyMetrics {
             failures: Family::default(),
             service_changes: Changes::default(),
             endpoint_changes: Changes::default(),
+            sweeps: syncs(),
+            deleted_flows: Family::default(),
             probes: ProbeMetrics::default(),
         }
     }
@@ -177,6 +183,16 @@ impl ServiceProxyMetrics {
             self.endpoint_changes.total.clone(),
         );
         registry.register(
+            "conntrack_reconciler_sync_duration_seconds",
+            "How long a look at the flows that conntrack remembers takes",
+            self.sweeps.clone(),
+        );
+        registry.register(
+            "conntrack_reconciler_deleted_entries",
+            "Flows that were removed because their endpoint is gone",
+            self.deleted_flows.clone(),
+        );
+        registry.register(
             "proxy_healthz",
             "Answers to /healthz by status code",
             self.probes.healthz.0.clone(),
@@ -202,6 +218,8 @@ impl ServiceProxyMetrics {
             failures: self.failures.get_or_create_owned(&label),
             service_changes: self.service_changes.bind(&label),
             endpoint_changes: self.endpoint_changes.bind(&label),
+            sweeps: self.sweeps.get_or_create_owned(&label),
+            deleted_flows: self.deleted_flows.get_or_create_owned(&label),
         }
     }
 
@@ -252,6 +270,12 @@ impl FamilyMetrics {
                 self.endpoint_changes.pending.set(0);
             }
         }
+    }
+
+    /// A look at the flows took `took`, and so many were removed.
+    pub fn swept(&self, deleted: u64, took: Duration) {
+        self.sweeps.observe(took.as_secs_f64());
+        self.deleted_flows.inc_by(deleted);
     }
 
     /// A change that the cluster made `since` ago is in the kernel now.

@@ -10,7 +10,8 @@ use crate::{
     Statement,
 };
 
-use self::conditions::{FromPods, node_port_addresses};
+use self::conditions::FromPods;
+pub(crate) use self::conditions::node_port_addresses;
 
 mod conditions;
 

@@ -8,6 +8,7 @@
 
 mod difference;
 mod family;
+mod flows;
 mod found;
 mod frontend;
 mod layout;
@@ -22,6 +23,7 @@ mod set;
 mod slots;
 mod transaction;
 
+pub use flows::{Flow, FlowChanges, FlowChecks, FlowFilter, NodePortScope, Round, Verdict};
 pub use lint::lint;
 pub use options::{LocalPods, NodePortAddresses, Options};
 pub use planner::Planner;
