@@ -15,6 +15,9 @@ use crate::causes::with_causes;
 
 mod schedule;
 
+#[cfg(test)]
+mod tests;
+
 /// Removes the flows that changes leave behind.
 ///
 /// A change is announced by [`hold`](Self::hold) before it goes to the kernel, and followed up by

@@ -63,7 +63,8 @@ impl Conntrack {
         let deletions = &mut self.deletions;
         list(&mut self.lists, family, filter, |found| {
             sweep.seen += 1;
-            if is_stale(&found.flow) {
+            // Kernels before 5.8 know nothing of the filter.
+            if message::passes(filter, &found.flow) && is_stale(&found.flow) {
                 stale.add(family, found, deletions);
             }
             if stale.requests == AT_ONCE {
@@ -76,7 +77,7 @@ impl Conntrack {
     }
 }
 
-/// Hands on every flow that passes the filter.
+/// Hands on every flow that the kernel lets pass the filter.
 fn list(
     socket: &mut Socket,
     family: Family,
@@ -95,9 +96,7 @@ fn list(
             NLMSG_DONE => message.done(),
             NLMSG_ERROR => message.answer().map_or(0, |answer| answer.errno),
             _ => {
-                let found = Found::parse(message.attributes());
-                // Older kernels know only a part of the filter.
-                if let Some(found) = found.filter(|found| message::passes(filter, &found.flow)) {
+                if let Some(found) = Found::parse(message.attributes()) {
                     each(&found)?;
                 }
                 return Ok(ControlFlow::Continue(()));
