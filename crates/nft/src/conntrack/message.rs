@@ -42,6 +42,9 @@ const CTA_FILTER_F_CTA_PROTO_DST_PORT: u32 = 1 << 5;
 /// The destination is translated.
 const IPS_DST_NAT: u32 = 1 << 5;
 
+#[cfg(test)]
+mod tests;
+
 /// A flow, and what the kernel knows it by.
 #[derive(Debug)]
 pub(super) struct Found<'a> {
