@@ -6,6 +6,7 @@ mod cluster_ip;
 mod conditions;
 mod conntrack;
 mod hairpin;
+mod health_check;
 mod load;
 mod no_endpoints;
 mod node_port;

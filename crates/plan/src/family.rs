@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fairway_model::{Changes, Node, ObjectName, Protocol, Service, Snapshot};
 
 use crate::difference::Difference;
-use crate::flows::{self, NodePortScope};
+use crate::flows::{self, NodePortDestination};
 use crate::found::FoundSlots;
 use crate::frontend::{Claims, Frontend};
 use crate::layout;
@@ -199,7 +199,7 @@ impl FamilyPlanner {
             family: self.family,
             node: &self.node,
             claims: &self.claims,
-            scope: NodePortScope(scope),
+            scope: NodePortDestination(scope),
             protocols: &[Protocol::Udp],
         }
     }

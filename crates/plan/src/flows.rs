@@ -45,7 +45,7 @@ pub enum Verdict {
     Keep,
     /// Its next packet must be looked at anew.
     Stale,
-    /// It is stale if node ports are served at its destination: see [`NodePortScope`].
+    /// It is stale if node ports are served at its destination: see [`NodePortDestination`].
     StaleOnNodePort,
 }
 
@@ -60,9 +60,9 @@ pub struct FlowFilter {
 
 /// The addresses that node ports are served at, as the conditions of the rules have it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NodePortScope(pub(crate) Vec<Vec<Statement>>);
+pub struct NodePortDestination(pub(crate) Vec<Vec<Statement>>);
 
-impl NodePortScope {
+impl NodePortDestination {
     /// Whether node ports are served at an address. `is_local` tells whether the kernel takes it for one
     /// of this node's, and is asked only where that matters.
     pub fn covers(&self, address: IpAddr, mut is_local: impl FnMut(IpAddr) -> bool) -> bool {

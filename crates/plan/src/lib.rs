@@ -13,6 +13,7 @@ mod found;
 mod frontend;
 mod layout;
 mod lint;
+mod node_port_scope;
 mod options;
 mod planner;
 mod repair;
@@ -23,8 +24,9 @@ mod set;
 mod slots;
 mod transaction;
 
-pub use flows::{Flow, FlowChanges, FlowChecks, FlowFilter, NodePortScope, Round, Verdict};
+pub use flows::{Flow, FlowChanges, FlowChecks, FlowFilter, NodePortDestination, Round, Verdict};
 pub use lint::lint;
+pub use node_port_scope::NodePortScope;
 pub use options::{LocalPods, NodePortAddresses, Options};
 pub use planner::Planner;
 pub use ruleset::{

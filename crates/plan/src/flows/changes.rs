@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fairway_model::{Changes, Endpoint, Node, ObjectName, Protocol, Service, Snapshot};
 
-use super::NodePortScope;
+use super::NodePortDestination;
 use crate::frontend::{Claims, Frontend};
 use crate::{Family, Observed, SetName};
 
@@ -12,7 +12,7 @@ use crate::{Family, Observed, SetName};
 #[derive(Clone, Debug, Default)]
 pub struct FlowChanges {
     pub(super) frontends: HashMap<Frontend, FrontendChange>,
-    pub(super) scope: Arc<NodePortScope>,
+    pub(super) scope: Arc<NodePortDestination>,
 }
 
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub(crate) struct Context<'a> {
     pub(crate) family: Family,
     pub(crate) node: &'a Node,
     pub(crate) claims: &'a Claims,
-    pub(crate) scope: NodePortScope,
+    pub(crate) scope: NodePortDestination,
     /// UDP always; TCP if connections to removed endpoints are reset.
     pub(crate) protocols: &'a [Protocol],
 }

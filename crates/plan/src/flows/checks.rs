@@ -4,7 +4,7 @@ use std::sync::Arc;
 use fairway_model::Protocol;
 
 use super::changes::{Answerers, FlowChanges};
-use super::{Flow, FlowFilter, NodePortScope, Verdict};
+use super::{Flow, FlowFilter, NodePortDestination, Verdict};
 use crate::frontend::Frontend;
 
 /// How often the flows of a frontend are looked through after a change. A packet that met the rules
@@ -24,7 +24,7 @@ const SINGLE_PORTS: usize = 4;
 #[derive(Clone, Debug, Default)]
 pub struct FlowChecks {
     checks: HashMap<Frontend, Check>,
-    scope: Arc<NodePortScope>,
+    scope: Arc<NodePortDestination>,
 }
 
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ impl FlowChecks {
     }
 
     /// Where node ports are served.
-    pub fn scope(&self) -> Arc<NodePortScope> {
+    pub fn scope(&self) -> Arc<NodePortDestination> {
         self.scope.clone()
     }
 

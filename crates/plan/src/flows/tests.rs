@@ -349,7 +349,7 @@ fn node_ports_are_at_the_addresses_that_the_rules_have() {
         network: network.parse().unwrap(),
         negated,
     };
-    let scope = NodePortScope(vec![
+    let scope = NodePortDestination(vec![
         vec![within("192.0.2.1/32", false)],
         vec![Statement::DestinationIsLocal, within("127.0.0.0/8", true)],
     ]);
@@ -359,5 +359,5 @@ fn node_ports_are_at_the_addresses_that_the_rules_have() {
     assert!(local([192, 0, 2, 2]) && !remote([192, 0, 2, 2]));
     let asked = |_| panic!("the kernel need not be asked");
     assert!(!scope.covers([127, 0, 0, 1].into(), asked));
-    assert!(!NodePortScope::default().covers(NODE.into(), |_| true));
+    assert!(!NodePortDestination::default().covers(NODE.into(), |_| true));
 }
