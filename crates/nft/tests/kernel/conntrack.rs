@@ -95,7 +95,7 @@ fn many_flows_are_deleted_in_many_pieces() {
             socket.send_to(b"hello", (address(1), port)).unwrap();
         }
         let mut conntrack = Conntrack::open().unwrap();
-        let is_stale = |flow: &Flow| flow.destination.port() % 2 == 0;
+        let is_stale = |flow: &Flow| flow.destination.port().is_multiple_of(2);
         let sweep = conntrack.sweep(Family::Ip4, filter(None), is_stale);
         let expected = Sweep {
             seen: 5000,
@@ -145,7 +145,7 @@ fn a_million_flows() {
         for number in 0..FLOWS {
             let [_, a, b, c] = u32::try_from(number / 2).unwrap().to_be_bytes();
             let address = Ipv4Addr::new(127, a, b, c);
-            let port = if number % 2 == 0 { 53 } else { 54 };
+            let port = if number.is_multiple_of(2) { 53 } else { 54 };
             // Nobody listens: what comes back is of no interest.
             let _ = socket.send_to(b"hello", (address, port));
         }
@@ -153,10 +153,10 @@ fn a_million_flows() {
         let memory = memory();
         for (what, port) in [("of all ports", None), ("of one port", Some(53))] {
             for every in [FLOWS, 1000, 1] {
-                let mut count = 0;
+                let mut count = 0_u64;
                 let is_stale = |_: &Flow| {
                     count += 1;
-                    count % every == 0 && port.is_some()
+                    u64::is_multiple_of(count, every) && port.is_some()
                 };
                 let (started, cpu) = (Instant::now(), cpu());
                 let sweep = conntrack.sweep(Family::Ip4, filter(port), is_stale);
