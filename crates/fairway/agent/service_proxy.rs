@@ -6,14 +6,14 @@
 //! failed batch does, because what it should have built on is not known until the repair.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fairway_admin::{
     FamilyMetrics, Health, IpFamily, Moment, ServiceProxyMetrics, SyncKind, SyncOutcome,
 };
-use fairway_model::{Service, Snapshot, Update};
-use fairway_nft::{Dataplane, Report};
-use fairway_plan::{Family, Observed, Options, Planner, Transaction};
+use fairway_model::{Service, Snapshot, Trigger, Update};
+use fairway_nft::{Dataplane, Error, Report};
+use fairway_plan::{Family, Observed, Options, Planner, Transaction, WithoutLocalEndpoints};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
@@ -28,6 +28,9 @@ mod tests;
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// Changes whose arrival is measured, when they cannot arrive: more would tell nothing new.
+const LONGEST_WAITING: usize = 10_000;
+
 /// Keeps the tables of both families.
 pub(crate) struct ServiceProxy<D> {
     dataplane: D,
@@ -35,6 +38,9 @@ pub(crate) struct ServiceProxy<D> {
     flows: FlowCleaner,
     families: Vec<FamilyState>,
     health: Health,
+    metrics: ServiceProxyMetrics,
+    /// Changes that began before are no delay of ours.
+    started: SystemTime,
     /// What was planned last.
     snapshot: Arc<Snapshot>,
     /// Contested addresses that have been reported.
@@ -46,6 +52,9 @@ struct FamilyState {
     metrics: FamilyMetrics,
     /// The kernel has what was planned, but for elements that it refused.
     sound: bool,
+    /// When changes began that the kernel does not have yet.
+    waiting: Vec<SystemTime>,
+    without_local_endpoints: WithoutLocalEndpoints,
     retry: Option<Retry>,
 }
 
@@ -73,6 +82,8 @@ impl<D: Dataplane> ServiceProxy<D> {
                 family: *family,
                 metrics: metrics.family(ip_family(*family)),
                 sound: false,
+                waiting: Vec::new(),
+                without_local_endpoints: WithoutLocalEndpoints::new(*family),
                 retry: None,
             })
             .collect();
@@ -93,9 +104,14 @@ impl<D: Dataplane> ServiceProxy<D> {
             flows: FlowCleaner::start(open_flows, flow_metrics.collect()),
             families,
             health,
+            metrics: metrics.clone(),
+            started: SystemTime::now(),
             snapshot: update.snapshot.clone(),
             conflicts: Vec::new(),
         };
+        for state in &mut proxy.families {
+            state.count_local_endpoints(update);
+        }
         for (transaction, observed) in transactions.iter().zip(&observed) {
             if let Some(observed) = observed
                 && proxy.commit(transaction, SyncKind::Full, started).is_some()
@@ -112,15 +128,18 @@ impl<D: Dataplane> ServiceProxy<D> {
         let started = Instant::now();
         let transactions = self.planner.update(&update.snapshot, &update.changes);
         let [services, endpoints] = self.count(update);
+        self.metrics.changed(services, endpoints);
         let before = std::mem::replace(&mut self.snapshot, update.snapshot.clone());
+        for state in &mut self.families {
+            state.count_local_endpoints(update);
+            state.wait_for(&update.changes.triggers, self.started);
+        }
         for transaction in transactions {
             let family = transaction.family;
-            let mut states = self.families.iter();
+            let mut states = self.families.iter_mut();
             let Some(state) = states.find(|state| state.family == family) else {
                 continue;
             };
-            state.metrics.services_changed(services);
-            state.metrics.endpoints_changed(endpoints);
             if !state.sound {
                 self.health.queued(ip_family(family), Moment::now());
                 continue;
@@ -129,15 +148,19 @@ impl<D: Dataplane> ServiceProxy<D> {
                 self.planner
                     .flow_changes(family, &before, &update.snapshot, &update.changes);
             self.flows.hold(family, &flows);
-            let in_kernel = transaction.is_empty()
-                || self
-                    .commit(&transaction, SyncKind::Partial, started)
-                    .is_some();
+            let in_kernel = if transaction.is_empty() {
+                state.arrived();
+                true
+            } else {
+                self.commit(&transaction, SyncKind::Partial, started)
+                    .is_some()
+            };
             match in_kernel {
                 true => self.flows.check(family, flows),
                 false => self.flows.forget(family, &flows),
             }
         }
+        self.settle();
         self.report_conflicts();
     }
 
@@ -197,6 +220,14 @@ impl<D: Dataplane> ServiceProxy<D> {
         if writes.is_some_and(|writes| writes > 0 || !was_sound) {
             self.check_all_flows(family, &observed);
         }
+        self.settle();
+    }
+
+    /// Counts no change as pending any more, once every family has all of them.
+    fn settle(&self) {
+        if self.families.iter().all(|state| state.sound) {
+            self.metrics.all_applied();
+        }
     }
 
     fn check_all_flows(&self, family: Family, observed: &Observed) {
@@ -234,6 +265,7 @@ impl<D: Dataplane> ServiceProxy<D> {
                     info!(%family, writes, ?took, "the kernel's table is as planned");
                 }
                 state.sound = true;
+                state.arrived();
                 if report.refused.is_empty() {
                     // A lone change says nothing about elements that were refused before.
                     state.retry = state.retry.filter(|_| kind == SyncKind::Partial);
@@ -255,6 +287,9 @@ impl<D: Dataplane> ServiceProxy<D> {
             }
             Err(error) => {
                 state.sound = false;
+                if matches!(error, Error::Cleanup(_)) {
+                    state.metrics.cleanup_failed();
+                }
                 let retry = state.try_later();
                 let reason = with_causes(&error);
                 error!(%family, reason, ?retry, "could not write the kernel's table; what it holds stays in force");
@@ -289,6 +324,33 @@ impl FamilyState {
                 error!(%family, reason, ?retry, "could not read the kernel's table");
                 None
             }
+        }
+    }
+
+    fn count_local_endpoints(&mut self, update: &Update) {
+        let without = &mut self.without_local_endpoints;
+        without.update(&update.snapshot, &update.changes);
+        let (internal, external) = (without.internal(), without.external());
+        self.metrics.without_local_endpoints(internal, external);
+    }
+
+    /// Takes note of changes whose arrival in the kernel is to be measured.
+    fn wait_for(&mut self, triggers: &[Trigger], started: SystemTime) {
+        let ours = triggers.iter().filter(|trigger| {
+            trigger.ipv4 == (self.family == Family::Ip4) && trigger.time > started
+        });
+        let room = LONGEST_WAITING.saturating_sub(self.waiting.len());
+        self.waiting
+            .extend(ours.take(room).map(|trigger| trigger.time));
+    }
+
+    /// The kernel has everything: measures how long that took.
+    fn arrived(&mut self) {
+        let now = SystemTime::now();
+        for began in self.waiting.drain(..) {
+            // The control plane's clock may be ahead of ours.
+            let took = now.duration_since(began).unwrap_or_default();
+            self.metrics.programmed(took);
         }
     }
 

@@ -13,6 +13,7 @@ mod found;
 mod frontend;
 mod layout;
 mod lint;
+mod local_endpoints;
 mod node_port_scope;
 mod options;
 mod planner;
@@ -26,6 +27,7 @@ mod transaction;
 
 pub use flows::{Flow, FlowChanges, FlowChecks, FlowFilter, NodePortDestination, Round, Verdict};
 pub use lint::lint;
+pub use local_endpoints::WithoutLocalEndpoints;
 pub use node_port_scope::NodePortScope;
 pub use options::{LocalPods, NodePortAddresses, Options};
 pub use planner::Planner;
