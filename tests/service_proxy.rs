@@ -5,6 +5,7 @@ pub(crate) mod bystanders;
 mod change;
 mod cluster_ip;
 mod conditions;
+mod conntrack;
 mod crowd;
 mod established;
 pub(crate) mod every_address;

@@ -1,5 +1,6 @@
 //! `fairway run`: build, run, drain.
 
+mod flows;
 mod ingress;
 mod interfaces;
 mod lock;
@@ -27,6 +28,7 @@ use prometheus_client::registry::Registry;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
+use self::flows::FlowCleaner;
 use self::ingress::Ingress;
 pub(crate) use self::lock::AgentLock;
 use self::loopback::Loopback;
@@ -192,6 +194,7 @@ impl Tables {
             first,
             health.clone(),
             metrics,
+            FlowCleaner::open_kernel(),
         );
         Ok(Self { proxy, monitor })
     }
