@@ -6,8 +6,10 @@
 //! Observed (read back at start) -^
 //! ```
 
+mod affinity;
 mod difference;
 mod family;
+mod flows;
 mod found;
 mod frontend;
 mod layout;
@@ -24,6 +26,7 @@ mod set;
 mod slots;
 mod transaction;
 
+pub use flows::{Flow, FlowChanges, FlowChecks, FlowFilter, NodePortDestination, Round, Verdict};
 pub use lint::lint;
 pub use local_endpoints::WithoutLocalEndpoints;
 pub use node_port_scope::NodePortScope;
@@ -32,5 +35,5 @@ pub use planner::Planner;
 pub use ruleset::{
     Chain, Family, Hook, HookKind, HookPoint, Rule, Ruleset, Selector, Statement, TABLE,
 };
-pub use set::{Bytes, Element, Set, SetName, SlotClass};
+pub use set::{Bytes, Element, IdleTimeout, Set, SetName, SlotClass};
 pub use transaction::{Change, Observed, ObservedChain, ObservedSet, Transaction};
