@@ -7,6 +7,7 @@ mod conditions;
 mod hairpin;
 mod health_check;
 mod load;
+mod local_pods;
 mod no_endpoints;
 mod node_port;
 mod payload;
