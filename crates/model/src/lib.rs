@@ -26,4 +26,4 @@ pub use route::{
     UpstreamProtocol, WildcardSpan,
 };
 pub use service::{Affinity, Port, Protocol, Service, ServiceKind, ServicePort, TrafficPolicy};
-pub use snapshot::{Changes, ServiceMap, Snapshot, Update};
+pub use snapshot::{Changes, ServiceMap, Snapshot, Trigger, Update};

@@ -28,6 +28,7 @@ pub struct Fake {
     refused: BTreeSet<(Family, SetName, Bytes)>,
     /// Families whose tables can be neither read nor written.
     failing: BTreeSet<Family>,
+    failing_cleanup: bool,
     writes: usize,
     commits: usize,
 }
@@ -79,6 +80,11 @@ impl Fake {
             true => self.failing.insert(family),
             false => self.failing.remove(&family),
         };
+    }
+
+    /// From now on cannot remove what is no longer used, until told otherwise.
+    pub fn fail_cleanup(&mut self, failing: bool) {
+        self.failing_cleanup = failing;
     }
 
     /// Does what `nft flush ruleset` does.
@@ -349,7 +355,10 @@ impl Dataplane for Fake {
     fn commit(&mut self, transaction: &Transaction) -> Result<Report, Error> {
         self.check(transaction.family)?;
         let mut report = Report::default();
-        for changes in [&transaction.make, &transaction.release] {
+        for (changes, cleanup) in [(&transaction.make, false), (&transaction.release, true)] {
+            if cleanup && self.failing_cleanup && !changes.is_empty() {
+                return Err(Error::Cleanup(Error::Denied.into()));
+            }
             let before = (self.tables.clone(), self.refused.clone());
             self.run(transaction.family, changes, &mut report).map_err(
                 |Failure(errno, change)| {

@@ -12,6 +12,7 @@ mod found;
 mod frontend;
 mod layout;
 mod lint;
+mod local_endpoints;
 mod node_port_scope;
 mod options;
 mod planner;
@@ -24,6 +25,7 @@ mod slots;
 mod transaction;
 
 pub use lint::lint;
+pub use local_endpoints::WithoutLocalEndpoints;
 pub use node_port_scope::NodePortScope;
 pub use options::{LocalPods, NodePortAddresses, Options};
 pub use planner::Planner;
