@@ -165,7 +165,10 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
         service_health.apply(&first).await;
     }
     let mut ingress = match config.ingress {
-        true => Some(Ingress::start(config, &first, proxy_metrics)?),
+        true => {
+            let former = process.former.as_ref().map(|(ingress, _)| ingress);
+            Some(Ingress::start(config, &first, proxy_metrics, former)?)
+        }
         false => None,
     };
     if ingress.is_some() {
