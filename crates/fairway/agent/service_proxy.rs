@@ -19,6 +19,9 @@ use tracing::{error, info, warn};
 
 use crate::causes::with_causes;
 
+use self::clients::Latecomers;
+
+mod clients;
 #[cfg(test)]
 mod tests;
 
@@ -54,6 +57,8 @@ struct FamilyState {
     waiting: Vec<SystemTime>,
     without_local_endpoints: WithoutLocalEndpoints,
     retry: Option<Retry>,
+    /// Clients that may have been stored while those that were outdated were removed.
+    latecomers: Option<Latecomers>,
 }
 
 #[derive(Clone, Copy)]
@@ -82,6 +87,7 @@ impl<D: Dataplane> ServiceProxy<D> {
                 waiting: Vec::new(),
                 without_local_endpoints: WithoutLocalEndpoints::new(*family),
                 retry: None,
+                latecomers: None,
             })
             .collect();
         let observed = Family::ALL.map(|family| {
@@ -170,8 +176,15 @@ impl<D: Dataplane> ServiceProxy<D> {
 
     /// When [`Self::retry`] should be called.
     pub(crate) fn next_retry(&self) -> Option<Instant> {
-        let retries = self.families.iter().filter_map(|state| state.retry);
-        retries.map(|retry| retry.at).min()
+        let families = self.families.iter();
+        let times = families.flat_map(|state| {
+            let latecomers = state.latecomers.as_ref();
+            [
+                state.retry.map(|retry| retry.at),
+                latecomers.map(|latecomers| latecomers.at),
+            ]
+        });
+        times.flatten().min()
     }
 
     /// Tries the families again whose time has come.
@@ -184,6 +197,7 @@ impl<D: Dataplane> ServiceProxy<D> {
             {
                 self.repair(index);
             }
+            self.forget_latecomers(index, now);
         }
     }
 
@@ -216,7 +230,7 @@ impl<D: Dataplane> ServiceProxy<D> {
         state.metrics.queued(Moment::now());
         let result = match transaction.is_empty() {
             true => Ok(Report::default()),
-            false => self.dataplane.commit(transaction),
+            false => clients::commit(&mut self.dataplane, &self.planner, transaction),
         };
         let took = started.elapsed();
         let outcome = match &result {
@@ -232,6 +246,7 @@ impl<D: Dataplane> ServiceProxy<D> {
                     info!(%family, writes, ?took, "the kernel's table is as planned");
                 }
                 state.sound = true;
+                state.expect_latecomers(&transaction.outdated);
                 state.arrived();
                 if report.refused.is_empty() {
                     // A lone change says nothing about elements that were refused before.

@@ -6,6 +6,7 @@
 //! Observed (read back at start) -^
 //! ```
 
+mod affinity;
 mod difference;
 mod family;
 mod found;
@@ -32,5 +33,5 @@ pub use planner::Planner;
 pub use ruleset::{
     Chain, Family, Hook, HookKind, HookPoint, Rule, Ruleset, Selector, Statement, TABLE,
 };
-pub use set::{Bytes, Element, Set, SetName, SlotClass};
+pub use set::{Bytes, Element, IdleTimeout, Set, SetName, SlotClass};
 pub use transaction::{Change, Observed, ObservedChain, ObservedSet, Transaction};
