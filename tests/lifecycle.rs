@@ -9,3 +9,4 @@ mod kernel;
 mod quiet;
 mod repair;
 mod restart;
+mod stale;

@@ -3,6 +3,7 @@
 mod ingress;
 mod interfaces;
 mod lock;
+mod loopback;
 mod node_events;
 mod pod_networks;
 mod reload;
@@ -31,6 +32,7 @@ use tracing::{info, warn};
 
 use self::ingress::Ingress;
 pub(crate) use self::lock::AgentLock;
+use self::loopback::Loopback;
 use self::pod_networks::PodNetworks;
 use self::reload::Reload;
 use self::retiring::Retiring;
@@ -164,6 +166,13 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     if let Some(service_health) = &mut service_health {
         service_health.apply(&first).await;
     }
+    let mut loopback = match config.service_proxy && config.loopback_node_ports {
+        true => Some(Loopback::start().context("cannot serve node ports on loopback")?),
+        false => None,
+    };
+    if let Some(loopback) = &mut loopback {
+        loopback.apply(&first);
+    }
     let mut ingress = match config.ingress {
         true => {
             let former = process.former.as_ref().map(|(ingress, _)| ingress);
@@ -199,6 +208,9 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 }
                 if let Some(service_health) = &mut service_health {
                     service_health.apply(&update).await;
+                }
+                if let Some(loopback) = &mut loopback {
+                    loopback.apply(&update);
                 }
             }
             () = optional(service_health.as_mut().map(ServiceHealth::wake)) => {
