@@ -5,6 +5,7 @@ mod bystanders;
 mod change;
 mod cluster_ip;
 mod conditions;
+mod conntrack;
 mod hairpin;
 mod health_check;
 mod load;

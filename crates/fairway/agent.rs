@@ -1,5 +1,6 @@
 //! `fairway run`: build, run, drain.
 
+mod flows;
 mod ingress;
 mod interfaces;
 mod lock;
@@ -30,6 +31,7 @@ use tokio::runtime::Builder;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
+use self::flows::FlowCleaner;
 use self::ingress::Ingress;
 pub(crate) use self::lock::AgentLock;
 use self::loopback::Loopback;
@@ -273,6 +275,7 @@ impl Tables {
             &first,
             health.clone(),
             metrics,
+            FlowCleaner::open_kernel(),
         );
         Ok(Self { proxy, monitor })
     }
