@@ -15,6 +15,7 @@ mod health_check;
 mod host_network;
 mod load;
 mod load_balancer;
+mod local_pods;
 mod loopback;
 mod no_endpoints;
 mod node_port;
