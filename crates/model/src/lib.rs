@@ -21,9 +21,9 @@ pub use endpoint::{Conditions, Endpoint, Hints};
 pub use name::{ObjectName, ObjectRef};
 pub use node::Node;
 pub use route::{
-    Action, Backend, BackendPort, Filter, HostPattern, HostRoutes, NameMatch, PathMatch, Redirect,
-    RequestMatch, RouteTable, Rule, RuleId, SecretRef, TextMatch, TlsPolicy, UpstreamPolicy,
-    UpstreamProtocol, WildcardSpan,
+    Action, Backend, BackendPort, CertificateChoice, ClientAuthPolicy, Filter, HostPattern,
+    HostRoutes, NameMatch, PathMatch, Redirect, RequestMatch, RouteTable, Rule, RuleId, SecretRef,
+    TextMatch, TlsHandling, TlsPolicy, UpstreamPolicy, UpstreamProtocol, WildcardSpan,
 };
 pub use service::{Affinity, Port, Protocol, Service, ServiceKind, ServicePort, TrafficPolicy};
 pub use snapshot::{Changes, ServiceMap, Snapshot, Update};
