@@ -207,6 +207,35 @@ pub(crate) struct IngressArgs {
     )]
     pub(crate) ingress_http_address: Vec<String>,
 
+    /// Where to accept HTTPS; may be repeated; empty: nowhere. The default accepts IPv4 too
+    #[arg(
+        long,
+        value_name = "IP:PORT",
+        value_delimiter = ',',
+        default_value = "[::]:8443"
+    )]
+    pub(crate) ingress_https_address: Vec<String>,
+
+    /// The Secret of the certificate for hosts that have none [default: a self-signed certificate]
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    pub(crate) default_tls_secret: Option<String>,
+
+    /// Send clear-text requests for hosts with TLS to https, by status 308
+    #[arg(
+        long,
+        value_name = "BOOL",
+        default_value = "true",
+        default_missing_value = "true"
+    )]
+    #[arg(num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = boolean)]
+    pub(crate) redirect_to_https: bool,
+
+    /// Seconds for which browsers use a host that has a certificate by https only; 0: not said
+    ///
+    /// The header Strict-Transport-Security; one that the application sets itself is left alone.
+    #[arg(long, value_name = "SECONDS", default_value_t = 31_536_000)]
+    pub(crate) hsts_max_age: u32,
+
     /// The IngressClass (and legacy annotation value) that is served
     #[arg(long, value_name = "NAME", default_value = "fairway")]
     pub(crate) ingress_class: String,

@@ -12,6 +12,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use fairway_model::ObjectName;
+use fairway_proxy::Hsts;
 use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 
@@ -63,6 +65,14 @@ pub(crate) enum Source {
 pub(crate) struct Router {
     /// At least one; no two overlap.
     pub(crate) http_addresses: Vec<SocketAddr>,
+    pub(crate) https_addresses: Vec<SocketAddr>,
+    /// Namespace and name; a self-signed certificate where there is none.
+    pub(crate) default_tls_secret: Option<(String, String)>,
+    /// Whether clear-text requests for hosts with TLS are sent to https.
+    pub(crate) redirect_to_https: bool,
+    /// What browsers are told by HSTS; 0 for nothing.
+    #[serde(rename = "hstsMaxAgeSeconds", serialize_with = "seconds")]
+    pub(crate) hsts_max_age: Duration,
     pub(crate) ingress_class: String,
     /// At least one.
     pub(crate) controllers: Vec<String>,
@@ -167,11 +177,22 @@ impl Render {
 impl Router {
     fn new(args: IngressArgs, environment: &Environment) -> Result<Self, ConfigError> {
         let addresses = args.ingress_http_address.iter();
+        let https = args.ingress_https_address.iter();
+        let https = https.filter(|text| !text.trim().is_empty());
         let trusted = args.trusted_proxies.iter();
         Ok(Self {
             http_addresses: addresses
                 .map(|text| address::listen(HTTP_ADDRESS, text))
                 .collect::<Result<_, _>>()?,
+            https_addresses: https
+                .map(|text| address::listen(HTTPS_ADDRESS, text))
+                .collect::<Result<_, _>>()?,
+            default_tls_secret: args
+                .default_tls_secret
+                .map(check::default_tls_secret)
+                .transpose()?,
+            redirect_to_https: args.redirect_to_https,
+            hsts_max_age: Duration::from_secs(args.hsts_max_age.into()),
             ingress_class: check::ingress_class(args.ingress_class)?,
             controllers: args
                 .controller
@@ -187,6 +208,25 @@ impl Router {
                 .and_then(|workers| NonZeroUsize::new(workers.into()))
                 .unwrap_or(environment.processors),
         })
+    }
+}
+
+impl Router {
+    /// Whether there is anywhere to send clear-text requests to.
+    pub(crate) fn redirects(&self) -> bool {
+        self.redirect_to_https && !self.https_addresses.is_empty()
+    }
+
+    pub(crate) fn hsts(&self) -> Option<Hsts> {
+        (!self.hsts_max_age.is_zero()).then(|| Hsts {
+            max_age: self.hsts_max_age,
+            ..Hsts::default()
+        })
+    }
+
+    pub(crate) fn default_certificate(&self) -> Option<ObjectName> {
+        let (namespace, name) = self.default_tls_secret.as_ref()?;
+        Some(ObjectName::new(namespace.as_str(), name.as_str()))
     }
 }
 
@@ -259,5 +299,6 @@ fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S
 }
 
 const HTTP_ADDRESS: &str = "--ingress-http-address";
+const HTTPS_ADDRESS: &str = "--ingress-https-address";
 const HEALTHZ: &str = "--healthz-bind-address";
 const METRICS: &str = "--metrics-bind-address";

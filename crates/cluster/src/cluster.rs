@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fairway_model::{ObjectName, Snapshot, Update};
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout_at};
 
 use crate::index::Index;
 use crate::problem::Problem;
@@ -37,6 +38,7 @@ pub struct Cluster {
     events: mpsc::Receiver<Event>,
     /// Tells the source which Secrets are needed.
     secrets: watch::Sender<BTreeSet<ObjectName>>,
+    next_review: Instant,
     _source: Running,
 }
 
@@ -93,6 +95,7 @@ impl Cluster {
             index: Index::new(options),
             events,
             secrets,
+            next_review: Instant::now() + LOOK_AT_CERTIFICATES,
             _source: source,
         })
     }
@@ -105,14 +108,17 @@ impl Cluster {
         loop {
             self.index.set_now(now());
             // Certificates come to their end without an event.
-            let event = tokio::time::timeout(LOOK_AT_CERTIFICATES, self.events.recv()).await;
+            let event = timeout_at(self.next_review, self.events.recv()).await;
             match event {
                 Ok(Some(event)) => self.index.apply(event),
                 Ok(None) => {
                     tracing::error!("the source of objects has ended; the last state stays");
                     return std::future::pending().await;
                 }
-                Err(_) => self.index.review_certificates(),
+                Err(_) => {
+                    self.next_review = Instant::now() + LOOK_AT_CERTIFICATES;
+                    self.index.review_certificates();
+                }
             }
             for _ in 0..GATHERED {
                 let Ok(event) = self.events.try_recv() else {

@@ -15,6 +15,7 @@ mod index;
 mod manifests;
 mod options;
 mod problem;
+mod recorder;
 mod tls;
 
 pub use api::{ClientError, client};
@@ -22,4 +23,5 @@ pub use cluster::{Cluster, LoadError, Source, StartError, load};
 pub use event::{Event, Kind, Object};
 pub use options::Options;
 pub use problem::{Problem, Reason};
+pub use recorder::{EventRecorder, ObjectEvent, Severity};
 pub use tls::{Certificate, Certificates, HostCertificates, Secret};

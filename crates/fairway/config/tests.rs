@@ -42,6 +42,10 @@ fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
         ingress: true,
         router: Router {
             http_addresses: vec!["[::]:8080".parse().unwrap()],
+            https_addresses: vec!["[::]:8443".parse().unwrap()],
+            default_tls_secret: None,
+            redirect_to_https: true,
+            hsts_max_age: Duration::from_secs(31_536_000),
             ingress_class: "fairway".to_owned(),
             controllers: vec!["fairway.dev/ingress".to_owned()],
             watch_ingress_without_class: false,
@@ -67,7 +71,8 @@ fn the_configuration_is_one_line_of_json() {
             r#"{"source":{"manifests":"/m"},"nodeName":"host-1.example","serviceProxy":true,"#,
             r#""rules":{"localPods":{"clusterCidrs":["10.244.0.0/16"]},"masqueradeAll":false,"#,
             r#""nodePortAddresses":"primary"},"ingress":true,"#,
-            r#""router":{"httpAddresses":["[::]:8080"],"ingressClass":"fairway","#,
+            r#""router":{"httpAddresses":["[::]:8080"],"httpsAddresses":["[::]:8443"],"#,
+            r#""defaultTlsSecret":null,"redirectToHttps":true,"hstsMaxAgeSeconds":31536000,"ingressClass":"fairway","#,
             r#""controllers":["fairway.dev/ingress"],"watchIngressWithoutClass":false,"#,
             r#""trustedProxies":[],"workers":3},"admin":{"healthzBindAddress":"0.0.0.0:10256","#,
             r#""metricsBindAddress":"127.0.0.1:10249","bindAddressHardFail":false},"drainSeconds":25}"#

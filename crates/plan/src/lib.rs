@@ -12,6 +12,7 @@ mod found;
 mod frontend;
 mod layout;
 mod lint;
+mod node_port_scope;
 mod options;
 mod planner;
 mod repair;
@@ -23,6 +24,7 @@ mod slots;
 mod transaction;
 
 pub use lint::lint;
+pub use node_port_scope::NodePortScope;
 pub use options::{LocalPods, NodePortAddresses, Options};
 pub use planner::Planner;
 pub use ruleset::{
