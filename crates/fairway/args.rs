@@ -35,7 +35,7 @@ fn parse_from(
     let cli = Cli::try_parse_from(arguments)?;
     let (name, command) = match cli.command {
         CommandArgs::Run(run) => {
-            let config = Config::new(run, environment);
+            let config = Config::new(*run, environment);
             ("run", config.map(|it| Command::Run(Box::new(it))))
         }
         CommandArgs::Demo(demo) => ("demo", Ok(Command::Demo(Demo { keep: demo.keep }))),
@@ -82,7 +82,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum CommandArgs {
     /// Program this node's Services and route its ingress traffic, until SIGTERM
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Show all of it at work: two nodes, pods and a load balancer in network namespaces
     Demo(DemoArgs),
     /// Print the ruleset that `run` would program, as nft text; needs no privileges
