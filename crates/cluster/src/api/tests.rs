@@ -18,6 +18,7 @@ mod client;
 mod lists;
 mod memory;
 mod said;
+mod secrets;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);

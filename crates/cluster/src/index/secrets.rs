@@ -328,7 +328,12 @@ impl Secrets {
     /// The hosts that suffer, as the subject of a sentence.
     fn who_gets(&self, name: &ObjectName) -> String {
         let hosts = self.users.get(name).into_iter().flatten();
-        let hosts: Vec<String> = hosts.map(ToString::to_string).collect();
+        let (listed, tried): (Vec<_>, Vec<_>) = hosts.partition(|host| {
+            let policy = self.policies.get(host);
+            policy.is_some_and(|policy| policy.lists_host())
+        });
+        let hosts = if listed.is_empty() { tried } else { listed };
+        let hosts: Vec<String> = hosts.into_iter().map(ToString::to_string).collect();
         match hosts.as_slice() {
             [] => "clients without a certificate of their own get".to_owned(),
             [host] => format!("{host} is served with"),
