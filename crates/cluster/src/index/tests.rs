@@ -19,7 +19,7 @@ pub(super) fn index(options: Options, yaml: &str) -> Index {
 
 /// Objects as a first list of every kind.
 pub(super) fn lists(objects: Vec<Object>) -> impl Iterator<Item = Event> {
-    Kind::LISTED.into_iter().map(move |kind| {
+    Kind::ALL.into_iter().map(move |kind| {
         let objects = objects.iter().filter(|object| object.kind() == kind);
         Event::Replace(kind, objects.cloned().collect())
     })
