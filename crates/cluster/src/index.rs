@@ -13,13 +13,14 @@ mod services;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fairway_model::{Changes, Node, ObjectName, Snapshot, Update};
+use fairway_model::{Changes, Node, ObjectName, Snapshot, Trigger, Update};
 use ipnet::IpNet;
 
 pub(crate) use interner::Interner;
 
 use crate::convert::node::{node, normal_name, service_cidrs};
 use crate::convert::object_name;
+use crate::convert::trigger::trigger;
 use crate::problem::{Problem, Report};
 use crate::tls::Certificates;
 use crate::{Event, Kind, Object, Options};
@@ -44,6 +45,8 @@ pub(crate) struct Index {
     problems: Problems,
     snapshot: Snapshot,
     published: bool,
+    /// What caused changes of slices since the last update, with their Services.
+    triggers: Vec<(ObjectName, Trigger)>,
 }
 
 impl Index {
@@ -68,6 +71,7 @@ impl Index {
             problems: Problems::default(),
             snapshot: Snapshot::default(),
             published: false,
+            triggers: Vec::new(),
             options,
         }
     }
@@ -77,6 +81,7 @@ impl Index {
         match event {
             Event::Replace(kind, objects) => self.replace(kind, objects),
             Event::Apply(object) => {
+                self.note_trigger(&object);
                 self.apply_object(&object);
             }
             Event::Delete(kind, name) => self.delete(kind, &name),
@@ -135,6 +140,11 @@ impl Index {
         if !self.published && !self.secrets.is_answered() {
             return None;
         }
+        changes.triggers = std::mem::take(&mut self.triggers)
+            .into_iter()
+            .filter(|(service, _)| changes.services.contains(service))
+            .map(|(_, trigger)| trigger)
+            .collect();
         if !self.published {
             self.published = true;
             changes = Changes::everything(&self.snapshot);
@@ -143,6 +153,15 @@ impl Index {
             snapshot: Arc::new(self.snapshot.clone()),
             changes,
         })
+    }
+
+    /// Lists are not measured: what is in them may have changed long ago.
+    fn note_trigger(&mut self, object: &Object) {
+        if let Object::EndpointSlice(slice) = object
+            && self.published
+        {
+            self.triggers.extend(trigger(slice));
+        }
     }
 
     /// All that is wrong right now, sorted by object.

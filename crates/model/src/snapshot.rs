@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::{HostPattern, Node, ObjectName, RouteTable, Service};
 
@@ -33,6 +34,17 @@ pub struct Changes {
     pub default_certificate: bool,
     /// The node's facts changed.
     pub node: bool,
+    /// What caused endpoints of `services` to change, where their source tells.
+    pub triggers: Vec<Trigger>,
+}
+
+/// The beginning of a change of endpoints: what the delay until it is programmed is measured from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trigger {
+    /// Endpoints with IPv4 addresses changed, else such with IPv6 addresses.
+    pub ipv4: bool,
+    /// When, by the clock of the control plane.
+    pub time: SystemTime,
 }
 
 impl Changes {
@@ -55,6 +67,7 @@ impl Changes {
         self.tls.extend(later.tls);
         self.default_certificate |= later.default_certificate;
         self.node |= later.node;
+        self.triggers.extend(later.triggers);
     }
 
     /// Everything that `snapshot` holds: what to do when nothing is known of the past.
@@ -65,6 +78,7 @@ impl Changes {
             tls: snapshot.routes.hosts.keys().cloned().collect(),
             default_certificate: true,
             node: true,
+            triggers: Vec::new(),
         }
     }
 }
