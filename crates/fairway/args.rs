@@ -50,7 +50,7 @@ fn parse_from(
         ),
         CommandArgs::Demo(demo) => ("demo", Ok(Command::Demo(Demo { keep: demo.keep }))),
         CommandArgs::Render(render) => {
-            let render = Render::new(render, environment);
+            let render = Render::new(*render, environment);
             ("render", render.map(Command::Render))
         }
         CommandArgs::Cleanup => ("cleanup", Ok(Command::Cleanup)),
@@ -127,7 +127,7 @@ enum CommandArgs {
     /// Show all of it at work: two nodes, pods and a load balancer in network namespaces
     Demo(DemoArgs),
     /// Print the ruleset that `run` would program, as nft text; needs no privileges
-    Render(RenderArgs),
+    Render(Box<RenderArgs>),
     /// Remove everything that fairway programmed on this node
     Cleanup,
 }

@@ -56,6 +56,8 @@ impl Changes {
             tls,
             default_certificate,
             node,
+            // Only tells since when something else waits.
+            triggers: _,
         } = self;
         services.is_empty() && hosts.is_empty() && tls.is_empty() && !default_certificate && !node
     }
