@@ -204,6 +204,12 @@ pub(crate) struct ServiceProxyArgs {
     /// Program Services into nf_tables
     #[arg(long, default_value = "true")]
     pub(crate) service_proxy: bool,
+
+    /// Serve node ports on 127.0.0.1 and ::1, too, through a relay
+    ///
+    /// For tools of the node that ask localhost; TCP and UDP.
+    #[arg(long, default_value = "false")]
+    pub(crate) loopback_node_ports: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
@@ -245,6 +251,12 @@ pub(crate) struct IngressArgs {
     /// The header Strict-Transport-Security; one that the application sets itself is left alone.
     #[arg(long, value_name = "SECONDS", default_value_t = 31_536_000)]
     pub(crate) hsts_max_age: u32,
+
+    /// Accept HTTP/2 in clear text, too, from clients that begin with it (prior knowledge)
+    ///
+    /// With TLS it needs no flag: clients ask for it by ALPN.
+    #[arg(long)]
+    pub(crate) ingress_h2c: bool,
 
     /// The IngressClass (and legacy annotation value) that is served
     #[arg(long, value_name = "NAME", default_value = "fairway")]

@@ -62,6 +62,7 @@ pub(crate) struct Config {
     pub(crate) node_name: String,
     /// Whether Services are programmed.
     pub(crate) service_proxy: bool,
+    pub(crate) loopback_node_ports: bool,
     pub(crate) rules: Rules,
     pub(crate) conntrack: Conntrack,
     /// Changes that wait for twice as long make the node unhealthy.
@@ -110,6 +111,7 @@ pub(crate) struct Router {
     /// What browsers are told by HSTS; 0 for nothing.
     #[serde(rename = "hstsMaxAgeSeconds", serialize_with = "seconds")]
     pub(crate) hsts_max_age: Duration,
+    pub(crate) h2c: bool,
     pub(crate) ingress_class: String,
     /// At least one.
     pub(crate) controllers: Vec<String>,
@@ -251,6 +253,7 @@ impl Router {
                 .transpose()?,
             redirect_to_https: args.redirect_to_https,
             hsts_max_age: Duration::from_secs(args.hsts_max_age.into()),
+            h2c: args.ingress_h2c,
             ingress_class: check::ingress_class(&args.ingress_class)?,
             controllers: args
                 .controller

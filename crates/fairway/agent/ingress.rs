@@ -47,6 +47,7 @@ impl Ingress {
             http: config.router.http_addresses.clone(),
             https: config.router.https_addresses.clone(),
             hsts: config.router.hsts(),
+            h2c: config.router.h2c,
             workers: config.router.workers.get(),
             trusted_proxies: config.router.trusted_proxies.clone(),
             ..fairway_proxy::Config::default()

@@ -59,6 +59,7 @@ fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
         default_tls_secret: None,
         redirect_to_https: true,
         hsts_max_age: Duration::from_secs(31_536_000),
+        h2c: false,
         ingress_class: "fairway".to_owned(),
         controllers: vec!["fairway.dev/ingress".to_owned()],
         watch_ingress_without_class: false,
