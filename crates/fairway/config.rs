@@ -32,9 +32,7 @@ pub(crate) use self::fairway::FairwayConfiguration;
 pub(crate) use self::go_duration::GoDuration;
 pub(crate) use self::kube_proxy::KubeProxyConfiguration;
 pub(crate) use self::load::{LoadError, Loader};
-#[cfg(test)]
-pub(crate) use self::rules::LocalPods;
-pub(crate) use self::rules::Rules;
+pub(crate) use self::rules::{LocalPods, Rules};
 use self::setting::Setting;
 use crate::args::IngressArgs;
 use crate::logging::Format;
@@ -273,6 +271,12 @@ impl Router {
 }
 
 impl Router {
+    /// All addresses for traffic.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        let all = self.http_addresses.iter().chain(&self.https_addresses);
+        all.copied()
+    }
+
     /// Whether there is anywhere to send clear-text requests to.
     pub(crate) fn redirects(&self) -> bool {
         self.redirect_to_https && !self.https_addresses.is_empty()

@@ -3,6 +3,7 @@
 mod tls;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,17 +23,20 @@ pub(crate) struct Ingress {
     routes: Arc<ArcSwap<Index>>,
     tls: Tls,
     handle: Handle,
+    /// As configured.
+    addresses: Vec<SocketAddr>,
     /// Rules that cannot match, as reported.
     problems: BTreeSet<String>,
 }
 
 impl Ingress {
-    /// Compiles the first routes, then opens the listeners.
+    /// Compiles the first routes, then opens the listeners, those of a former router beside it.
     pub(crate) fn start(
         config: &Config,
         first: &Update,
         certificates: &Certificates,
         metrics: Metrics,
+        former: Option<&Self>,
     ) -> anyhow::Result<Self> {
         let first = Update {
             changes: Changes::everything(&first.snapshot),
@@ -50,6 +54,7 @@ impl Ingress {
             h2c: config.router.h2c,
             workers: config.router.workers.get(),
             trusted_proxies: config.router.trusted_proxies.clone(),
+            taken_over: former.map_or_else(Vec::new, |former| former.addresses.clone()),
             ..fairway_proxy::Config::default()
         })?;
         for address in bound.local_addresses() {
@@ -60,6 +65,7 @@ impl Ingress {
         }
         let handle = bound.serve(routes.clone(), tls.shared(), metrics)?;
         let mut ingress = Self {
+            addresses: config.router.addresses().collect(),
             builder,
             routes,
             tls,
