@@ -80,7 +80,7 @@ pub(crate) fn load<'a>(
 ) -> Result<Result<crate::config::Config, LoadError>, clap::Error> {
     let (cli, given) = read(arguments)?;
     match cli.command {
-        CommandArgs::Run(run) => Ok(Loader::new(run, given, environment.clone()).load()),
+        CommandArgs::Run(run) => Ok(Loader::new(*run, given, environment.clone()).load()),
         other => panic!("{other:?}"),
     }
 }
