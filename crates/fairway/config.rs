@@ -101,6 +101,7 @@ pub(crate) enum Source {
 pub(crate) struct Router {
     /// At least one; no two overlap.
     pub(crate) http_addresses: Vec<SocketAddr>,
+    pub(crate) h2c: bool,
     pub(crate) ingress_class: String,
     /// At least one.
     pub(crate) controllers: Vec<String>,
@@ -230,6 +231,7 @@ impl Router {
             http_addresses: addresses
                 .map(|text| address::listen(&setting::HTTP_ADDRESS, text))
                 .collect::<Result<_, _>>()?,
+            h2c: args.ingress_h2c,
             ingress_class: check::ingress_class(&args.ingress_class)?,
             controllers: args
                 .controller

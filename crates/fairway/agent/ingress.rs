@@ -29,6 +29,7 @@ impl Ingress {
         let routes = Arc::new(ArcSwap::new(index));
         let bound = fairway_proxy::bind(fairway_proxy::Config {
             http: config.router.http_addresses.clone(),
+            h2c: config.router.h2c,
             workers: config.router.workers.get(),
             trusted_proxies: config.router.trusted_proxies.clone(),
             ..fairway_proxy::Config::default()
