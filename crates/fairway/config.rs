@@ -30,9 +30,7 @@ pub(crate) use self::fairway::FairwayConfiguration;
 pub(crate) use self::go_duration::GoDuration;
 pub(crate) use self::kube_proxy::KubeProxyConfiguration;
 pub(crate) use self::load::{LoadError, Loader};
-#[cfg(test)]
-pub(crate) use self::rules::LocalPods;
-pub(crate) use self::rules::Rules;
+pub(crate) use self::rules::{LocalPods, Rules};
 use self::setting::Setting;
 use crate::args::IngressArgs;
 use crate::logging::Format;
