@@ -7,6 +7,7 @@
 mod ingresses;
 mod interner;
 mod problems;
+mod secrets;
 mod services;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,9 +22,11 @@ use crate::convert::node::{node, normal_name, service_cidrs};
 use crate::convert::object_name;
 use crate::convert::trigger::trigger;
 use crate::problem::{Problem, Report};
+use crate::tls::Certificates;
 use crate::{Event, Kind, Object, Options};
 use ingresses::Ingresses;
 use problems::{Aspect, Problems};
+use secrets::Secrets;
 use services::Services;
 
 /// Everything known of the cluster, as far as the model needs it.
@@ -35,6 +38,7 @@ pub(crate) struct Index {
     names: Interner,
     services: Services,
     ingresses: Ingresses,
+    secrets: Secrets,
     own_node: Option<Node>,
     service_cidrs: BTreeMap<Arc<str>, Vec<IpNet>>,
     node_is_dirty: bool,
@@ -51,10 +55,16 @@ impl Index {
         let watched =
             |kind: &Kind| options.ingress || !matches!(kind, Kind::Ingress | Kind::IngressClass);
         Self {
-            awaited: Kind::ALL.into_iter().filter(watched).collect(),
+            awaited: Kind::LISTED.into_iter().filter(watched).collect(),
             names: Interner::default(),
             services: Services::default(),
             ingresses: Ingresses::new(&options),
+            secrets: Secrets::new(
+                options
+                    .default_certificate
+                    .clone()
+                    .filter(|_| options.ingress),
+            ),
             own_node: None,
             service_cidrs: BTreeMap::new(),
             node_is_dirty: true,
@@ -75,13 +85,36 @@ impl Index {
                 self.apply_object(&object);
             }
             Event::Delete(kind, name) => self.delete(kind, &name),
+            // Of other kinds all is asked for.
+            Event::Unavailable(_, name, why) => self.secrets.unavailable(&name, why),
             Event::Batch(events) => events.into_iter().for_each(|event| self.apply(event)),
             Event::Problems(part, problems) => self.problems.set(Aspect::Source(part), problems),
         }
     }
 
-    /// The new state and how it differs from the last one returned. None while a first list is
-    /// still missing, and when nothing that matters changed.
+    /// Tells the time in seconds since 1970, by which certificates are judged.
+    pub(crate) fn set_now(&mut self, now: i64) {
+        self.secrets.set_now(now);
+    }
+
+    /// Time has passed: the next update looks at all certificates again.
+    pub(crate) fn review_certificates(&mut self) {
+        self.secrets.review();
+    }
+
+    /// All Secrets that are needed by what was known at the last [`Index::update`], if they are others
+    /// than when this was called last.
+    pub(crate) fn newly_wanted_secrets(&mut self) -> Option<BTreeSet<ObjectName>> {
+        self.secrets.newly_wanted()
+    }
+
+    /// What the Secrets gave.
+    pub(crate) fn certificates(&self) -> &Certificates {
+        self.secrets.certificates()
+    }
+
+    /// The new state and how it differs from the last one returned. None while a first list or a first
+    /// answer about a Secret is still missing, and when nothing that matters changed.
     pub(crate) fn update(&mut self) -> Option<Update> {
         if !self.awaited.is_empty() {
             return None;
@@ -98,7 +131,15 @@ impl Index {
             &self.snapshot.services,
             &mut self.problems,
         );
+        let renewed =
+            self.secrets
+                .commit(&changes.hosts, &self.snapshot.routes, &mut self.problems);
+        changes.tls = renewed.hosts;
+        changes.default_certificate = renewed.default;
         changes.node = self.commit_node();
+        if !self.published && !self.secrets.is_answered() {
+            return None;
+        }
         changes.triggers = std::mem::take(&mut self.triggers)
             .into_iter()
             .filter(|(service, _)| changes.services.contains(service))
@@ -145,6 +186,10 @@ impl Index {
                     .map(|name| ObjectName::new("", name.clone()))
                     .collect()
             }
+            Kind::Secret => {
+                self.secrets.complete();
+                self.secrets.names()
+            }
             Kind::Node => vec![ObjectName::new("", self.options.node_name.clone())],
         };
         for name in known.iter().filter(|name| !listed.contains(name)) {
@@ -156,15 +201,7 @@ impl Index {
     /// Returns the object's name.
     fn apply_object(&mut self, object: &Object) -> Option<ObjectName> {
         let names = &mut self.names;
-        let metadata = match object {
-            Object::Service(object) => &object.metadata,
-            Object::EndpointSlice(object) => &object.metadata,
-            Object::Ingress(object) => &object.metadata,
-            Object::IngressClass(object) => &object.metadata,
-            Object::Node(object) => &object.metadata,
-            Object::ServiceCidr(object) => &object.metadata,
-        };
-        let mut name = object_name(metadata, names)?;
+        let mut name = object_name(object.metadata(), names)?;
         let mut report = Report::new(object.kind().as_str(), name.clone());
         match object {
             Object::Service(object) => {
@@ -193,6 +230,11 @@ impl Index {
                 self.service_cidrs.insert(name.name.clone(), ranges);
                 self.node_is_dirty = true;
             }
+            // Reported when and if somebody needs it.
+            Object::Secret(object) => {
+                self.secrets.apply(object, &name);
+                return Some(name);
+            }
         }
         let aspect = Aspect::Object(object.kind(), name.clone());
         self.problems.set(aspect, report.finish());
@@ -215,6 +257,7 @@ impl Index {
                 self.service_cidrs.remove(&name.name);
                 self.node_is_dirty = true;
             }
+            Kind::Secret => return self.secrets.delete(name),
         }
         self.problems
             .set(Aspect::Object(kind, name.clone()), Vec::new());

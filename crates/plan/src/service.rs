@@ -3,14 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use fairway_model::{
-    Affinity, Endpoint, Node, Port, Protocol, Service, ServicePort, TrafficPolicy,
-};
+use fairway_model::{Affinity, Node, Port, Protocol, Service, ServicePort, TrafficPolicy};
 use ipnet::IpNet;
 
 use crate::frontend::{Access, Exposed, Frontend};
 use crate::selection;
-use crate::slots::assign;
+use crate::slots::{assign, shares};
 use crate::{Bytes, Element, Family, IdleTimeout, SetName, SlotClass};
 
 /// A Service as it is programmed.
@@ -115,9 +113,10 @@ impl Planned {
             }
         }
         let previous = previous(port);
+        let weights = &self.service.weights;
         let slots = Arc::new(Slots {
-            cluster: assign(&previous.cluster, &addresses(&cluster)),
-            local: assign(&previous.local, &addresses(&local)),
+            cluster: assign(&previous.cluster, &shares(&cluster, weights)),
+            local: assign(&previous.local, &shares(&local, weights)),
         });
         self.ports.push(PlannedPort {
             protocol: port.protocol,
@@ -293,9 +292,4 @@ fn allowed_sources(service: &Service, family: Family, node: &Node) -> Option<Vec
     let ranges = IpNet::aggregate(&ranges);
     let everybody = ranges.iter().any(|range| range.prefix_len() == 0);
     (!everybody).then_some(ranges)
-}
-
-fn addresses(endpoints: &[&Endpoint]) -> Vec<SocketAddr> {
-    let addresses = endpoints.iter().map(|endpoint| endpoint.socket_address());
-    addresses.collect()
 }
