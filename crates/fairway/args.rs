@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::spelling::boolean;
@@ -277,9 +277,16 @@ pub(crate) struct IngressArgs {
     #[arg(long)]
     pub(crate) watch_ingress_without_class: bool,
 
-    /// Networks whose X-Forwarded-* headers are believed: addresses or CIDRs [default: none]
+    /// Networks whose X-Forwarded-* headers and PROXY protocol are believed: addresses or CIDRs [default: none]
     #[arg(long, value_name = "CIDR[,CIDR...]", value_delimiter = ',')]
     pub(crate) trusted_proxies: Vec<String>,
+
+    /// Whether connections of trusted proxies begin with a PROXY protocol header, on HTTP and HTTPS
+    ///
+    /// With `optional`, whoever is not trusted or sends none speaks for itself; with `required`, both are
+    /// turned away.
+    #[arg(long, value_enum, value_name = "MODE", default_value = "off")]
+    pub(crate) proxy_protocol: ProxyProtocol,
 
     /// Threads that carry traffic [default: one per core]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -291,6 +298,25 @@ pub(crate) struct IngressArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 25)]
     #[arg(value_parser = clap::value_parser!(u32).range(0..=3600))]
     pub(crate) drain_seconds: u32,
+}
+
+/// Of `--proxy-protocol`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum ProxyProtocol {
+    Off,
+    Optional,
+    Required,
+}
+
+impl From<ProxyProtocol> for fairway_proxy::ProxyProtocol {
+    fn from(mode: ProxyProtocol) -> Self {
+        match mode {
+            ProxyProtocol::Off => Self::Off,
+            ProxyProtocol::Optional => Self::Optional,
+            ProxyProtocol::Required => Self::Required,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Args)]

@@ -54,6 +54,7 @@ impl Ingress {
             h2c: config.router.h2c,
             workers: config.router.workers.get(),
             trusted_proxies: config.router.trusted_proxies.clone(),
+            proxy_protocol: config.router.proxy_protocol.into(),
             taken_over: former.map_or_else(Vec::new, |former| former.addresses.clone()),
             ..fairway_proxy::Config::default()
         })?;

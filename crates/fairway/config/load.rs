@@ -126,6 +126,9 @@ impl Config {
         if self.service_proxy {
             self.warnings.extend(self.rules.warnings());
         }
+        if self.ingress {
+            self.warnings.extend(self.router.warnings());
+        }
         self
     }
 }

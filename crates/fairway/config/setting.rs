@@ -121,6 +121,7 @@ pub(super) const DEFAULT_TLS_SECRET: Setting = Setting::own("--default-tls-secre
 pub(super) const HTTP_ADDRESS: Setting = Setting::own("--ingress-http-address");
 pub(super) const INGRESS_CLASS: Setting = Setting::own("--ingress-class");
 pub(super) const CONTROLLER: Setting = Setting::own("--controller");
+pub(super) const PROXY_PROTOCOL: Setting = Setting::own("--proxy-protocol");
 pub(super) const TRUSTED_PROXIES: Setting = Setting::own("--trusted-proxies");
 pub(super) const HOSTNAME: Setting =
     Setting::of_kube_proxy("--hostname-override", "hostnameOverride");

@@ -2,6 +2,7 @@ mod files;
 
 use super::rules::{LocalPods, NodePortAddresses};
 use super::*;
+use crate::args::ProxyProtocol;
 
 fn environment() -> Environment {
     let three = NonZeroUsize::new(3).unwrap();
@@ -64,6 +65,7 @@ fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
         controllers: vec!["fairway.dev/ingress".to_owned()],
         watch_ingress_without_class: false,
         trusted_proxies: Vec::new(),
+        proxy_protocol: ProxyProtocol::Off,
         workers: NonZeroUsize::new(3).unwrap(),
     };
     assert_eq!(config.router, router);
@@ -142,6 +144,21 @@ fn cluster_cidrs_are_one_per_family_without_host_bits() {
         let problem = problem(&["--cluster-cidr", text]);
         assert!(problem.contains(part), "{text}: {problem}");
     }
+}
+
+#[test]
+fn proxy_protocol_needs_somebody_to_trust() {
+    let mode = |arguments: &[&str]| run(arguments).unwrap().router.proxy_protocol;
+    let required = ["--proxy-protocol=required", "--trusted-proxies=192.0.2.7"];
+    assert_eq!(mode(&required), ProxyProtocol::Required);
+    assert_eq!(
+        mode(&["--proxy-protocol=optional"]),
+        ProxyProtocol::Optional
+    );
+    let problem = problem(&required[..1]);
+    assert!(problem.contains("--trusted-proxies"), "{problem}");
+    let warnings = run(&["--proxy-protocol=optional"]).unwrap().warnings;
+    assert!(warnings[0].contains("--trusted-proxies"), "{warnings:?}");
 }
 
 #[test]

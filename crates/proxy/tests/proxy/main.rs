@@ -17,6 +17,7 @@ mod http2;
 mod limits;
 mod observed;
 mod proxy;
+mod proxy_protocol;
 mod retries;
 mod swap;
 mod tls;

@@ -19,10 +19,10 @@ use crate::client::PATIENCE;
 use crate::proxy::Proxy;
 use crate::upstream::{Upstream, wait_for};
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut parameters = CertificateParams::default();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -35,7 +35,7 @@ impl Authority {
         Arc::new(store)
     }
 
-    fn issue(&self, name: &str) -> (CertifiedKey, PrivateKeyDer<'static>) {
+    pub(crate) fn issue(&self, name: &str) -> (CertifiedKey, PrivateKeyDer<'static>) {
         let mut parameters = CertificateParams::new(vec![name.to_owned()]).unwrap();
         parameters.distinguished_name = rcgen::DistinguishedName::new();
         parameters.distinguished_name.push(DnType::CommonName, name);
@@ -48,7 +48,7 @@ impl Authority {
     }
 
     /// A client's side that trusts this authority; `identity` is what it shows.
-    fn client(
+    pub(crate) fn client(
         &self,
         identity: Option<(CertifiedKey, PrivateKeyDer<'static>)>,
     ) -> Arc<ClientConfig> {
@@ -63,11 +63,14 @@ impl Authority {
     }
 }
 
-fn exact(host: &str) -> HostPattern {
+pub(crate) fn exact(host: &str) -> HostPattern {
     HostPattern::Exact(host.into())
 }
 
-fn terminate(certificate: Option<CertifiedKey>, client_auth: Option<ClientAuth>) -> HostTls {
+pub(crate) fn terminate(
+    certificate: Option<CertifiedKey>,
+    client_auth: Option<ClientAuth>,
+) -> HostTls {
     HostTls {
         handling: Handling::Terminate {
             certificate: certificate.map(Arc::new),
@@ -77,7 +80,7 @@ fn terminate(certificate: Option<CertifiedKey>, client_auth: Option<ClientAuth>)
     }
 }
 
-fn table(hosts: impl IntoIterator<Item = (HostPattern, HostTls)>) -> TlsTable {
+pub(crate) fn table(hosts: impl IntoIterator<Item = (HostPattern, HostTls)>) -> TlsTable {
     let default = Arc::new(self_signed().unwrap());
     let mut table = TlsTable::new(&TlsSettings::default(), default).unwrap();
     for (host, tls) in hosts {
