@@ -8,6 +8,7 @@ mod conformance;
 mod conversation;
 mod forwarding;
 mod lifecycle;
+mod proxy_protocol;
 mod routing;
 mod scale;
 pub(crate) mod site;

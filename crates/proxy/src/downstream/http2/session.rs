@@ -34,7 +34,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(worker: Rc<Worker>, sender: Rc<Sender>, tls: Option<Rc<tls::Session>>) -> Self {
+    pub(super) fn new(
+        worker: Rc<Worker>,
+        sender: Rc<Sender>,
+        tls: Option<Rc<tls::Session>>,
+    ) -> Self {
         let timeouts = worker.config.timeouts.clone();
         Self {
             watch: Watch::new(worker.clock.clone(), worker.deadlines.open(), timeouts),
