@@ -8,5 +8,6 @@ mod demo;
 mod dependencies;
 mod ingress;
 mod lifecycle;
+mod scenarios;
 mod service_proxy;
 mod support;

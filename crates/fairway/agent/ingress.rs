@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use fairway_model::{Changes, Update};
-use fairway_proxy::{Handle, Metrics};
+use fairway_proxy::{Handle, Metrics, TlsSettings, TlsTable, self_signed};
 use fairway_router::{Builder, Index};
 use tracing::{info, warn};
 
@@ -36,7 +36,9 @@ impl Ingress {
         for address in bound.local_addresses() {
             info!(%address, "serving HTTP");
         }
-        let handle = bound.serve(routes.clone(), metrics)?;
+        let tls = TlsTable::new(&TlsSettings::default(), Arc::new(self_signed()?))?;
+        let tls = Arc::new(ArcSwap::from_pointee(tls));
+        let handle = bound.serve(routes.clone(), tls, metrics)?;
         let mut ingress = Self {
             builder,
             routes,

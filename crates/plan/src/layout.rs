@@ -6,18 +6,18 @@ use std::collections::BTreeSet;
 use fairway_model::Node;
 
 use crate::{
-    Chain, Family, Hook, HookKind, HookPoint, Options, Rule, Selector, SetName, SlotClass,
-    Statement,
+    Chain, Family, Hook, HookKind, HookPoint, Options, Rule, SetName, SlotClass, Statement,
 };
 
 use self::conditions::{FromPods, node_port_addresses};
+use self::refuse::{refuse_cluster_ip_rules, refuse_rules, reject_rules, source_range_chains};
+use self::translate::{
+    cluster_ip_rules, external_rules, local_policy_rules, service_rules, translate_rules,
+};
 
 mod conditions;
-
-/// How often a large class draws a slot before it settles for the lower half of its slots, all of
-/// which are taken. With 4, the last endpoints of the least full class get at worst 1/16 less than
-/// their share; half-way up it is 1/256.
-const DRAWS: usize = 4;
+mod refuse;
+mod translate;
 
 const SERVICES: &str = "services";
 const CLUSTER_IP: &str = "cluster-ip";
@@ -169,192 +169,6 @@ pub(crate) fn chains(
         ),
     ]);
     chains
-}
-
-/// Who may use load balancers' addresses. There is nothing to pass through unless a Service asks.
-fn source_range_chains(sets: &BTreeSet<SetName>) -> Vec<Chain> {
-    if !sets.contains(&SetName::Restricted) {
-        return Vec::new();
-    }
-    let mut check = Vec::new();
-    if sets.contains(&SetName::AllowedSources) {
-        check.push(rule(
-            "",
-            [in_set(SetName::AllowedSources), Statement::Return],
-        ));
-    }
-    check.push(rule("not in a source range", [Statement::Drop]));
-    let restricted = || {
-        vec![rule(
-            "",
-            [
-                Statement::ConnectionIsNew,
-                in_set(SetName::Restricted),
-                Statement::Goto(CHECK_SOURCE),
-            ],
-        )]
-    };
-    let filter = |point| hook(HookKind::Filter, point, SOURCE_RANGES_PRIORITY);
-    vec![
-        chain(CHECK_SOURCE, None, check),
-        chain(
-            "source-ranges-prerouting",
-            filter(HookPoint::Prerouting),
-            restricted(),
-        ),
-        chain(
-            "source-ranges-output",
-            filter(HookPoint::Output),
-            restricted(),
-        ),
-    ]
-}
-
-/// Traffic for no Service leaves after three look-ups.
-fn service_rules(on_node_ports: &[Vec<Statement>]) -> Vec<Rule> {
-    let mut rules = vec![
-        rule(
-            "",
-            [in_set(SetName::ClusterIps), Statement::Goto(CLUSTER_IP)],
-        ),
-        rule(
-            "",
-            [
-                in_set(SetName::ExternalAddresses),
-                Statement::Goto(EXTERNAL),
-            ],
-        ),
-    ];
-    rules.extend(on_node_ports.iter().map(|address| {
-        let end = Statement::Goto(NODE_PORT);
-        rule("", join(in_set(SetName::NodePorts), address, end))
-    }));
-    rules
-}
-
-fn cluster_ip_rules(options: &Options, from_pods: Option<&FromPods>) -> Vec<Rule> {
-    let mark = Statement::SetMark(options.mark);
-    let mut rules = Vec::new();
-    if options.masquerade_all {
-        rules.push(rule("masquerade all", [mark]));
-    } else if let Some(pods) = from_pods {
-        let mut statements = pods.none();
-        statements.push(mark);
-        rules.push(rule("not from a pod: masquerade", statements));
-    }
-    rules.push(rule("", [Statement::Goto(ENDPOINTS)]));
-    rules
-}
-
-/// Under the policy `Cluster` every node serves every endpoint, so replies must come back through
-/// this one.
-fn external_rules(
-    options: &Options,
-    local_policy: SetName,
-    local: &'static str,
-    endpoints: &'static str,
-) -> Vec<Rule> {
-    vec![
-        rule("", [in_set(local_policy), Statement::Goto(local)]),
-        rule("masquerade", [Statement::SetMark(options.mark)]),
-        rule("", [Statement::Goto(endpoints)]),
-    ]
-}
-
-/// The policy `Local` is about clients outside: what is on this node may use every endpoint, as if
-/// it had asked for the ClusterIP.
-fn local_policy_rules(
-    options: &Options,
-    from_pods: Option<&FromPods>,
-    endpoints: &'static str,
-    local_endpoints: &'static str,
-) -> Vec<Rule> {
-    let pods = from_pods.map(FromPods::any).unwrap_or_default();
-    let mut rules: Vec<_> = pods
-        .into_iter()
-        .map(|pod| rule("a pod of ours", [pod, Statement::Goto(endpoints)]))
-        .collect();
-    let mark = Statement::SetMark(options.mark);
-    let from_node = [Statement::SourceIsLocal, mark, Statement::Goto(endpoints)];
-    rules.push(rule("the node itself: masquerade", from_node));
-    rules.push(rule("", [Statement::Goto(local_endpoints)]));
-    rules
-}
-
-/// One rule per exact class; a large class draws several times, then from the half that is full.
-fn translate_rules(maps: impl Iterator<Item = SetName>) -> Vec<Rule> {
-    let mut rules = Vec::new();
-    for map in maps {
-        let key = map.shape().key;
-        if map.class().is_none_or(SlotClass::is_exact) {
-            rules.push(rule("", [Statement::Translate { key, map }]));
-            continue;
-        }
-        let mut settle = key.clone();
-        for selector in &mut settle {
-            if let Selector::RandomSlot(slots) = selector {
-                *slots /= 2;
-            }
-        }
-        for _ in 0..DRAWS {
-            let key = key.clone();
-            rules.push(rule("", [Statement::Translate { key, map }]));
-        }
-        rules.push(rule("", [Statement::Translate { key: settle, map }]));
-    }
-    rules
-}
-
-/// Runs after translation: a packet that still has a Service's address found no endpoint. One that
-/// was translated is none of them, even if an endpoint has the address of a frontend.
-fn refuse_rules(on_node_ports: &[Vec<Statement>]) -> Vec<Rule> {
-    let reject = Statement::Goto(REJECT);
-    let mut rules = vec![
-        rule("", [Statement::ConnectionIsTranslated, Statement::Return]),
-        rule(
-            "no local endpoints",
-            [in_set(SetName::Dropped), Statement::Drop],
-        ),
-        rule("no endpoints", [in_set(SetName::Refused), reject.clone()]),
-    ];
-    for address in on_node_ports {
-        let dropped = in_set(SetName::DroppedNodePorts);
-        rules.push(rule(
-            "no local endpoints",
-            join(dropped, address, Statement::Drop),
-        ));
-        let refused = in_set(SetName::RefusedNodePorts);
-        rules.push(rule("no endpoints", join(refused, address, reject.clone())));
-    }
-    rules
-}
-
-/// Also runs after translation, for packets that do not end here.
-fn refuse_cluster_ip_rules(family: Family, node: &Node) -> Vec<Rule> {
-    let mut rules = vec![
-        rule("", [Statement::ConnectionIsTranslated, Statement::Return]),
-        rule(
-            "no such port",
-            [in_set(SetName::ClusterIps), Statement::Goto(REJECT)],
-        ),
-    ];
-    // Its router would send such a packet back to a node.
-    let service_cidrs = node.service_cidrs.iter();
-    let service_cidrs = service_cidrs.filter(|network| Family::of(network.addr()) == family);
-    rules.extend(service_cidrs.map(|network| {
-        let network = Statement::DestinationIn {
-            network: *network,
-            negated: false,
-        };
-        rule("no such Service", [network, Statement::Drop])
-    }));
-    rules
-}
-
-/// TCP gets a reset: over IPv6 a client that is still connecting takes no notice of an ICMPv6 error
-/// and tries again after a second.
-fn reject_rules() -> Vec<Rule> {
-    vec![rule("", [Statement::Reset]), rule("", [Statement::Reject])]
 }
 
 /// The mark is cleared so that a tunnel's outer packet, which inherits it, is left alone.

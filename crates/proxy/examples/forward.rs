@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use fairway_proxy::{AccessLog, Config, Metrics, bind};
+use fairway_proxy::{AccessLog, Config, Metrics, TlsSettings, TlsTable, bind, self_signed};
 
 use cluster::Cluster;
 
@@ -49,7 +49,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..Config::default()
     })?;
     println!("forwarding {:?} to {endpoints:?}", bound.local_addresses());
-    let _handle = bound.serve(routes, Metrics::default())?;
+    let tls = TlsTable::new(&TlsSettings::default(), Arc::new(self_signed()?))?;
+    let tls = Arc::new(ArcSwap::from_pointee(tls));
+    let _handle = bound.serve(routes, tls, Metrics::default())?;
     loop {
         std::thread::park();
     }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use http::HeaderValue;
 use ipnet::IpNet;
 
 /// What the proxy is told at start. Everything about a single route comes from the route itself.
@@ -11,6 +12,10 @@ use ipnet::IpNet;
 pub struct Config {
     /// Addresses for clear-text HTTP. `[::]` serves IPv4 as well. Port 0 picks one.
     pub http: Vec<SocketAddr>,
+    /// Addresses for HTTPS.
+    pub https: Vec<SocketAddr>,
+    /// What browsers are told over HTTPS of hosts that have a certificate of their own; None for nothing.
+    pub hsts: Option<Hsts>,
     /// Traffic threads; 0 means one per core that this process may use.
     pub workers: usize,
     /// Peers whose `X-Forwarded-*` and `Forwarded` headers are believed.
@@ -27,6 +32,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             http: vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, 8080))],
+            https: Vec::new(),
+            hsts: Some(Hsts::default()),
             workers: 0,
             trusted_proxies: Vec::new(),
             access_log: AccessLog::Stdout,
@@ -40,6 +47,60 @@ impl Config {
     /// Whether what this peer says about the client is believed.
     pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|net| net.contains(&peer))
+    }
+}
+
+/// HTTP Strict Transport Security (RFC 6797): for how long browsers use a host by TLS only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hsts {
+    /// From each response on, in whole seconds; 0 takes back what was said.
+    pub max_age: Duration,
+    /// Names below the host are meant too. Those may be other people's.
+    pub include_subdomains: bool,
+    /// Browsers may ship the host in their own list.
+    pub preload: bool,
+}
+
+impl Default for Hsts {
+    /// A year, as ingress-nginx, but for the host alone.
+    fn default() -> Self {
+        Self {
+            max_age: Duration::from_secs(365 * 24 * 60 * 60),
+            include_subdomains: false,
+            preload: false,
+        }
+    }
+}
+
+impl Hsts {
+    pub(crate) fn header(self) -> HeaderValue {
+        let mut text = format!("max-age={}", self.max_age.as_secs());
+        if self.include_subdomains {
+            text.push_str("; includeSubDomains");
+        }
+        if self.preload {
+            text.push_str("; preload");
+        }
+        HeaderValue::try_from(text).expect("digits and letters are a header value")
+    }
+}
+
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1, and 1.0 where a client insists.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+impl Protocol {
+    /// Its name in ALPN (RFC 7301).
+    pub(crate) fn alpn(self) -> &'static [u8] {
+        match self {
+            Self::Http1 => b"http/1.1",
+            Self::Http2 => b"h2",
+        }
     }
 }
 
@@ -103,6 +164,8 @@ impl Default for Limits {
 pub struct Timeouts {
     /// From the first byte of a request head to its last.
     pub head: Duration,
+    /// For a TLS handshake, from the accepted connection on.
+    pub handshake: Duration,
     /// Between requests of one connection. Longer than a load balancer's idle time (usually 60 s),
     /// so that the balancer never sends into a connection that is just being closed.
     pub idle: Duration,
@@ -110,6 +173,8 @@ pub struct Timeouts {
     pub body: Duration,
     /// In which a client accepts nothing of a response.
     pub write: Duration,
+    /// In which nothing moves on a connection whose TLS is passed through.
+    pub passthrough: Duration,
     /// For which an idle upstream connection is kept. Shorter than common server limits (60 s).
     pub upstream_idle: Duration,
 }
@@ -118,9 +183,12 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             head: Duration::from_secs(15),
+            handshake: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             body: Duration::from_secs(60),
             write: Duration::from_secs(60),
+            // nginx's `proxy_timeout` for streams.
+            passthrough: Duration::from_secs(10 * 60),
             upstream_idle: Duration::from_secs(55),
         }
     }

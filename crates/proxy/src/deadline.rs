@@ -5,11 +5,13 @@
 //! table that the worker sweeps four times a second: setting one is a store.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::clock::Tick;
+use crate::clock::{Clock, Tick};
 
 /// How often a worker sweeps: the precision of all its limits.
 pub(crate) const SWEEP: Duration = Duration::from_millis(250);
@@ -120,6 +122,29 @@ impl Drop for Deadline {
         slot.waker = None;
         table.free.push(self.index);
     }
+}
+
+/// Runs `future` for as long as `limit`; None when that was not enough.
+pub(crate) async fn within<F: Future>(
+    deadline: &Deadline,
+    clock: &Clock,
+    limit: Duration,
+    future: F,
+) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let end = clock.now().after(limit);
+    poll_fn(|context| {
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        if clock.now() >= end {
+            return Poll::Ready(None);
+        }
+        deadline.register(context);
+        deadline.arm(end);
+        Poll::Pending
+    })
+    .await
 }
 
 #[cfg(test)]

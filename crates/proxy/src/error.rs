@@ -88,10 +88,11 @@ pub(crate) enum Rejection {
     LengthAndEncoding,
     UpgradeWithBody,
     EarlyBytes,
+    Misdirected,
 }
 
 impl Rejection {
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Syntax,
         Self::HeadTooLarge,
         Self::HeadTimeout,
@@ -109,6 +110,7 @@ impl Rejection {
         Self::LengthAndEncoding,
         Self::UpgradeWithBody,
         Self::EarlyBytes,
+        Self::Misdirected,
     ];
 
     /// Its name in the access log and in metrics.
@@ -131,6 +133,7 @@ impl Rejection {
             Self::LengthAndEncoding => "length_and_encoding",
             Self::UpgradeWithBody => "upgrade_with_body",
             Self::EarlyBytes => "early_bytes",
+            Self::Misdirected => "misdirected",
         }
     }
 
@@ -139,6 +142,7 @@ impl Rejection {
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             _ => StatusCode::BAD_REQUEST,
         }

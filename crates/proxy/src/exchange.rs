@@ -24,6 +24,7 @@ use crate::record::Record;
 use crate::redirect;
 use crate::rescue;
 use crate::route_state::{HeaderChange, RouteState};
+use crate::tls::{self, Verdict};
 use crate::tunnel::Tunnel;
 use crate::upstream::balance::Choice;
 use crate::upstream::connect::Parts;
@@ -115,6 +116,17 @@ fn plan(
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = StatusCode::NO_CONTENT;
         return Ok(Plan::Own(response));
+    }
+    match tls::judge(
+        client,
+        &admitted.host,
+        request.uri().path(),
+        request.headers(),
+    ) {
+        Verdict::Serve => {}
+        Verdict::ServeStrictly => record.strictly = true,
+        Verdict::SendToHttps => return Ok(Plan::Own(redirect::to_https(&request))),
+        Verdict::Misdirected => return Err(Rejection::Misdirected.into()),
     }
     // The places of later filters: rate limits, allow lists, authentication, body limits.
     let (route, choice, times) = match route(client, &mut request, &admitted, record)? {
@@ -258,6 +270,9 @@ fn rewrite(
             .underscore_headers
             .add(u64::from(rewritten.underscores));
     }
+    if let Some(session) = &client.tls {
+        session.identify(request.headers_mut());
+    }
     record.identify(&rewritten.request_id, rewritten.client);
     HeaderChange::apply_all(&route.request, request.headers_mut());
     if websocket {
@@ -307,6 +322,7 @@ fn finish(
     mut record: Box<Record>,
 ) -> Response<ResponseBody> {
     let wire = client.wire.clone();
+    let strictly = record.strictly;
     let mut response = match answer {
         Answer::Own(mut response) => {
             rescue::fit(&mut response, method);
@@ -335,6 +351,12 @@ fn finish(
     let headers = response.headers_mut();
     if !headers.contains_key(header::SERVER) {
         headers.insert(header::SERVER, HeaderValue::from_static("fairway"));
+    }
+    if strictly
+        && let Some(value) = &client.worker.strict_transport_security
+        && !headers.contains_key(header::STRICT_TRANSPORT_SECURITY)
+    {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, value.clone());
     }
     if client.is_last_request() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -28,6 +28,8 @@ pub(crate) struct Sender {
     pub(crate) peer: HeaderValue,
     /// Whether the peer's own forwarding headers are believed.
     pub(crate) trusted: bool,
+    /// Whether the peer speaks TLS with us.
+    pub(crate) secure: bool,
 }
 
 /// What the rewrite found out.
@@ -59,11 +61,15 @@ pub(crate) fn rewrite(
     let real = client.clone().unwrap_or_else(|| sender.peer.clone());
     headers.insert(X_REAL_IP, real);
     let host = headers.get(header::HOST).cloned();
-    let port = public_port(host.as_ref());
+    let (scheme, port) = match sender.secure {
+        true => ("https", "443"),
+        false => ("http", "80"),
+    };
+    let port = public_port(host.as_ref()).unwrap_or(HeaderValue::from_static(port));
     set(
         headers,
         X_FORWARDED_PROTO,
-        HeaderValue::from_static("http"),
+        HeaderValue::from_static(scheme),
         sender.trusted,
     );
     set(headers, X_FORWARDED_PORT, port, sender.trusted);
@@ -201,14 +207,12 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue, keep: bool
 
 /// The port that the client used. Load balancers and node ports translate the one we listen on, so the
 /// Host header knows better than the socket.
-fn public_port(host: Option<&HeaderValue>) -> HeaderValue {
-    let explicit = host.and_then(|host| {
-        let port = host.as_bytes().rsplit(|byte| *byte == b':').next()?;
-        let is_port =
-            port.len() < host.len() && !port.is_empty() && port.iter().all(u8::is_ascii_digit);
-        is_port.then(|| HeaderValue::from_bytes(port).ok())?
-    });
-    explicit.unwrap_or(HeaderValue::from_static("80"))
+fn public_port(host: Option<&HeaderValue>) -> Option<HeaderValue> {
+    let host = host?.as_bytes();
+    let port = host.rsplit(|byte| *byte == b':').next()?;
+    let is_port =
+        port.len() < host.len() && !port.is_empty() && port.iter().all(u8::is_ascii_digit);
+    is_port.then(|| HeaderValue::from_bytes(port).ok())?
 }
 
 fn is_request_id(value: &[u8]) -> bool {

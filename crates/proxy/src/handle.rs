@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use crate::access_log::Writer;
 use crate::listen::Bound;
 use crate::metrics::Metrics;
+use crate::tls::TlsTable;
 use crate::worker::{self, Command, Seed};
 
 /// How long the log's reader may take for the last lines.
@@ -21,11 +22,13 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 pub struct ServeError(#[from] io::Error);
 
 impl Bound {
-    /// Starts to serve. Each request is routed by what `routes` holds when it arrives; storing another
-    /// index there touches no open connection.
+    /// Starts to serve. Each request is routed by what `routes` holds when it arrives, and each TLS
+    /// handshake takes its certificate from what `tls` holds then; storing others there touches no open
+    /// connection.
     pub fn serve(
         self,
         routes: Arc<ArcSwap<Index>>,
+        tls: Arc<ArcSwap<TlsTable>>,
         metrics: Metrics,
     ) -> Result<Handle, ServeError> {
         let (commands, listen) = watch::channel(Command::Run);
@@ -36,6 +39,7 @@ impl Bound {
             let seed = Seed {
                 config: self.config.clone(),
                 routes: routes.clone(),
+                tls: tls.clone(),
                 listeners,
                 shard: metrics.shard(),
                 log: batches.clone(),

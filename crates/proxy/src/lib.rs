@@ -1,13 +1,13 @@
 //! The ingress router's data path: an HTTP/1.1 reverse proxy with one thread per core.
 //!
 //! ```text
-//! listen --> worker ---> downstream::connection ---> exchange ------------------> dispatch ---> upstream
-//! sockets    thread,     socket, limits, drain,      gate -> route -> rewrite     endpoints,    pool,
-//!            runtime     tunnel, orderly end         ... response -> client       retries       balance
+//! listen --> worker ---> tls ----------> downstream::connection --> exchange ---------------> dispatch -> upstream
+//! sockets    thread,     certificate     socket, limits, drain,     gate, route, rewrite      endpoints,  pool,
+//!            runtime     by name, mTLS   tunnel, orderly end        ... response to client    retries     balance
 //! ```
 //!
 //! A worker owns everything that a request touches: runtime, listeners, upstream connections, balancing
-//! state, counters and log buffer. Cores share only the routes, which are read through an [`ArcSwap`], so
+//! state, counters and log buffer. Cores share only routes and certificates, which are read through an [`ArcSwap`], so
 //! no request ever waits for a lock. Bodies are streamed, never buffered; every wait has a limit.
 //!
 //! Errors are values until `rescue` turns them into a response, a log field and a metric.
@@ -34,11 +34,13 @@ mod record;
 mod redirect;
 mod rescue;
 mod route_state;
+mod tls;
 mod tunnel;
 mod upstream;
 mod worker;
 
-pub use config::{AccessLog, Config, Limits, Timeouts};
+pub use config::{AccessLog, Config, Hsts, Limits, Protocol, Timeouts};
 pub use handle::{Handle, ServeError};
 pub use listen::{BindError, Bound, bind};
 pub use metrics::Metrics;
+pub use tls::{ClientAuth, Handling, HostTls, SelfSignedError, TlsSettings, TlsTable, self_signed};

@@ -64,19 +64,42 @@ impl BindError {
     }
 }
 
+/// What is spoken on a listener before HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// Nothing.
+    Clear,
+    /// TLS.
+    Tls,
+}
+
+/// One worker's socket for one address.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    pub(crate) transport: Transport,
+}
+
 /// Listening sockets that nobody accepts from yet: connections wait in the kernel.
 #[derive(Debug)]
 pub struct Bound {
     pub(crate) config: Arc<Config>,
     /// One list per worker, in the order of the addresses.
-    pub(crate) listeners: Vec<Vec<TcpListener>>,
-    addresses: Vec<SocketAddr>,
+    pub(crate) listeners: Vec<Vec<Listener>>,
+    http: Vec<SocketAddr>,
+    https: Vec<SocketAddr>,
 }
 
 impl Bound {
-    /// The addresses in the order of the configuration, with the real port where 0 was asked for.
+    /// The addresses for clear-text HTTP in the order of the configuration, with the real port where 0
+    /// was asked for.
     pub fn local_addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+        &self.http
+    }
+
+    /// The same for HTTPS.
+    pub fn https_addresses(&self) -> &[SocketAddr] {
+        &self.https
     }
 }
 
@@ -86,27 +109,40 @@ pub fn bind(config: Config) -> Result<Bound, BindError> {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
-    let mut listeners: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
-    let mut addresses = Vec::new();
-    for wanted in &config.http {
-        // Alone first: sockets with SO_REUSEPORT share a port with whoever has the same user and set it
-        // as well, so a second agent on the node would go unnoticed and take half of the connections.
-        probe(*wanted).map_err(|error| BindError::new(*wanted, error))?;
-        let mut address = *wanted;
-        for worker in &mut listeners {
-            let listener = listen(address).map_err(|error| BindError::new(*wanted, error))?;
-            address = listener
-                .local_addr()
-                .map_err(|error| BindError::new(*wanted, error))?;
-            worker.push(listener);
-        }
-        addresses.push(address);
-    }
+    let mut listeners: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
+    let mut bind_all = |wanted: &[SocketAddr], transport| {
+        let addresses = wanted.iter().map(|wanted| {
+            bind_one(*wanted, transport, &mut listeners)
+                .map_err(|error| BindError::new(*wanted, error))
+        });
+        addresses.collect::<Result<Vec<_>, _>>()
+    };
+    let http = bind_all(&config.http, Transport::Clear)?;
+    let https = bind_all(&config.https, Transport::Tls)?;
     Ok(Bound {
         config: Arc::new(config),
         listeners,
-        addresses,
+        http,
+        https,
     })
+}
+
+/// Binds an address for every worker, and returns it with its real port.
+fn bind_one(
+    wanted: SocketAddr,
+    transport: Transport,
+    workers: &mut [Vec<Listener>],
+) -> io::Result<SocketAddr> {
+    // Alone first: sockets with SO_REUSEPORT share a port with whoever has the same user and set it
+    // as well, so a second agent on the node would go unnoticed and take half of the connections.
+    probe(wanted)?;
+    let mut address = wanted;
+    for worker in workers {
+        let socket = listen(address)?;
+        address = socket.local_addr()?;
+        worker.push(Listener { socket, transport });
+    }
+    Ok(address)
 }
 
 fn probe(address: SocketAddr) -> io::Result<()> {

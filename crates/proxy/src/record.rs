@@ -1,6 +1,6 @@
 //! The account of one request, closed however the request ends.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,6 +30,8 @@ pub(crate) struct Record {
     pub(crate) endpoint: Option<SocketAddr>,
     pub(crate) reason: Option<&'static str>,
     pub(crate) route: Option<Rc<RouteState>>,
+    /// The response says that the host is to be had by TLS only.
+    pub(crate) strictly: bool,
     complete: bool,
     about: Option<About>,
 }
@@ -75,6 +77,17 @@ impl Record {
         Self::start(worker, about)
     }
 
+    /// For a connection whose requests are not seen.
+    pub(crate) fn of_connection(worker: &Rc<Worker>, client: IpAddr, host: &str) -> Box<Self> {
+        let client = client.to_canonical().to_string();
+        let client = HeaderValue::try_from(client).expect("an address is a header value");
+        let mut record = Self::without_request(worker, &client);
+        if let Some(about) = &mut record.about {
+            about.host = HeaderValue::try_from(host).ok();
+        }
+        record
+    }
+
     fn start(worker: &Rc<Worker>, about: Option<About>) -> Box<Self> {
         Box::new(Self {
             worker: worker.clone(),
@@ -86,6 +99,7 @@ impl Record {
             endpoint: None,
             reason: None,
             route: None,
+            strictly: false,
             complete: false,
             about,
         })

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use fairway_model::Redirect;
 use http::header::{self, HeaderValue};
-use http::{Response, StatusCode};
+use http::{Request, Response, StatusCode};
 
 /// The response that sends a client elsewhere; what the redirect leaves open stays as asked.
 pub(crate) fn response(
@@ -37,6 +37,24 @@ pub(crate) fn response(
         response.headers_mut().insert(header::LOCATION, location);
     }
     response
+}
+
+/// The response that sends a client to the same place by TLS. 308 keeps method and body.
+pub(crate) fn to_https<B>(request: &Request<B>) -> Response<Bytes> {
+    let redirect = Redirect {
+        scheme: Some("https".into()),
+        host: None,
+        port: None,
+        path: None,
+        status: StatusCode::PERMANENT_REDIRECT.as_u16(),
+    };
+    let uri = request.uri();
+    let path = match uri.path() {
+        "" => "/",
+        path => path,
+    };
+    let host = request.headers().get(header::HOST);
+    response(&redirect, host, path, uri.query())
 }
 
 /// Host and port of a Host header that passed the gate; IPv6 literals stand in brackets.

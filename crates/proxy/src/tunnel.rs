@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional_with_sizes};
-use tokio::net::TcpStream;
 
 use crate::clock::{Clock, Tick};
 use crate::deadline::Deadline;
+use crate::downstream::stream::Stream;
 use crate::record::Record;
 use crate::upstream::connect::Parts;
 
@@ -31,50 +31,95 @@ pub(crate) struct Tunnel {
 
 impl Tunnel {
     /// Copies until both directions are closed; a half-closed tunnel goes on in the other direction.
-    pub(crate) async fn run(mut self, client: TcpStream, clock: Rc<Clock>, deadline: Deadline) {
-        let Ok(Some((upstream, early))) = self.upstream.await else {
+    pub(crate) async fn run(mut self, client: Stream, clock: Rc<Clock>, deadline: Deadline) {
+        let Ok(Some((upstream, to_client))) = self.upstream.await else {
             self.record.broken("upstream_closed");
             return;
         };
-        self.record.bytes += early.len() as u64;
-        let active = Rc::new(Cell::new(clock.now()));
-        let mut client = Active::new(client, &active, &clock);
-        let mut upstream = Active::new(upstream, &active, &clock);
-        let copy = async {
-            send_early(&mut client, early).await?;
-            copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER).await
+        let early = Early {
+            to_client,
+            ..Early::default()
         };
-        let mut copy = pin!(copy);
-        let copied = poll_fn(|context| {
-            if let Poll::Ready(result) = copy.as_mut().poll(context) {
-                return Poll::Ready(Some(result));
+        let end = relay(client, upstream, early, self.idle, &clock, &deadline).await;
+        end.tell(&mut self.record);
+    }
+}
+
+/// What was read too early and goes first.
+#[derive(Debug, Default)]
+pub(crate) struct Early {
+    /// What the upstream sent right behind its 101.
+    pub(crate) to_client: Bytes,
+    /// The beginning of a connection that is passed through.
+    pub(crate) to_upstream: Bytes,
+}
+
+/// How a relay ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// Both sides are done; bytes sent to the client.
+    Closed(u64),
+    /// One side broke off.
+    Broken,
+    /// Nothing moved for too long.
+    Idle,
+}
+
+impl End {
+    pub(crate) fn tell(self, record: &mut Record) {
+        match self {
+            Self::Closed(to_client) => {
+                record.bytes += to_client;
+                record.complete();
             }
-            deadline.register(context);
-            let due = active.get().after(self.idle);
-            if clock.now() >= due {
-                return Poll::Ready(None);
-            }
-            deadline.arm(due);
-            Poll::Pending
-        })
-        .await;
-        match copied {
-            Some(Ok((_, to_client))) => {
-                self.record.bytes += to_client;
-                self.record.complete();
-            }
-            Some(Err(_)) => self.record.complete(),
-            None => self.record.broken("idle_tunnel"),
+            Self::Broken => record.complete(),
+            Self::Idle => record.broken("idle_tunnel"),
         }
     }
 }
 
-/// What the upstream sent right behind its 101.
-async fn send_early(client: &mut (impl AsyncWrite + Unpin), early: Bytes) -> io::Result<()> {
+/// Copies until both directions are closed, or nothing moved for as long as `idle`.
+pub(crate) async fn relay(
+    client: Stream,
+    upstream: impl AsyncRead + AsyncWrite + Unpin,
+    early: Early,
+    idle: Duration,
+    clock: &Rc<Clock>,
+    deadline: &Deadline,
+) -> End {
+    let active = Rc::new(Cell::new(clock.now()));
+    let mut client = Active::new(client, &active, clock);
+    let mut upstream = Active::new(upstream, &active, clock);
+    let copy = async {
+        send_early(&mut client, &early.to_client).await?;
+        send_early(&mut upstream, &early.to_upstream).await?;
+        let first = early.to_client.len() as u64;
+        drop(early);
+        let (_, to_client) =
+            copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER).await?;
+        io::Result::Ok(first + to_client)
+    };
+    let mut copy = pin!(copy);
+    poll_fn(|context| {
+        if let Poll::Ready(result) = copy.as_mut().poll(context) {
+            return Poll::Ready(result.map_or(End::Broken, End::Closed));
+        }
+        deadline.register(context);
+        let due = active.get().after(idle);
+        if clock.now() >= due {
+            return Poll::Ready(End::Idle);
+        }
+        deadline.arm(due);
+        Poll::Pending
+    })
+    .await
+}
+
+async fn send_early(socket: &mut (impl AsyncWrite + Unpin), early: &[u8]) -> io::Result<()> {
     if early.is_empty() {
         return Ok(());
     }
-    client.write_all(&early).await
+    socket.write_all(early).await
 }
 
 /// A socket that notes when it was last active.

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::TcpListener as StdListener;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use fairway_router::Index;
+use http::HeaderValue;
 use hyper::{client, server};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{self, LocalOptions, LocalRuntime};
@@ -17,12 +18,15 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::access_log::{AccessLog, Batch};
 use crate::clock::{Clock, Tick};
-use crate::config::Config;
+use crate::config::{Config, Hsts};
 use crate::deadline::{Deadlines, SWEEP};
+use crate::downstream::arrival::Arrival;
 use crate::downstream::connection;
+use crate::listen::{Listener, Transport};
 use crate::metrics::{RouteLabels, RouteStats, Shard};
 use crate::random::Random;
 use crate::route_state::RouteStates;
+use crate::tls::TlsTable;
 use crate::upstream::balance::Balancer;
 use crate::upstream::pool::Pool;
 
@@ -41,7 +45,8 @@ pub(crate) enum Command {
 pub(crate) struct Seed {
     pub(crate) config: Arc<Config>,
     pub(crate) routes: Arc<ArcSwap<Index>>,
-    pub(crate) listeners: Vec<StdListener>,
+    pub(crate) tls: Arc<ArcSwap<TlsTable>>,
+    pub(crate) listeners: Vec<Listener>,
     pub(crate) shard: Arc<Shard>,
     pub(crate) log: Option<SyncSender<Batch>>,
     pub(crate) commands: watch::Receiver<Command>,
@@ -49,11 +54,12 @@ pub(crate) struct Seed {
     pub(crate) done: mpsc::Sender<()>,
 }
 
-/// The state of one worker. Nothing in it is shared with another core, except the routes.
+/// The state of one worker. Nothing in it is shared with another core, except routes and certificates.
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) config: Arc<Config>,
     pub(crate) routes: Arc<ArcSwap<Index>>,
+    pub(crate) tls: Arc<ArcSwap<TlsTable>>,
     pub(crate) clock: Rc<Clock>,
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) random: Rc<Random>,
@@ -64,6 +70,8 @@ pub(crate) struct Worker {
     /// Counts requests that met no route.
     pub(crate) unrouted: Arc<RouteStats>,
     pub(crate) log: AccessLog,
+    /// What browsers are told of hosts that have a certificate.
+    pub(crate) strict_transport_security: Option<HeaderValue>,
     pub(crate) to_client: server::conn::http1::Builder,
     pub(crate) to_upstream: client::conn::http1::Builder,
     draining: Cell<Option<Tick>>,
@@ -105,11 +113,12 @@ async fn work(seed: Seed) -> Rc<Worker> {
     let accepting: Vec<_> = listeners
         .into_iter()
         .filter_map(|listener| {
-            let listener = TcpListener::from_std(listener).inspect_err(|error| {
+            let transport = listener.transport;
+            let listener = TcpListener::from_std(listener.socket).inspect_err(|error| {
                 tracing::error!(%error, "cannot watch a listener; check the limit of open files");
             });
             Some(tokio::task::spawn_local(
-                worker.clone().accept(listener.ok()?),
+                worker.clone().accept(listener.ok()?, transport),
             ))
         })
         .collect();
@@ -137,7 +146,7 @@ async fn work(seed: Seed) -> Rc<Worker> {
 }
 
 impl Worker {
-    fn new(seed: Seed) -> (Rc<Self>, Vec<StdListener>) {
+    fn new(seed: Seed) -> (Rc<Self>, Vec<Listener>) {
         let config = seed.config;
         let clock = Rc::new(Clock::new());
         let random = Rc::new(Random::new());
@@ -152,12 +161,14 @@ impl Worker {
             .max_buf_size(config.limits.head_bytes);
         let worker = Self {
             routes: seed.routes,
+            tls: seed.tls,
             deadlines: Rc::default(),
             balancer: Balancer::new(clock.clone(), random.clone(), pool.clone()),
             route_states: RouteStates::new(clock.clone(), seed.shard.clone()),
             unrouted: seed.shard.add_route(RouteLabels::default()),
             log: AccessLog::new(seed.log, seed.shard.clone()),
             shard: seed.shard,
+            strict_transport_security: config.hsts.map(Hsts::header),
             to_client,
             to_upstream,
             config,
@@ -184,7 +195,7 @@ impl Worker {
     }
 
     /// Accepts until the drain begins, and then what the kernel had accepted by that time.
-    async fn accept(self: Rc<Self>, listener: TcpListener) {
+    async fn accept(self: Rc<Self>, listener: TcpListener, transport: Transport) {
         loop {
             let full = self.connections.get() >= self.config.limits.connections_per_worker;
             let changed = self.changed.notified();
@@ -193,11 +204,11 @@ impl Worker {
                 accepted = listener.accept(), if !full => accepted,
                 () = changed => continue,
                 () = std::future::ready(()), if self.draining().is_some() => {
-                    return self.accept_waiting(listener);
+                    return self.accept_waiting(listener, transport);
                 }
             };
             match accepted {
-                Ok((stream, peer)) => self.clone().welcome(stream, peer),
+                Ok((stream, peer)) => self.clone().welcome(transport, stream, peer),
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(error) => {
                     self.shard.accept_errors.add(1);
@@ -209,7 +220,7 @@ impl Worker {
     }
 
     /// Accepts what waits in the kernel, of which the runtime may not have been told yet.
-    fn accept_waiting(self: Rc<Self>, listener: TcpListener) {
+    fn accept_waiting(self: Rc<Self>, listener: TcpListener, transport: Transport) {
         let Ok(listener) = listener.into_std() else {
             return;
         };
@@ -220,7 +231,7 @@ impl Worker {
                         .set_nonblocking(true)
                         .and_then(|()| TcpStream::from_std(stream));
                     if let Ok(stream) = stream {
-                        self.clone().welcome(stream, peer);
+                        self.clone().welcome(transport, stream, peer);
                     }
                 }
                 Err(error) if is_about_one_connection(&error) => {}
@@ -229,7 +240,7 @@ impl Worker {
         }
     }
 
-    fn welcome(self: Rc<Self>, stream: TcpStream, peer: std::net::SocketAddr) {
+    fn welcome(self: Rc<Self>, transport: Transport, stream: TcpStream, peer: SocketAddr) {
         // Answers are complete messages; waiting for more would only delay them.
         if stream.set_nodelay(true).is_err() {
             return; // gone already
@@ -237,7 +248,10 @@ impl Worker {
         self.clock.refresh();
         let open = Open::new(self.clone());
         tokio::task::spawn_local(async move {
-            connection::serve(self, stream, peer).await;
+            let arrival = Arrival::of(&self, transport, stream, peer).await;
+            if let Some(arrival) = arrival {
+                connection::serve(self, arrival).await;
+            }
             drop(open);
         });
     }

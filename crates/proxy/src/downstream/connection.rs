@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -14,15 +13,17 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
+use super::arrival::Arrival;
 use super::socket::{Socket, Wire};
+use super::stream::Stream;
 use super::watch::{Stall, Upload, Watch};
 use crate::body::ResponseBody;
 use crate::error::Rejection;
 use crate::exchange;
 use crate::forwarding::Sender;
 use crate::record::Record;
+use crate::tls::Session;
 use crate::tunnel::Tunnel;
 use crate::worker::Worker;
 
@@ -47,6 +48,8 @@ pub(crate) struct Client {
     pub(crate) worker: Rc<Worker>,
     pub(crate) wire: Rc<Wire>,
     pub(crate) sender: Sender,
+    /// What the TLS handshake found out; None in clear text.
+    pub(crate) tls: Option<Session>,
     requests: Cell<u32>,
     tunnel: RefCell<Option<Tunnel>>,
     refused: Cell<bool>,
@@ -91,17 +94,13 @@ enum End {
 }
 
 /// Serves a connection to its end.
-pub(crate) fn serve(
-    worker: Rc<Worker>,
-    stream: TcpStream,
-    peer: SocketAddr,
-) -> impl Future<Output = ()> {
-    let connection = run(worker, stream, peer);
+pub(crate) fn serve(worker: Rc<Worker>, arrival: Arrival) -> impl Future<Output = ()> {
+    let connection = run(worker, arrival);
     debug_assert!(size_of_val(&connection) <= CONNECTION_SIZE);
     connection
 }
 
-async fn run(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+async fn run(worker: Rc<Worker>, arrival: Arrival) {
     let deadline = worker.deadlines.open();
     let timeouts = worker.config.timeouts.clone();
     let wire = Rc::new(Wire::new(Watch::new(
@@ -109,19 +108,20 @@ async fn run(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
         deadline,
         timeouts,
     )));
-    let peer = peer.ip().to_canonical();
+    let peer = arrival.peer.ip().to_canonical();
     let client = Rc::new(Client {
         sender: Sender {
             peer: HeaderValue::try_from(peer.to_string()).expect("an address is a header value"),
             trusted: worker.config.trusts(peer),
+            secure: arrival.tls.is_some(),
         },
+        tls: arrival.tls,
         worker,
         wire: wire.clone(),
         requests: Cell::new(0),
         tunnel: RefCell::default(),
         refused: Cell::new(false),
     });
-    // The places of the PROXY protocol and TLS are here, before HTTP.
     let handler = client.clone();
     let service = service_fn(move |request| {
         handler
@@ -131,7 +131,7 @@ async fn run(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
         debug_assert!(size_of_val(&exchange) <= REQUEST_SIZE);
         exchange
     });
-    let socket = TokioIo::new(Socket::new(stream, wire));
+    let socket = TokioIo::new(Socket::new(arrival.stream, wire));
     let mut http = client.worker.to_client.serve_connection(socket, service);
     let mut told = false;
     let end = poll_fn(|context| drive(&mut http, &client, &mut told, context)).await;
@@ -184,7 +184,7 @@ where
     }
 }
 
-async fn close(client: &Rc<Client>, end: End, stream: TcpStream, early: bool) {
+async fn close(client: &Rc<Client>, end: End, mut stream: Stream, early: bool) {
     let worker = &client.worker;
     let tunnel = client.tunnel.take();
     match end {
@@ -210,13 +210,13 @@ async fn close(client: &Rc<Client>, end: End, stream: TcpStream, early: bool) {
                 return;
             };
             if error.is_parse_version_h2() {
-                let _ = stream.try_write(BAD_REQUEST);
+                stream.try_write(BAD_REQUEST);
             }
             reject(client, rejection);
             Box::pin(linger(client, stream)).await;
         }
         End::Stalled(Stall::Head) => {
-            let _ = stream.try_write(REQUEST_TIMEOUT);
+            stream.try_write(REQUEST_TIMEOUT);
             reject(client, Rejection::HeadTimeout);
         }
         End::Stalled(_) => {}
@@ -243,7 +243,7 @@ fn reject(client: &Client, rejection: Rejection) {
 }
 
 /// Closes our side and waits for the client to close its own.
-async fn linger(client: &Client, mut stream: TcpStream) {
+async fn linger(client: &Client, mut stream: Stream) {
     if !client.is_sending() {
         return;
     }

@@ -5,9 +5,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::head_scan::{HeadScan, HeadSeen};
+use super::stream::Stream;
 use super::watch::Watch;
 
 /// What the socket of a connection and its request handler share.
@@ -51,16 +51,16 @@ impl Wire {
 /// The client's socket, leaving marks for the connection's [`Watch`].
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     wire: Rc<Wire>,
 }
 
 impl Socket {
-    pub(crate) fn new(stream: TcpStream, wire: Rc<Wire>) -> Self {
+    pub(crate) fn new(stream: Stream, wire: Rc<Wire>) -> Self {
         Self { stream, wire }
     }
 
-    pub(crate) fn into_inner(self) -> TcpStream {
+    pub(crate) fn into_inner(self) -> Stream {
         self.stream
     }
 }

@@ -9,6 +9,7 @@ use prometheus_client::metrics::MetricType;
 use super::Shards;
 use super::shard::{BUCKETS, RouteLabels, RouteStats, Shard};
 use crate::error::Rejection;
+use crate::tls::Failure;
 
 /// Adds the shards up when somebody looks.
 #[derive(Debug)]
@@ -68,6 +69,21 @@ impl Collector for Sum {
                 .encode_family(&[("reason", rejection.label())])?
                 .encode_counter::<NoLabelSet, _, u64>(&count, None)?;
         }
+        let mut failed = encoder.encode_descriptor(
+            "fairway_proxy_tls_handshake_failures",
+            "TLS handshakes that came to nothing",
+            None,
+            MetricType::Counter,
+        )?;
+        for failure in Failure::ALL {
+            let count: u64 = shards
+                .iter()
+                .map(|shard| shard.handshake_failures(failure))
+                .sum();
+            failed
+                .encode_family(&[("reason", failure.label())])?
+                .encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+        }
         let accepted = sum(|shard| shard.accepted.get());
         let active = accepted.saturating_sub(sum(|shard| shard.closed.get()));
         encoder
@@ -88,6 +104,11 @@ impl Collector for Sum {
                 "fairway_proxy_accept_errors",
                 "Failed accepts, most often because of the file descriptor limit",
                 sum(|shard| shard.accept_errors.get()),
+            ),
+            (
+                "fairway_proxy_tls_handshakes",
+                "TLS handshakes completed",
+                sum(|shard| shard.handshakes.get()),
             ),
             (
                 "fairway_proxy_upstream_connections_opened",

@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::error::Rejection;
+use crate::tls::Failure;
 
 /// Upper bounds of the latency buckets in seconds: nginx's and 1 ms below them.
 pub(super) const BUCKETS: [f64; 12] = [
@@ -11,9 +12,9 @@ pub(super) const BUCKETS: [f64; 12] = [
 
 /// Statuses with a counter of their own; others are counted by class, so that an upstream that invents
 /// statuses cannot create series.
-pub(super) const CODES: [u16; 30] = [
+pub(super) const CODES: [u16; 31] = [
     101, 200, 201, 202, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 408, 409,
-    413, 414, 422, 429, 431, 499, 500, 501, 502, 503, 504,
+    413, 414, 421, 422, 429, 431, 499, 500, 501, 502, 503, 504,
 ];
 
 pub(super) const CLASSES: [&str; 6] = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -24,10 +25,12 @@ pub(crate) struct Shard {
     pub(crate) accepted: Count,
     pub(crate) closed: Count,
     pub(crate) accept_errors: Count,
+    pub(crate) handshakes: Count,
     pub(crate) upstream_connections: Count,
     pub(crate) upstream_retries: Count,
     pub(crate) underscore_headers: Count,
     pub(crate) log_lines_dropped: Count,
+    handshake_failures: [Count; Failure::ALL.len()],
     rejections: [Count; Rejection::ALL.len()],
     routes: Mutex<Vec<Arc<RouteStats>>>,
 }
@@ -39,6 +42,14 @@ impl Shard {
 
     pub(super) fn rejections(&self, rejection: Rejection) -> u64 {
         self.rejections[rejection as usize].get()
+    }
+
+    pub(crate) fn handshake_failed(&self, failure: Failure) {
+        self.handshake_failures[failure as usize].add(1);
+    }
+
+    pub(super) fn handshake_failures(&self, failure: Failure) -> u64 {
+        self.handshake_failures[failure as usize].get()
     }
 
     /// Adds counters for a route. Locked for this and for scrapes only.

@@ -129,7 +129,11 @@ fn one_listener_serves_both_families() {
     let port = bound.local_addresses()[0].port();
     let routes = std::sync::Arc::new(arc_swap::ArcSwap::from(cluster.index()));
     let _handle = bound
-        .serve(routes, fairway_proxy::Metrics::default())
+        .serve(
+            routes,
+            crate::proxy::no_tls(),
+            fairway_proxy::Metrics::default(),
+        )
         .unwrap();
     for (address, client) in [("127.0.0.1", "127.0.0.1"), ("[::1]", "::1")] {
         let address: SocketAddr = format!("{address}:{port}").parse().unwrap();

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use fairway_proxy::{AccessLog, Config, Handle, Metrics, bind};
+use fairway_proxy::{AccessLog, Config, Handle, Metrics, TlsSettings, TlsTable, bind, self_signed};
 use fairway_router::Index;
 use prometheus_client::registry::Registry;
 
@@ -39,7 +39,7 @@ impl Proxy {
         let routes = Arc::new(ArcSwap::from(cluster.index()));
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
-        let handle = bound.serve(routes.clone(), metrics).unwrap();
+        let handle = bound.serve(routes.clone(), no_tls(), metrics).unwrap();
         Self {
             address,
             routes,
@@ -104,6 +104,13 @@ impl Proxy {
             .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         line.map_or(0.0, |value| value.parse().unwrap())
     }
+}
+
+/// No host has TLS.
+pub(crate) fn no_tls() -> Arc<ArcSwap<TlsTable>> {
+    let default = Arc::new(self_signed().unwrap());
+    let table = TlsTable::new(&TlsSettings::default(), default).unwrap();
+    Arc::new(ArcSwap::from_pointee(table))
 }
 
 /// A cluster in which everything goes to one Service, `web`.

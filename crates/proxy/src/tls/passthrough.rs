@@ -1,0 +1,87 @@
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use fairway_router::{Host, Path, Request, Target};
+use tokio::net::TcpStream;
+
+use super::Failure;
+use crate::deadline::within;
+use crate::downstream::stream::Stream;
+use crate::record::Record;
+use crate::tunnel::{Early, relay};
+use crate::worker::Worker;
+
+/// Statuses of nginx's stream module, for log and metrics; nobody is told them.
+const PASSED: u16 = 200;
+const NO_ENDPOINT: u16 = 502;
+
+/// Passes a connection to an endpoint of the host, beginning with the ClientHello as it came. Requests
+/// in it are never seen, so all go where the host's path `/` goes.
+pub(super) async fn run(
+    worker: &Rc<Worker>,
+    client: TcpStream,
+    hello: Vec<u8>,
+    name: &str,
+    peer: SocketAddr,
+) -> Result<(), Failure> {
+    let mut record = Record::of_connection(worker, peer.ip(), name);
+    record.status = NO_ENDPOINT;
+    let Some(upstream) = connect(worker, name, &mut record).await else {
+        record.broken(Failure::Passthrough.label());
+        return Err(Failure::Passthrough);
+    };
+    record.status = PASSED;
+    let early = Early {
+        to_upstream: hello.into(),
+        ..Early::default()
+    };
+    let idle = worker.config.timeouts.passthrough;
+    let deadline = worker.deadlines.open();
+    let client = Stream::Tcp(client);
+    let end = relay(client, upstream, early, idle, &worker.clock, &deadline).await;
+    end.tell(&mut record);
+    Ok(())
+}
+
+/// Connects to the first endpoint that lets us.
+async fn connect(worker: &Rc<Worker>, name: &str, record: &mut Record) -> Option<TcpStream> {
+    let host = Host::parse(name.as_bytes()).ok()?;
+    let path = Path::parse("/").ok()?;
+    let (mut choice, limit) = {
+        let routes = worker.routes.load();
+        let route = routes.find(Request {
+            host: &host,
+            path: &path,
+            method: "GET",
+        })?;
+        let state = worker.route_states.of(route);
+        record.route = Some(state.clone());
+        let Target::Forward(backends) = &route.target else {
+            return None;
+        };
+        let index = worker.balancer.backend(backends)?;
+        record.stats = state.stats[index].clone();
+        let choice = worker.balancer.choose(&backends[index].1).ok()?;
+        (choice, route.policy.connect_timeout)
+    };
+    let deadline = worker.deadlines.open();
+    while let Some(endpoint) = choice.next() {
+        record.tries = record.tries.saturating_add(1);
+        record.endpoint = Some(endpoint);
+        let connected = within(
+            &deadline,
+            &worker.clock,
+            limit,
+            TcpStream::connect(endpoint),
+        )
+        .await;
+        match connected {
+            Some(Ok(stream)) if stream.set_nodelay(true).is_ok() => {
+                worker.shard.upstream_connections.add(1);
+                return Some(stream);
+            }
+            _ => record.stats.connect_failures.add(1),
+        }
+    }
+    None
+}
