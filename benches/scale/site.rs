@@ -63,7 +63,7 @@ impl Site {
         };
         let arguments = ["run", "--hostname-override", population::NODE];
         let arguments = arguments.into_iter().chain(source);
-        let program = Path::new(env!("CARGO_BIN_EXE_fairway"));
+        let program = std::env::var("FW").unwrap_or(env!("CARGO_BIN_EXE_fairway").into()); let program = Path::new(&program);
         let agent = Agent::spawn(&self.namespace, program, arguments).expect("an agent");
         agent.wait_ready().unwrap_or_else(|error| panic!("{error:#}"));
         agent

@@ -7,6 +7,7 @@
 //! ```
 
 mod difference;
+mod elements;
 mod family;
 mod found;
 mod frontend;
