@@ -1,11 +1,14 @@
 //! The objects of a cluster of a given size, as an API server has them: with the names, labels and
 //! bookkeeping that controllers leave in them.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::fmt;
+use std::net::IpAddr;
 
 use fairway_testkit::Family;
 use fairway_testkit::objects::{self, EndpointSlice, Object};
 use serde_json::{Value, json};
+
+use crate::chain_per_service::{cluster_ip, endpoint};
 
 /// Most endpoints that the EndpointSlice controller puts into one slice.
 const SLICE: usize = 100;
@@ -74,10 +77,13 @@ impl Population {
 
     /// The address of an endpoint. Those of a version other than 0 are in a network of their own.
     pub(crate) fn endpoint(self, index: usize, position: usize, version: usize) -> IpAddr {
-        match version {
-            0 => address([10, 128], index * self.endpoints + position),
-            version => address([10, 64], (index + position + version) % 1_000_000),
-        }
+        endpoint(index * self.endpoints + position, version)
+    }
+}
+
+impl fmt::Display for Population {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} x {}", self.services, self.endpoints)
     }
 }
 
@@ -109,11 +115,6 @@ pub(crate) fn namespace(index: usize) -> String {
 
 pub(crate) fn slice_name(index: usize, part: usize) -> String {
     format!("{}-x{part:04}", service_name(index))
-}
-
-/// The host of that number in the network of the ClusterIPs.
-pub(crate) fn cluster_ip(index: usize) -> IpAddr {
-    address([10, 32], index)
 }
 
 /// The node whose agent is measured: none of the endpoints runs on it.
@@ -149,10 +150,4 @@ fn ingress(index: usize, services: usize) -> Value {
         .prefix(&host, "/", &service_name(target), 80)
         .prefix(&host, "/api", &service_name(target), 80)
         .build()
-}
-
-/// The host of that number, counted from a.b.0.1.
-fn address([first, second]: [u8; 2], host: usize) -> IpAddr {
-    let base = u32::from_be_bytes([first, second, 0, 1]);
-    Ipv4Addr::from(base + u32::try_from(host).expect("a cluster is not that large")).into()
 }

@@ -1,6 +1,5 @@
 //! What a process uses, as the kernel counts it.
 
-use std::fmt;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -42,19 +41,6 @@ impl Memory {
             }
         }
         last.1
-    }
-}
-
-impl fmt::Display for Memory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mib = |kib: u64| kib as f64 / 1024.0;
-        write!(
-            f,
-            "{:.1} MiB (heap and stacks {:.1}, peak {:.1})",
-            mib(self.resident),
-            mib(self.anonymous),
-            mib(self.peak)
-        )
     }
 }
 

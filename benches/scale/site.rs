@@ -1,6 +1,7 @@
 //! A network namespace with an API server, or a directory of manifests, and the agent under test.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use fairway_testkit::lab::Namespace;
 use fairway_testkit::{Agent, ApiServer, Manifests};
@@ -63,10 +64,19 @@ impl Site {
         };
         let arguments = ["run", "--hostname-override", population::NODE];
         let arguments = arguments.into_iter().chain(source);
-        let program = std::env::var("FW").unwrap_or(env!("CARGO_BIN_EXE_fairway").into()); let program = Path::new(&program);
+        let program = Path::new(env!("CARGO_BIN_EXE_fairway"));
         let agent = Agent::spawn(&self.namespace, program, arguments).expect("an agent");
-        agent.wait_ready().unwrap_or_else(|error| panic!("{error:#}"));
+        wait_ready(&agent);
         agent
+    }
+}
+
+/// Longer than tests wait: 100,000 Services beside other work.
+pub(crate) fn wait_ready(agent: &Agent) {
+    let deadline = Instant::now() + Duration::from_secs(300);
+    while let Err(error) = agent.wait_ready() {
+        let ended = agent.exit_status().is_some() || Instant::now() > deadline;
+        assert!(!ended, "{error:#}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! `fairway`: arguments, configuration, build, run, drain.
 
 mod agent;
+mod allocator;
 mod args;
 mod causes;
 mod cleanup;
@@ -8,13 +9,6 @@ mod config;
 mod demo;
 mod logging;
 mod render;
-
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-#[cfg(feature = "tikv-jemallocator")]
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 use std::process::ExitCode;
 

@@ -16,6 +16,11 @@ pub enum Event {
     /// Sent first for every kind, also (empty) for one that the source does not have, and again
     /// after a relist.
     Replace(Kind, Vec<Object>),
+    /// A part of a list that is too long for one event; [`Replace`](Self::Replace) brings the last one.
+    /// Nothing of it counts before.
+    Part(Kind, Vec<Object>),
+    /// The list will not be completed: its parts are void.
+    Void(Kind),
     /// An object was added or changed.
     Apply(Object),
     /// An object is gone.
