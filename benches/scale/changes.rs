@@ -87,9 +87,12 @@ fn measure_ours(population: Population, effort: Effort) -> Ours {
     let before = generation(&site.namespace);
     let (agent, warm) = start(&site);
     let warm_commits = generation(&site.namespace).wrapping_sub(before);
-    let [endpoint, service_added, service_removed] =
-        site.namespace.block_on(single_changes(&site, population, effort));
-    let burst = site.namespace.block_on(burst(&site, population, effort, agent.id()));
+    let [endpoint, service_added, service_removed] = site
+        .namespace
+        .block_on(single_changes(&site, population, effort));
+    let burst = site
+        .namespace
+        .block_on(burst(&site, population, effort, agent.id()));
     Ours {
         cold,
         warm,
@@ -174,7 +177,10 @@ async fn burst(site: &Site, population: Population, effort: Effort, agent: u32) 
     let pause = Duration::from_secs(1) / RATE;
     let last_part = population.slices() - 1;
     let first_version = effort.changes() + 1;
-    let before = (netlink.generation().expect("nf_tables"), process::cpu(agent));
+    let before = (
+        netlink.generation().expect("nf_tables"),
+        process::cpu(agent),
+    );
     let started = Instant::now();
     let mut wanted = std::collections::BTreeMap::new();
     for number in 0..updates {

@@ -75,7 +75,9 @@ impl Node {
         let server = lab.start_api_server().expect("an API server");
         let apply = |object| server.apply(object).expect("a valid object");
         apply(objects::node(&lab.nodes()[0]));
-        Population::new(services.saturating_sub(1), 2).objects().for_each(apply);
+        Population::new(services.saturating_sub(1), 2)
+            .objects()
+            .for_each(apply);
         let service = objects::service("web").cluster_ip(lab.cluster_ip(Family::V4, 10));
         apply(service.tcp("", 80).build());
         let ports = [("", Protocol::Tcp, Echo::LINES)];
@@ -83,12 +85,23 @@ impl Node {
         slices.into_iter().for_each(apply);
 
         let kubeconfig = tempfile::NamedTempFile::new().expect("a temporary file");
-        server.write_kubeconfig(kubeconfig.path()).expect("a kubeconfig");
+        server
+            .write_kubeconfig(kubeconfig.path())
+            .expect("a kubeconfig");
         let agent = (services > 0).then(|| {
-            let path = kubeconfig.path().to_str().expect("a path without surprises");
+            let path = kubeconfig
+                .path()
+                .to_str()
+                .expect("a path without surprises");
             let cidr = lab.cluster_cidr(Family::V4).to_string();
             let arguments = [
-                "run", "--hostname-override", "node-1", "--kubeconfig", path, "--cluster-cidr", &cidr,
+                "run",
+                "--hostname-override",
+                "node-1",
+                "--kubeconfig",
+                path,
+                "--cluster-cidr",
+                &cidr,
             ];
             let program = Path::new(env!("CARGO_BIN_EXE_fairway"));
             let agent = Agent::spawn(lab.nodes()[0].ns(), program, arguments).expect("an agent");
@@ -115,7 +128,8 @@ impl Node {
             for _ in 0..connections {
                 let stream = TcpStream::connect(target).expect("the pod answers");
                 // Closed by a reset, or the ports would run out.
-                set_socket_linger(&stream, Some(Duration::ZERO)).expect("an option of every socket");
+                set_socket_linger(&stream, Some(Duration::ZERO))
+                    .expect("an option of every socket");
             }
             started.elapsed() / u32::try_from(connections).expect("a few")
         })

@@ -138,7 +138,10 @@ fn empty_slice(index: usize, part: usize) -> Object<EndpointSlice> {
     objects::endpoint_slice(&service_name(index), Family::V4)
         .named(&slice_name(index, part))
         .namespace(&namespace(index))
-        .label("endpointslice.kubernetes.io/managed-by", "endpointslice-controller.k8s.io")
+        .label(
+            "endpointslice.kubernetes.io/managed-by",
+            "endpointslice-controller.k8s.io",
+        )
 }
 
 fn ingress(index: usize, services: usize) -> Value {

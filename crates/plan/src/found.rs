@@ -73,11 +73,7 @@ impl SlotsByFrontend {
     }
 }
 
-fn take(
-    slots: &mut Box<[SocketAddr]>,
-    found: &HashMap<Bytes, Box<[SocketAddr]>>,
-    key: &Bytes,
-) {
+fn take(slots: &mut Box<[SocketAddr]>, found: &HashMap<Bytes, Box<[SocketAddr]>>, key: &Bytes) {
     if let (true, Some(found)) = (slots.is_empty(), found.get(key)) {
         slots.clone_from(found);
     }

@@ -59,9 +59,7 @@ impl Converted {
             Object::EndpointSlice(object) => {
                 Form::EndpointSlice(slice(object, &name, names, &mut report))
             }
-            Object::Ingress(object) => {
-                Form::Ingress(ingress(object, &name, names).map(Box::new))
-            }
+            Object::Ingress(object) => Form::Ingress(ingress(object, &name, names).map(Box::new)),
             Object::IngressClass(object) => {
                 let spec = object.spec.as_ref();
                 let controller = spec.and_then(|spec| spec.controller.as_ref());
