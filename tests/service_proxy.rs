@@ -5,6 +5,7 @@ mod change;
 mod cluster_ip;
 mod conditions;
 mod hairpin;
+mod health_check;
 mod load;
 mod no_endpoints;
 mod node_port;

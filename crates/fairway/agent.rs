@@ -1,7 +1,10 @@
 //! `fairway run`: build, run, drain.
 
 mod ingress;
+mod interfaces;
 mod lock;
+mod node_events;
+mod service_health;
 mod service_proxy;
 mod signals;
 
@@ -15,32 +18,36 @@ use fairway_admin::{
     Health, HealthSite, Listener, MetricsSite, NodeState, ProcessMetrics, Purpose,
     ServiceProxyMetrics, register_build_info, serve,
 };
-use fairway_cluster::Cluster;
+use fairway_cluster::{Cluster, EventRecorder};
 use fairway_model::{Snapshot, Update};
 use fairway_nft::{Monitor, Netlink};
 use fairway_plan::Family;
 use prometheus_client::registry::Registry;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use self::ingress::Ingress;
 pub(crate) use self::lock::AgentLock;
+use self::service_health::ServiceHealth;
 use self::service_proxy::ServiceProxy;
 use self::signals::Signals;
 use crate::causes::with_causes;
-use crate::config::{Admin, Config, Source};
+use crate::config::{Config, Loader, Source};
+use crate::kernel::Kernel;
 
 /// Runs the agent until it is told to stop.
-pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+pub(crate) async fn run(config: Config, _loader: &Loader) -> anyhow::Result<()> {
     let as_configured = serde_json::to_value(&config)?;
     info!(version = env!("CARGO_PKG_VERSION"), config = %as_configured, "fairway starts");
-    for warning in config.warnings() {
+    for warning in &config.warnings {
         warn!("{warning}");
     }
+    Kernel::default().prepare(&config);
     let mut signals = Signals::new().context("cannot listen for signals")?;
     let _lock = AgentLock::take()?;
 
-    let health = Health::default();
+    let (source, recorder) = Box::pin(source(&config)).await?;
+    let health = Health::new(config.sync_period * 2);
     let mut registry = Registry::default();
     register_build_info(&mut registry, env!("CARGO_PKG_VERSION"));
     ProcessMetrics::register(&mut registry);
@@ -53,11 +60,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
             health: health.clone(),
             probes: service_proxy_metrics.probes(),
         };
-        start_server(&config.admin, Purpose::Health, address, site)?;
+        start_server(&config, &recorder, Purpose::Health, address, site).await?;
     }
     if let Some(address) = config.admin.metrics_bind_address {
-        let site = MetricsSite::new(Arc::new(registry), as_configured);
-        start_server(&config.admin, Purpose::Metrics, address, site)?;
+        let site = MetricsSite::new(Arc::new(registry), config.configz());
+        start_server(&config, &recorder, Purpose::Metrics, address, site).await?;
     }
 
     if !matches!(config.source, Source::Manifests(_)) {
@@ -68,7 +75,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     }
     // Nothing is programmed or served before the first complete state: rules and routes that a
     // former run left behind are better than half of the new ones.
-    let mut cluster = Box::pin(start_cluster(&config)).await?;
+    let mut cluster = Box::pin(Cluster::start(source, cluster_options(&config))).await?;
     let first = tokio::select! {
         first = cluster.next() => first,
         () = signals.stop() => return Ok(()),
@@ -84,6 +91,18 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         )?),
         false => None,
     };
+    let mut service_health = config.service_proxy.then(|| {
+        let addresses = config.rules.plan_options().node_port_addresses;
+        ServiceHealth::new(
+            health.clone(),
+            recorder.clone(),
+            addresses,
+            interfaces::follow(),
+        )
+    });
+    if let Some(service_health) = &mut service_health {
+        service_health.apply(&first).await;
+    }
     let mut ingress = match config.ingress {
         true => Some(Ingress::start(&config, &first, proxy_metrics)?),
         false => None,
@@ -91,6 +110,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     if ingress.is_some() {
         health.set_router_serving(true);
     }
+    recorder.record(node_events::starting(&config.node_name));
     info!("ready");
 
     loop {
@@ -106,6 +126,14 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
                 }
                 if let Some(tables) = &mut service_proxy {
                     tables.proxy.apply(&update);
+                }
+                if let Some(service_health) = &mut service_health {
+                    service_health.apply(&update).await;
+                }
+            }
+            () = optional(service_health.as_mut().map(ServiceHealth::wake)) => {
+                if let Some(service_health) = &mut service_health {
+                    service_health.follow().await;
                 }
             }
             () = Tables::wake(service_proxy.as_mut()) => {}
@@ -198,13 +226,23 @@ fn families() -> Vec<Family> {
         .collect()
 }
 
-async fn start_cluster(config: &Config) -> anyhow::Result<Cluster> {
-    let source = match &config.source {
-        Source::Manifests(directory) => fairway_cluster::Source::Manifests(directory.clone()),
-        Source::Kubeconfig(file) => api(Some(file)).await?,
-        Source::InCluster => api(None).await?,
+/// Where objects come from, and where Events about them go.
+async fn source(config: &Config) -> anyhow::Result<(fairway_cluster::Source, EventRecorder)> {
+    let kubeconfig = match &config.source {
+        Source::Manifests(directory) => {
+            let source = fairway_cluster::Source::Manifests(directory.clone());
+            return Ok((source, EventRecorder::log()));
+        }
+        Source::Kubeconfig(file) => Some(file.as_path()),
+        Source::InCluster => None,
     };
-    let options = fairway_cluster::Options {
+    let client = fairway_cluster::client(kubeconfig).await?;
+    let recorder = EventRecorder::api(client.clone(), &config.node_name);
+    Ok((fairway_cluster::Source::Api(client), recorder))
+}
+
+fn cluster_options(config: &Config) -> fairway_cluster::Options {
+    fairway_cluster::Options {
         node_name: config.node_name.as_str().into(),
         ingress_class: config.router.ingress_class.clone(),
         controllers: config.router.controllers.clone(),
@@ -212,13 +250,15 @@ async fn start_cluster(config: &Config) -> anyhow::Result<Cluster> {
         default_backend: None,
         service_proxy: config.service_proxy,
         ingress: config.ingress,
-    };
-    Ok(Cluster::start(source, options).await?)
+    }
 }
 
-async fn api(kubeconfig: Option<&Path>) -> anyhow::Result<fairway_cluster::Source> {
-    let client = fairway_cluster::client(kubeconfig).await?;
-    Ok(fairway_cluster::Source::Api(client))
+/// Waits for a future, for ever if there is none.
+async fn optional<T>(future: Option<impl Future<Output = T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Manifests may leave the Node out; the API server has it, or the node is no more.
@@ -232,14 +272,23 @@ fn tell_node(health: &Health, config: &Config, snapshot: &Snapshot) {
     });
 }
 
-fn start_server(
-    admin: &Admin,
+async fn start_server(
+    config: &Config,
+    recorder: &EventRecorder,
     purpose: Purpose,
     address: std::net::SocketAddr,
     site: impl fairway_admin::Site,
 ) -> anyhow::Result<()> {
-    if admin.bind_address_hard_fail {
-        let listener = Listener::bind(purpose, address)?;
+    if config.admin.bind_address_hard_fail {
+        let listener = match Listener::bind(purpose, address) {
+            Ok(listener) => listener,
+            Err(error) => {
+                recorder.send(node_events::failed_to_start(&config.node_name, &error));
+                // An API server that is away must not keep the process from ending.
+                let _ = timeout(LAST_WORDS, recorder.flush()).await;
+                return Err(error.into());
+            }
+        };
         tokio::spawn(serve(listener, site));
         return Ok(());
     }
@@ -249,3 +298,6 @@ fn start_server(
     });
     Ok(())
 }
+
+/// How long the end of the process waits for an Event to be sent.
+const LAST_WORDS: Duration = Duration::from_secs(2);

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::net::IpAddr;
 
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 use serde::{Serialize, Serializer};
@@ -15,6 +16,11 @@ pub enum IpFamily {
 impl IpFamily {
     /// Both families.
     pub const ALL: [Self; 2] = [Self::Ipv4, Self::Ipv6];
+
+    /// Whether an address is of the family.
+    pub fn has(self, address: IpAddr) -> bool {
+        address.is_ipv4() == (self == Self::Ipv4)
+    }
 
     /// The name in health bodies and metric labels.
     pub fn as_str(self) -> &'static str {

@@ -1,12 +1,13 @@
-//! What others ask the agent about itself: health probes and metrics, over two small HTTP servers.
+//! What others ask the agent about itself: health probes and metrics, over small HTTP servers.
 //!
 //! ```text
 //! agent loop ── queued / applied / set_node / set_draining ──> Health ──> /healthz /livez      :10256
-//!            └─ durations, changes, failures ──> ServiceProxyMetrics ──> /metrics /configz     :10249
+//!            ├─ durations, changes, failures ──> ServiceProxyMetrics ──> /metrics /configz     :10249
+//!            └─ local endpoints of a Service ──> ServiceHealthServers ──> healthCheckNodePort
 //! ```
 //!
 //! Paths, bodies, status codes and metric names are kube-proxy's, so that load balancers, probes,
-//! dashboards and alerts made for it go on working. The two ports are apart because they have
+//! dashboards and alerts made for it go on working. The ports are apart because they have
 //! different readers: health is for the load balancer, metrics stay on loopback by default.
 
 mod exposition;
@@ -17,6 +18,7 @@ mod metrics;
 mod moment;
 mod process;
 mod server;
+mod service_health;
 mod sites;
 
 pub use exposition::{CONTENT_TYPE, encode};
@@ -27,4 +29,5 @@ pub use metrics::{FamilyMetrics, ProbeMetrics, ServiceProxyMetrics, SyncKind, Sy
 pub use moment::Moment;
 pub use process::{ProcessMetrics, register_build_info};
 pub use server::{Body, Site, plain_text, serve};
+pub use service_health::{HealthCheck, HealthServer, ServiceHealthServers, UnservedHealthServer};
 pub use sites::{HealthSite, MetricsSite};

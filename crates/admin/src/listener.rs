@@ -27,6 +27,8 @@ pub enum Purpose {
     Health,
     /// Prometheus and people.
     Metrics,
+    /// Load balancers that ask about one Service.
+    ServiceHealth,
 }
 
 /// A server's address cannot be had.
@@ -49,11 +51,29 @@ impl Listener {
     ///
     /// When the address is taken, is not this node's, or may not be used.
     pub fn bind(purpose: Purpose, address: SocketAddr) -> Result<Self, BindError> {
-        let bound = match address.ip().is_unspecified() {
+        let socket = match address.ip().is_unspecified() {
             true => bind_both_families(address.port()),
-            false => bind_one(address),
+            false => bind_one(address, OnlyIpv6(true)),
         };
-        match bound.and_then(TcpListener::from_std) {
+        Self::of(socket, purpose, address)
+    }
+
+    /// Binds `address`; a wildcard means the one family that it is of. Must be called within a Tokio
+    /// runtime.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind).
+    pub fn bind_one_family(purpose: Purpose, address: SocketAddr) -> Result<Self, BindError> {
+        Self::of(bind_one(address, OnlyIpv6(true)), purpose, address)
+    }
+
+    fn of(
+        socket: io::Result<std::net::TcpListener>,
+        purpose: Purpose,
+        address: SocketAddr,
+    ) -> Result<Self, BindError> {
+        match socket.and_then(TcpListener::from_std) {
             Ok(socket) => Ok(Self { purpose, socket }),
             Err(source) => Err(BindError {
                 purpose,
@@ -104,10 +124,12 @@ impl Listener {
 }
 
 impl Purpose {
-    fn flag(self) -> &'static str {
+    /// What chooses the address.
+    fn setting(self) -> &'static str {
         match self {
             Self::Health => "--healthz-bind-address",
             Self::Metrics => "--metrics-bind-address",
+            Self::ServiceHealth => "spec.healthCheckNodePort",
         }
     }
 }
@@ -117,18 +139,24 @@ impl fmt::Display for Purpose {
         f.write_str(match self {
             Self::Health => "health probes",
             Self::Metrics => "metrics",
+            Self::ServiceHealth => "health checks of a Service",
         })
     }
 }
 
 fn bind_both_families(port: u16) -> io::Result<std::net::TcpListener> {
-    match bind_one((Ipv6Addr::UNSPECIFIED, port).into()) {
-        Err(error) if is_without_ipv6(&error) => bind_one((Ipv4Addr::UNSPECIFIED, port).into()),
+    match bind_one((Ipv6Addr::UNSPECIFIED, port).into(), OnlyIpv6(false)) {
+        Err(error) if is_without_ipv6(&error) => {
+            bind_one((Ipv4Addr::UNSPECIFIED, port).into(), OnlyIpv6(true))
+        }
         bound => bound,
     }
 }
 
-fn bind_one(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+/// Whether an IPv6 socket is for IPv6 alone.
+struct OnlyIpv6(bool);
+
+fn bind_one(address: SocketAddr, OnlyIpv6(only_v6): OnlyIpv6) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -136,7 +164,7 @@ fn bind_one(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     )?;
     if address.is_ipv6() {
         // The sysctl net.ipv6.bindv6only may have turned the default round.
-        socket.set_only_v6(!address.ip().is_unspecified())?;
+        socket.set_only_v6(only_v6)?;
     }
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
@@ -156,19 +184,25 @@ fn is_without_ipv6(error: &io::Error) -> bool {
 }
 
 fn hint(error: &io::Error, purpose: Purpose, address: &SocketAddr) -> String {
-    let (flag, port) = (purpose.flag(), address.port());
+    let (setting, port) = (purpose.setting(), address.port());
     match error.kind() {
-        io::ErrorKind::AddrInUse => format!(
-            "port {port} is in use; does kube-proxy or another fairway still run on this node? \
-             (`ss -ltnp 'sport = :{port}'` tells; {flag} chooses another address)"
-        ),
+        io::ErrorKind::AddrInUse => {
+            let suspects = match purpose {
+                Purpose::ServiceHealth => "another process of this node or another Service has it",
+                _ => "does kube-proxy or another fairway still run on this node?",
+            };
+            format!(
+                "port {port} is in use; {suspects} (`ss -ltnp 'sport = :{port}'` tells; {setting} \
+                 chooses another)"
+            )
+        }
         io::ErrorKind::AddrNotAvailable => {
-            format!("no interface of this node has that address (see {flag})")
+            format!("no interface of this node has that address (see {setting})")
         }
         io::ErrorKind::PermissionDenied => format!(
-            "not permitted; ports below 1024 need root or CAP_NET_BIND_SERVICE (see {flag})"
+            "not permitted; ports below 1024 need root or CAP_NET_BIND_SERVICE (see {setting})"
         ),
-        _ => format!("the kernel refuses that address (see {flag})"),
+        _ => format!("the kernel refuses that address (see {setting})"),
     }
 }
 

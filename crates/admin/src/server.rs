@@ -28,6 +28,9 @@ pub type Body = Full<Bytes>;
 
 /// The pages of one server. Answering must not block: it happens on the control thread.
 pub trait Site: Send + Sync + 'static {
+    /// Answers any method like a GET, as kube-proxy's probes do; otherwise GET and HEAD alone.
+    const ANY_METHOD: bool = false;
+
     /// The answer to a GET of `path`, or `None` where there is no such page.
     fn page(&self, path: &str) -> Option<Response<Body>>;
 }
@@ -101,6 +104,8 @@ async fn serve_connection(stream: TcpStream, site: Arc<impl Site>) {
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEAD)
+        // As Go spells them.
+        .title_case_headers(true)
         .serve_connection(TokioIo::new(stream), answer)
         .await;
     if let Err(error) = served {
@@ -108,9 +113,9 @@ async fn serve_connection(stream: TcpStream, site: Arc<impl Site>) {
     }
 }
 
-fn answer(request: &Request<Incoming>, site: &impl Site) -> Response<Body> {
+fn answer<S: Site>(request: &Request<Incoming>, site: &S) -> Response<Body> {
     // hyper leaves the body of an answer to HEAD away by itself.
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+    if !S::ANY_METHOD && !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = plain_text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
         let allowed = HeaderValue::from_static("GET, HEAD");
         response.headers_mut().insert(ALLOW, allowed);

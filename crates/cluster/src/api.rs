@@ -36,6 +36,7 @@ use tokio::task::JoinSet;
 use crate::options::Options;
 use crate::{Event, Kind};
 
+pub(crate) use backoff::Backoff;
 pub use client::{ClientError, client};
 use follow::Follower;
 use kinds::Watched;

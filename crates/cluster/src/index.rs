@@ -13,12 +13,13 @@ mod services;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fairway_model::{Changes, Node, ObjectName, Snapshot, Update};
+use fairway_model::{Changes, Node, ObjectName, Snapshot, Trigger, Update};
 use ipnet::IpNet;
 
 pub(crate) use interner::Interner;
 
 use crate::convert::node::normal_name;
+use crate::convert::trigger::trigger;
 use crate::problem::Problem;
 use crate::{Event, Kind, Object, Options};
 use converted::{Converted, Form};
@@ -43,6 +44,8 @@ pub(crate) struct Index {
     problems: Problems,
     snapshot: Snapshot,
     published: bool,
+    /// What caused changes of slices since the last update, with their Services.
+    triggers: Vec<(ObjectName, Trigger)>,
 }
 
 impl Index {
@@ -62,6 +65,7 @@ impl Index {
             problems: Problems::default(),
             snapshot: Snapshot::default(),
             published: false,
+            triggers: Vec::new(),
             options,
         }
     }
@@ -76,6 +80,7 @@ impl Index {
             }
             Event::Void(kind) => drop(self.lists.remove(&kind)),
             Event::Apply(object) => {
+                self.note_trigger(&object);
                 let converted = Converted::new(&object, &self.options, &mut self.names);
                 if let Some(converted) = converted {
                     self.take(object.kind(), converted);
@@ -106,6 +111,11 @@ impl Index {
             &mut self.problems,
         );
         changes.node = self.commit_node();
+        changes.triggers = std::mem::take(&mut self.triggers)
+            .into_iter()
+            .filter(|(service, _)| changes.services.contains(service))
+            .map(|(_, trigger)| trigger)
+            .collect();
         if !self.published {
             self.published = true;
             changes = Changes::everything(&self.snapshot);
@@ -114,6 +124,15 @@ impl Index {
             snapshot: Arc::new(self.snapshot.clone()),
             changes,
         })
+    }
+
+    /// Lists are not measured: what is in them may have changed long ago.
+    fn note_trigger(&mut self, object: &Object) {
+        if let Object::EndpointSlice(slice) = object
+            && self.published
+        {
+            self.triggers.extend(trigger(slice));
+        }
     }
 
     /// All that is wrong right now, sorted by object.

@@ -15,9 +15,11 @@ mod index;
 mod manifests;
 mod options;
 mod problem;
+mod recorder;
 
 pub use api::{ClientError, client};
 pub use cluster::{Cluster, LoadError, Source, StartError, load};
 pub use event::{Event, Kind, Object};
 pub use options::Options;
 pub use problem::{Problem, Reason};
+pub use recorder::{EventRecorder, ObjectEvent, Severity};

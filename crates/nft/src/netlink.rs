@@ -207,9 +207,11 @@ impl Dataplane for Netlink {
     fn commit(&mut self, transaction: &Transaction) -> Result<Report, Error> {
         let commit = |netlink: &mut Self| {
             let mut report = Report::default();
-            for changes in [&transaction.make, &transaction.release] {
-                netlink.run(transaction.family, changes, &mut report)?;
-            }
+            let (family, make, release) =
+                (transaction.family, &transaction.make, &transaction.release);
+            netlink.run(family, make, &mut report)?;
+            let released = netlink.run(family, release, &mut report);
+            released.map_err(|error| Error::Cleanup(error.into()))?;
             Ok(report)
         };
         if transaction.make.len() + transaction.release.len() < QUIET_FROM {

@@ -13,6 +13,8 @@ mod found;
 mod frontend;
 mod layout;
 mod lint;
+mod local_endpoints;
+mod node_port_scope;
 mod options;
 mod planner;
 mod repair;
@@ -24,6 +26,8 @@ mod slots;
 mod transaction;
 
 pub use lint::lint;
+pub use local_endpoints::WithoutLocalEndpoints;
+pub use node_port_scope::NodePortScope;
 pub use options::{LocalPods, NodePortAddresses, Options};
 pub use planner::Planner;
 pub use ruleset::{

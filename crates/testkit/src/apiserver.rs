@@ -4,7 +4,7 @@
 //! Serves get, list (in pages, with selectors), watch (with bookmarks and streaming lists), create,
 //! update, patch (merge and server-side apply, where lists are replaced whole), delete and the
 //! status subresource, for the kinds that fairway touches. Objects are not validated beyond their
-//! identity: tests want to serve bad ones. It has no OpenAPI document, so that `kubectl apply` needs
+//! identity: tests want to serve bad ones. Events are, as fairway writes them. It has no OpenAPI document, so that `kubectl apply` needs
 //! `--validate=false`.
 //!
 //! ```no_run
@@ -22,6 +22,7 @@
 
 mod answer;
 mod body;
+mod event;
 mod failure;
 mod faults;
 mod list;

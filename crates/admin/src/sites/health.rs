@@ -13,6 +13,8 @@ pub struct HealthSite {
 }
 
 impl Site for HealthSite {
+    const ANY_METHOD: bool = true;
+
     fn page(&self, path: &str) -> Option<Response<Body>> {
         let report = self.health.report(Moment::now());
         let (passed, body, count) = match path {

@@ -8,7 +8,7 @@ use super::Pace;
 /// How long to wait before the next attempt: doubles with every failure, with jitter, and starts
 /// afresh once things have gone well for a while.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     pace: Pace,
     delays: ExponentialBackoff,
     /// When the last pause was over.
@@ -16,7 +16,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    pub(super) fn new(pace: Pace) -> Self {
+    pub(crate) fn new(pace: Pace) -> Self {
         Self {
             pace,
             delays: delays(pace),
@@ -28,7 +28,7 @@ impl Backoff {
     ///
     /// An answer alone does not reset it: a server that answers each list and then fails would be
     /// asked for everything again and again.
-    pub(super) fn pause(&mut self) -> Duration {
+    pub(crate) fn pause(&mut self) -> Duration {
         let settled = |resumed: Instant| resumed.elapsed() >= self.pace.longest;
         if self.resumed.is_some_and(settled) {
             self.delays = delays(self.pace);

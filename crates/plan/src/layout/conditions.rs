@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fairway_model::Node;
 use ipnet::IpNet;
 
-use crate::{Family, LocalPods, NodePortAddresses, Options, Statement};
+use crate::{Family, LocalPods, NodePortScope, Options, Statement};
 
 /// `IFNAMSIZ`, without the closing zero.
 const LONGEST_NAME: usize = 15;
@@ -78,28 +78,15 @@ pub(super) fn node_port_addresses(
     node: &Node,
 ) -> Vec<Vec<Statement>> {
     let within = |network, negated| Statement::DestinationIn { network, negated };
-    let everywhere = || {
-        vec![vec![
-            Statement::DestinationIsLocal,
-            within(loopback(family), true),
-        ]]
-    };
-    match &options.node_port_addresses {
-        NodePortAddresses::Primary => {
-            let mut addresses = node.addresses.iter();
-            match addresses.find(|address| Family::of(**address) == family) {
-                Some(primary) => vec![vec![within((*primary).into(), false)]],
-                None => everywhere(),
-            }
+    match NodePortScope::new(family, &options.node_port_addresses, node) {
+        NodePortScope::Everywhere => {
+            vec![vec![
+                Statement::DestinationIsLocal,
+                within(loopback(family), true),
+            ]]
         }
-        NodePortAddresses::Within(networks) => {
-            let networks = IpNet::aggregate(networks).into_iter();
-            let networks: Vec<_> = networks
-                .filter(|network| Family::of(network.addr()) == family)
-                .collect();
-            if networks.iter().any(|network| network.prefix_len() == 0) || networks.is_empty() {
-                return everywhere();
-            }
+        NodePortScope::Address(address) => vec![vec![within(address.into(), false)]],
+        NodePortScope::Within(networks) => {
             let alternative = |network: IpNet| {
                 let mut conditions = vec![Statement::DestinationIsLocal, within(network, false)];
                 let loopback = loopback(family);

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use rustls::pki_types::CertificateDer;
 use tokio::net::TcpStream;
-use tokio_rustls::StartHandshake;
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::{StartHandshake, TlsStream};
 
 use super::hello::{self, Hello};
 use super::host::{Host, Server};
@@ -27,7 +26,6 @@ const SSL_CLIENT_ISSUER_DN: HeaderName = HeaderName::from_static("ssl-client-iss
 #[derive(Debug)]
 pub(crate) struct Session {
     /// What ALPN agreed on; HTTP/1.1 where the client did not ask.
-    #[expect(dead_code, reason = "HTTP/2 is on its way")]
     pub(crate) protocol: Protocol,
     /// Whose policy the client was judged by.
     pub(crate) host: Arc<Host>,
@@ -121,7 +119,7 @@ async fn shake(worker: &Worker, mut stream: TcpStream) -> Result<Outcome, Failur
         host,
         client,
     };
-    Ok(Outcome::Terminated(Box::new(stream), session))
+    Ok(Outcome::Terminated(Box::new(stream.into()), session))
 }
 
 fn identity(chain: &[CertificateDer<'_>]) -> Option<Box<Identity>> {

@@ -7,6 +7,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::body::{BoxError, ResponseBody, broken, cut, full, slowed, streamed};
+use super::event;
 use super::failure::Failure;
 use super::faults::Effect;
 use super::list::list;
@@ -151,6 +152,9 @@ fn document(
             };
             let key = target.key(&name);
             check(target, &key.name, &object)?;
+            if resource.is_event() {
+                event::check(&object)?;
+            }
             if resource.status
                 && let Some(map) = object.as_object_mut()
             {

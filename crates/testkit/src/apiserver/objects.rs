@@ -111,6 +111,15 @@ impl ApiServer {
             .map(|object| object.as_ref().clone())
     }
 
+    /// The Events (of `events.k8s.io`) with a reason, by namespace and name.
+    pub fn events(&self, reason: &str) -> Vec<Value> {
+        let events = Resource::by_path("events.k8s.io", "v1", "events");
+        let events = events.map(|resource| self.shared.store().objects(resource));
+        let events = events.iter().flat_map(|events| events.values());
+        let events = events.filter(|event| event["reason"] == reason);
+        events.map(|event| event.as_ref().clone()).collect()
+    }
+
     /// All objects of a kind, by namespace and name.
     pub fn list(&self, kind: &str) -> Vec<Value> {
         let Some(resource) = Resource::by_kind(kind) else {

@@ -104,6 +104,11 @@ impl Resource {
             .find(|r| r.kind == kind && r.api_version() == api_version)
     }
 
+    /// Whether it is the newer of the two APIs for Events.
+    pub(super) fn is_event(&self) -> bool {
+        self.group == "events.k8s.io"
+    }
+
     /// By kind alone; where two groups have it, the older one.
     pub(super) fn by_kind(kind: &str) -> Option<&'static Self> {
         RESOURCES.iter().find(|r| r.kind == kind)
