@@ -5,6 +5,7 @@
 //! network namespace of its own; the two take turns, so that the ratio holds when the machine's speed
 //! drifts. `--quick` leaves 30,000 Services out of the peer's cold start, which takes minutes.
 
+#[allow(dead_code, reason = "the other bench needs more of it")]
 mod chain_per_service;
 
 use std::sync::Arc;

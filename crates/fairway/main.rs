@@ -1,7 +1,6 @@
 //! `fairway`: arguments, configuration, build, run, drain.
 
 mod agent;
-mod allocator;
 mod args;
 mod causes;
 mod cleanup;
