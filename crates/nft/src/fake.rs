@@ -93,6 +93,18 @@ impl Fake {
         self.refused.clear();
     }
 
+    /// Does what a packet does that is remembered: adds the element unless its key is there, or
+    /// there is no such map.
+    pub fn remember(&mut self, family: Family, element: Element) {
+        let map = self
+            .tables
+            .get_mut(&family)
+            .and_then(|table| table.sets.get_mut(&element.set));
+        if let Some(map) = map {
+            map.entry(element.key).or_insert(element.value);
+        }
+    }
+
     /// Lets somebody else add a set to our table, which is created where needed.
     pub fn add_foreign_set(&mut self, family: Family, name: &str) {
         let table = self.tables.entry(family).or_default();
@@ -263,7 +275,8 @@ impl Table {
             }
             Change::Delete(element) => {
                 let set = self.sets.get_mut(&element.set).ok_or(Errno::ENOENT)?;
-                if set.remove(&element.key).is_none() && !refused {
+                let may_be_gone = refused || element.set.is_filled_by_packets();
+                if set.remove(&element.key).is_none() && !may_be_gone {
                     return Err(Errno::ENOENT);
                 }
             }
@@ -274,9 +287,10 @@ impl Table {
     /// What a statement names must exist.
     fn check(&self, statement: &Statement) -> Result<(), Errno> {
         let found = match statement {
-            Statement::InSet { set, .. } | Statement::Translate { map: set, .. } => {
-                self.sets.contains_key(set)
-            }
+            Statement::InSet { set, .. }
+            | Statement::Translate { map: set, .. }
+            | Statement::Remember { map: set, .. }
+            | Statement::Forget { map: set, .. } => self.sets.contains_key(set),
             Statement::Jump(name) | Statement::Goto(name) => {
                 self.chains.iter().any(|chain| chain.name == *name)
             }
@@ -287,9 +301,10 @@ impl Table {
 
     fn uses_set(&self, name: &str) -> bool {
         self.statements().any(|statement| match statement {
-            Statement::InSet { set, .. } | Statement::Translate { map: set, .. } => {
-                set.to_string() == name
-            }
+            Statement::InSet { set, .. }
+            | Statement::Translate { map: set, .. }
+            | Statement::Remember { map: set, .. }
+            | Statement::Forget { map: set, .. } => set.to_string() == name,
             _ => false,
         })
     }
@@ -350,6 +365,16 @@ impl Dataplane for Fake {
             chains: chains.collect(),
             sets: ours.chain(foreign).collect(),
         })
+    }
+
+    fn elements(&mut self, family: Family, set: SetName) -> Result<Vec<Element>, Error> {
+        let elements = Self::elements(self, family, set).into_iter().flatten();
+        let elements = elements.map(|(key, value)| Element {
+            set,
+            key: key.clone(),
+            value: value.clone(),
+        });
+        Ok(elements.collect())
     }
 
     fn commit(&mut self, transaction: &Transaction) -> Result<Report, Error> {

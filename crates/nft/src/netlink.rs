@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Weak;
 
-use fairway_plan::{Change, Family, Observed, Transaction};
+use fairway_plan::{Change, Element, Family, Observed, SetName, Transaction};
 
 use crate::batch::{Batch, Progress};
 use crate::error::{Errno, Error};
@@ -202,6 +202,10 @@ struct Complaint {
 impl Dataplane for Netlink {
     fn read(&mut self, family: Family) -> Result<Observed, Error> {
         read::table(&mut self.socket, family)
+    }
+
+    fn elements(&mut self, family: Family, set: SetName) -> Result<Vec<Element>, Error> {
+        read::set(&mut self.socket, family, set)
     }
 
     fn commit(&mut self, transaction: &Transaction) -> Result<Report, Error> {

@@ -6,9 +6,11 @@
 //! Observed (read back at start) -^
 //! ```
 
+mod affinity;
 mod difference;
 mod elements;
 mod family;
+mod flows;
 mod found;
 mod frontend;
 mod layout;
@@ -25,6 +27,7 @@ mod set;
 mod slots;
 mod transaction;
 
+pub use flows::{Flow, FlowChanges, FlowChecks, FlowFilter, NodePortDestination, Round, Verdict};
 pub use lint::lint;
 pub use local_endpoints::WithoutLocalEndpoints;
 pub use node_port_scope::NodePortScope;
@@ -33,5 +36,5 @@ pub use planner::Planner;
 pub use ruleset::{
     Chain, Family, Hook, HookKind, HookPoint, Rule, Ruleset, Selector, Statement, TABLE,
 };
-pub use set::{Bytes, Element, Set, SetName, SlotClass};
+pub use set::{Bytes, Element, IdleTimeout, Set, SetName, SlotClass};
 pub use transaction::{Change, Observed, ObservedChain, ObservedSet, Transaction};
