@@ -2,8 +2,10 @@
 
 mod api_server;
 mod cleanup;
+mod configuration;
 mod events;
 mod health;
+mod kernel;
 mod quiet;
 mod repair;
 mod restart;

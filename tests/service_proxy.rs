@@ -9,6 +9,7 @@ mod conntrack;
 mod hairpin;
 mod health_check;
 mod load;
+mod local_pods;
 mod loopback;
 mod no_endpoints;
 mod node_port;

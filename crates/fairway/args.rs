@@ -229,6 +229,12 @@ pub(crate) struct IngressArgs {
     )]
     pub(crate) ingress_http_address: Vec<String>,
 
+    /// Accept HTTP/2 in clear text, too, from clients that begin with it (prior knowledge)
+    ///
+    /// With TLS it needs no flag: clients ask for it by ALPN.
+    #[arg(long)]
+    pub(crate) ingress_h2c: bool,
+
     /// The IngressClass (and legacy annotation value) that is served
     #[arg(long, value_name = "NAME", default_value = "fairway")]
     pub(crate) ingress_class: String,

@@ -30,9 +30,7 @@ pub(crate) use self::fairway::FairwayConfiguration;
 pub(crate) use self::go_duration::GoDuration;
 pub(crate) use self::kube_proxy::KubeProxyConfiguration;
 pub(crate) use self::load::{LoadError, Loader};
-#[cfg(test)]
-pub(crate) use self::rules::LocalPods;
-pub(crate) use self::rules::Rules;
+pub(crate) use self::rules::{LocalPods, Rules};
 use self::setting::Setting;
 use crate::args::IngressArgs;
 use crate::logging::Format;
@@ -101,6 +99,7 @@ pub(crate) enum Source {
 pub(crate) struct Router {
     /// At least one; no two overlap.
     pub(crate) http_addresses: Vec<SocketAddr>,
+    pub(crate) h2c: bool,
     pub(crate) ingress_class: String,
     /// At least one.
     pub(crate) controllers: Vec<String>,
@@ -230,6 +229,7 @@ impl Router {
             http_addresses: addresses
                 .map(|text| address::listen(&setting::HTTP_ADDRESS, text))
                 .collect::<Result<_, _>>()?,
+            h2c: args.ingress_h2c,
             ingress_class: check::ingress_class(&args.ingress_class)?,
             controllers: args
                 .controller

@@ -1,6 +1,7 @@
 //! The ingress half: routes into the proxy's workers.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,20 +18,29 @@ pub(crate) struct Ingress {
     builder: Builder,
     routes: Arc<ArcSwap<Index>>,
     handle: Handle,
+    /// As configured.
+    addresses: Vec<SocketAddr>,
     /// Rules that cannot match, as reported.
     problems: BTreeSet<String>,
 }
 
 impl Ingress {
-    /// Compiles the first routes, then opens the listeners.
-    pub(crate) fn start(config: &Config, first: &Update, metrics: Metrics) -> anyhow::Result<Self> {
+    /// Compiles the first routes, then opens the listeners, those of a former router beside it.
+    pub(crate) fn start(
+        config: &Config,
+        first: &Update,
+        metrics: Metrics,
+        former: Option<&Self>,
+    ) -> anyhow::Result<Self> {
         let mut builder = Builder::new();
         let index = builder.apply(&first.snapshot, &Changes::everything(&first.snapshot));
         let routes = Arc::new(ArcSwap::new(index));
         let bound = fairway_proxy::bind(fairway_proxy::Config {
             http: config.router.http_addresses.clone(),
+            h2c: config.router.h2c,
             workers: config.router.workers.get(),
             trusted_proxies: config.router.trusted_proxies.clone(),
+            taken_over: former.map_or_else(Vec::new, |former| former.addresses.clone()),
             ..fairway_proxy::Config::default()
         })?;
         for address in bound.local_addresses() {
@@ -40,6 +50,7 @@ impl Ingress {
         let tls = Arc::new(ArcSwap::from_pointee(tls));
         let handle = bound.serve(routes.clone(), tls, metrics)?;
         let mut ingress = Self {
+            addresses: config.router.http_addresses.clone(),
             builder,
             routes,
             handle,

@@ -41,6 +41,11 @@ impl Loader {
         }
     }
 
+    /// The files that the configuration is made of.
+    pub(crate) fn files(&self) -> &[PathBuf] {
+        &self.args.files.config
+    }
+
     pub(crate) fn load(&self) -> Result<Config, LoadError> {
         let args = self.args.clone();
         let documents = Documents::of_flags(args.kube_proxy, args.fairway);

@@ -44,8 +44,8 @@ fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
     assert_eq!(config.rules, rules);
     let conntrack = Conntrack {
         max: Some(131_072),
-        tcp_established: Some(Duration::from_secs(86_400)),
-        tcp_close_wait: Some(Duration::from_secs(3_600)),
+        tcp_established: Some(Duration::from_secs(86_400).into()),
+        tcp_close_wait: Some(Duration::from_secs(3_600).into()),
         tcp_be_liberal: false,
         udp: None,
         udp_stream: None,
@@ -55,6 +55,7 @@ fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
     assert_eq!(config.oom_score_adj, -999);
     let router = Router {
         http_addresses: vec!["[::]:8080".parse().unwrap()],
+        h2c: false,
         ingress_class: "fairway".to_owned(),
         controllers: vec!["fairway.dev/ingress".to_owned()],
         watch_ingress_without_class: false,

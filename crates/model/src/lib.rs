@@ -16,6 +16,7 @@ mod node;
 mod route;
 mod service;
 mod snapshot;
+mod weights;
 
 pub use endpoint::{Conditions, Endpoint, Hints};
 pub use name::{ObjectName, ObjectRef};
@@ -27,3 +28,4 @@ pub use route::{
 };
 pub use service::{Affinity, Port, Protocol, Service, ServiceKind, ServicePort, TrafficPolicy};
 pub use snapshot::{Changes, ServiceMap, Snapshot, Trigger, Update};
+pub use weights::{Weight, Weighted, Weights};

@@ -4,16 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use fairway_model::{
-    Affinity, Endpoint, Node, Port, Protocol, Service, ServicePort, TrafficPolicy,
-};
+use fairway_model::{Affinity, Node, Port, Protocol, Service, ServicePort, TrafficPolicy};
 use ipnet::IpNet;
 
 use crate::elements::Elements;
 use crate::found::SlotsByFrontend;
 use crate::frontend::{Access, Exposed, Frontend};
 use crate::selection;
-use crate::slots::assign;
+use crate::slots::{assign, shares};
 use crate::{Bytes, Element, Family, IdleTimeout, SetName, SlotClass};
 
 /// A Service as it is programmed: kept for as long as it is.
@@ -122,9 +120,10 @@ impl Plan<'_> {
             }
         }
         let previous = previous(port);
+        let weights = &self.service.weights;
         let slots = Rc::new(Slots {
-            cluster: assign(&previous.cluster, &addresses(&cluster)),
-            local: assign(&previous.local, &addresses(&local)),
+            cluster: assign(&previous.cluster, &shares(&cluster, weights)),
+            local: assign(&previous.local, &shares(&local, weights)),
         });
         self.ports.push(PlannedPort {
             protocol: port.protocol,
@@ -300,9 +299,4 @@ fn allowed_sources(service: &Service, family: Family, node: &Node) -> Option<Vec
     let ranges = IpNet::aggregate(&ranges);
     let everybody = ranges.iter().any(|range| range.prefix_len() == 0);
     (!everybody).then_some(ranges)
-}
-
-fn addresses(endpoints: &[&Endpoint]) -> Vec<SocketAddr> {
-    let addresses = endpoints.iter().map(|endpoint| endpoint.socket_address());
-    addresses.collect()
 }

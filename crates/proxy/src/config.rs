@@ -22,6 +22,8 @@ pub struct Config {
     pub workers: usize,
     /// Peers whose `X-Forwarded-*` and `Forwarded` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Addresses on which another proxy of this process still listens: this one takes over from it.
+    pub taken_over: Vec<SocketAddr>,
     /// Where the access log goes.
     pub access_log: AccessLog,
     /// Sizes and counts.
@@ -39,6 +41,7 @@ impl Default for Config {
             hsts: Some(Hsts::default()),
             workers: 0,
             trusted_proxies: Vec::new(),
+            taken_over: Vec::new(),
             access_log: AccessLog::Stdout,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
