@@ -12,3 +12,4 @@ mod routing;
 mod scale;
 pub(crate) mod site;
 mod streaming;
+mod tls;

@@ -178,7 +178,14 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     let mut ingress = match config.ingress {
         true => {
             let former = process.former.as_ref().map(|(ingress, _)| ingress);
-            Some(Ingress::start(config, &first, proxy_metrics, former)?)
+            let certificates = cluster.certificates();
+            Some(Ingress::start(
+                config,
+                &first,
+                certificates,
+                proxy_metrics,
+                former,
+            )?)
         }
         false => None,
     };
@@ -203,7 +210,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 // Endpoints leave the router first: it can tell them apart, the kernel's tables
                 // only concern connections that are yet to come.
                 if let Some(ingress) = &mut ingress {
-                    ingress.apply(&update);
+                    ingress.apply(&update, cluster.certificates());
                 }
                 if let Some(tables) = &mut service_proxy {
                     tables.proxy.apply(&update);
@@ -344,6 +351,7 @@ fn cluster_options(config: &Config) -> fairway_cluster::Options {
         controllers: config.router.controllers.clone(),
         watch_ingress_without_class: config.router.watch_ingress_without_class,
         default_backend: None,
+        default_certificate: config.router.default_certificate(),
         service_proxy: config.service_proxy,
         ingress: config.ingress,
     }

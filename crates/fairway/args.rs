@@ -50,7 +50,7 @@ fn parse_from(
         ),
         CommandArgs::Demo(demo) => ("demo", Ok(Command::Demo(Demo { keep: demo.keep }))),
         CommandArgs::Render(render) => {
-            let render = Render::new(render, environment);
+            let render = Render::new(*render, environment);
             ("render", render.map(Command::Render))
         }
         CommandArgs::Cleanup => ("cleanup", Ok(Command::Cleanup)),
@@ -80,7 +80,7 @@ pub(crate) fn load<'a>(
 ) -> Result<Result<crate::config::Config, LoadError>, clap::Error> {
     let (cli, given) = read(arguments)?;
     match cli.command {
-        CommandArgs::Run(run) => Ok(Loader::new(run, given, environment.clone()).load()),
+        CommandArgs::Run(run) => Ok(Loader::new(*run, given, environment.clone()).load()),
         other => panic!("{other:?}"),
     }
 }
@@ -123,11 +123,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum CommandArgs {
     /// Program this node's Services and route its ingress traffic, until SIGTERM
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Show all of it at work: two nodes, pods and a load balancer in network namespaces
     Demo(DemoArgs),
     /// Print the ruleset that `run` would program, as nft text; needs no privileges
-    Render(RenderArgs),
+    Render(Box<RenderArgs>),
     /// Remove everything that fairway programmed on this node
     Cleanup,
 }
@@ -228,6 +228,29 @@ pub(crate) struct IngressArgs {
         default_value = "[::]:8080"
     )]
     pub(crate) ingress_http_address: Vec<String>,
+
+    /// Where to accept HTTPS; may be repeated; empty: nowhere. The default accepts IPv4 too
+    #[arg(
+        long,
+        value_name = "IP:PORT",
+        value_delimiter = ',',
+        default_value = "[::]:8443"
+    )]
+    pub(crate) ingress_https_address: Vec<String>,
+
+    /// The Secret of the certificate for hosts that have none [default: a self-signed certificate]
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    pub(crate) default_tls_secret: Option<String>,
+
+    /// Send clear-text requests for hosts with TLS to https, by status 308
+    #[arg(long, default_value = "true")]
+    pub(crate) redirect_to_https: bool,
+
+    /// Seconds for which browsers use a host that has a certificate by https only; 0: not said
+    ///
+    /// The header Strict-Transport-Security; one that the application sets itself is left alone.
+    #[arg(long, value_name = "SECONDS", default_value_t = 31_536_000)]
+    pub(crate) hsts_max_age: u32,
 
     /// Accept HTTP/2 in clear text, too, from clients that begin with it (prior knowledge)
     ///

@@ -21,6 +21,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use fairway_model::ObjectName;
+use fairway_proxy::Hsts;
 use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -99,6 +101,14 @@ pub(crate) enum Source {
 pub(crate) struct Router {
     /// At least one; no two overlap.
     pub(crate) http_addresses: Vec<SocketAddr>,
+    pub(crate) https_addresses: Vec<SocketAddr>,
+    /// Namespace and name; a self-signed certificate where there is none.
+    pub(crate) default_tls_secret: Option<(String, String)>,
+    /// Whether clear-text requests for hosts with TLS are sent to https.
+    pub(crate) redirect_to_https: bool,
+    /// What browsers are told by HSTS; 0 for nothing.
+    #[serde(rename = "hstsMaxAgeSeconds", serialize_with = "seconds")]
+    pub(crate) hsts_max_age: Duration,
     pub(crate) h2c: bool,
     pub(crate) ingress_class: String,
     /// At least one.
@@ -224,11 +234,23 @@ impl Config {
 impl Router {
     fn new(args: &IngressArgs, environment: &Environment) -> Result<Self, ConfigError> {
         let addresses = args.ingress_http_address.iter();
+        let https = args.ingress_https_address.iter();
+        let https = https.filter(|text| !text.trim().is_empty());
         let trusted = args.trusted_proxies.iter();
         Ok(Self {
             http_addresses: addresses
                 .map(|text| address::listen(&setting::HTTP_ADDRESS, text))
                 .collect::<Result<_, _>>()?,
+            https_addresses: https
+                .map(|text| address::listen(&setting::HTTPS_ADDRESS, text))
+                .collect::<Result<_, _>>()?,
+            default_tls_secret: args
+                .default_tls_secret
+                .as_deref()
+                .map(check::default_tls_secret)
+                .transpose()?,
+            redirect_to_https: args.redirect_to_https,
+            hsts_max_age: Duration::from_secs(args.hsts_max_age.into()),
             h2c: args.ingress_h2c,
             ingress_class: check::ingress_class(&args.ingress_class)?,
             controllers: args
@@ -245,6 +267,31 @@ impl Router {
                 .and_then(|workers| NonZeroUsize::new(workers.into()))
                 .unwrap_or(environment.processors),
         })
+    }
+}
+
+impl Router {
+    /// All addresses for traffic.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        let all = self.http_addresses.iter().chain(&self.https_addresses);
+        all.copied()
+    }
+
+    /// Whether there is anywhere to send clear-text requests to.
+    pub(crate) fn redirects(&self) -> bool {
+        self.redirect_to_https && !self.https_addresses.is_empty()
+    }
+
+    pub(crate) fn hsts(&self) -> Option<Hsts> {
+        (!self.hsts_max_age.is_zero()).then(|| Hsts {
+            max_age: self.hsts_max_age,
+            ..Hsts::default()
+        })
+    }
+
+    pub(crate) fn default_certificate(&self) -> Option<ObjectName> {
+        let (namespace, name) = self.default_tls_secret.as_ref()?;
+        Some(ObjectName::new(namespace.as_str(), name.as_str()))
     }
 }
 

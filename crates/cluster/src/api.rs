@@ -20,17 +20,20 @@ mod paced;
 mod prune;
 mod reason;
 mod report;
+mod secrets;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fairway_model::ObjectName;
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass, ServiceCIDR};
 use kube::Client;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::options::Options;
@@ -72,7 +75,8 @@ pub(crate) struct Watch {
     _tasks: JoinSet<()>,
 }
 
-/// Starts to watch: [`Event::Replace`] for every kind as soon as its list is complete (for kinds
+/// Starts to watch everything but Secrets, and of those the ones that `secrets` names. Sends
+/// [`Event::Replace`] for every kind as soon as its list is complete (for kinds
 /// that the options do not need at once, and empty), then every change. A full channel slows the
 /// watchers down and loses nothing.
 ///
@@ -82,10 +86,11 @@ pub(crate) fn watch(
     options: &Options,
     pace: Pace,
     events: &mpsc::Sender<Event>,
+    secrets: watch::Receiver<BTreeSet<ObjectName>>,
 ) -> Watch {
     let report = Arc::new(Report::default());
     let mut tasks = JoinSet::new();
-    for kind in Kind::ALL {
+    for kind in Kind::LISTED {
         let Some(selection) = kinds::selection(kind, options) else {
             let events = events.clone();
             // A receiver that is gone has no use for it either.
@@ -106,8 +111,17 @@ pub(crate) fn watch(
             Kind::ServiceCidr => start::<ServiceCIDR>(&mut tasks, follower),
             Kind::Ingress => start::<Ingress>(&mut tasks, follower),
             Kind::IngressClass => start::<IngressClass>(&mut tasks, follower),
+            Kind::Secret => {} // not one of those that are listed
         }
     }
+    let secrets = secrets::Follower {
+        client: client.clone(),
+        pace,
+        events: events.clone(),
+        report,
+        wanted: secrets,
+    };
+    tasks.spawn(secrets.run());
     Watch { _tasks: tasks }
 }
 

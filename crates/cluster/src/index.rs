@@ -8,6 +8,7 @@ mod converted;
 mod ingresses;
 mod interner;
 mod problems;
+mod secrets;
 mod services;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,10 +22,12 @@ pub(crate) use interner::Interner;
 use crate::convert::node::normal_name;
 use crate::convert::trigger::trigger;
 use crate::problem::Problem;
+use crate::tls::Certificates;
 use crate::{Event, Kind, Object, Options};
 use converted::{Converted, Form};
 use ingresses::Ingresses;
 use problems::{Aspect, Problems};
+use secrets::Secrets;
 use services::Services;
 
 /// Everything known of the cluster, as far as the model needs it.
@@ -38,6 +41,7 @@ pub(crate) struct Index {
     names: Interner,
     services: Services,
     ingresses: Ingresses,
+    secrets: Secrets,
     own_node: Option<Node>,
     service_cidrs: BTreeMap<Arc<str>, Vec<IpNet>>,
     node_is_dirty: bool,
@@ -54,11 +58,17 @@ impl Index {
         let watched =
             |kind: &Kind| options.ingress || !matches!(kind, Kind::Ingress | Kind::IngressClass);
         Self {
-            awaited: Kind::ALL.into_iter().filter(watched).collect(),
+            awaited: Kind::LISTED.into_iter().filter(watched).collect(),
             lists: BTreeMap::new(),
             names: Interner::default(),
             services: Services::default(),
             ingresses: Ingresses::new(&options),
+            secrets: Secrets::new(
+                options
+                    .default_certificate
+                    .clone()
+                    .filter(|_| options.ingress),
+            ),
             own_node: None,
             service_cidrs: BTreeMap::new(),
             node_is_dirty: true,
@@ -81,19 +91,43 @@ impl Index {
             Event::Void(kind) => drop(self.lists.remove(&kind)),
             Event::Apply(object) => {
                 self.note_trigger(&object);
-                let converted = Converted::new(&object, &self.options, &mut self.names);
+                let kind = object.kind();
+                let converted = Converted::new(object, &self.options, &mut self.names);
                 if let Some(converted) = converted {
-                    self.take(object.kind(), converted);
+                    self.take(kind, converted);
                 }
             }
             Event::Delete(kind, name) => self.delete(kind, &name),
+            // Of other kinds all is asked for.
+            Event::Unavailable(_, name, why) => self.secrets.unavailable(&name, why),
             Event::Batch(events) => events.into_iter().for_each(|event| self.apply(event)),
             Event::Problems(part, problems) => self.problems.set(Aspect::Source(part), problems),
         }
     }
 
-    /// The new state and how it differs from the last one returned. None while a first list is
-    /// still missing, and when nothing that matters changed.
+    /// Tells the time in seconds since 1970, by which certificates are judged.
+    pub(crate) fn set_now(&mut self, now: i64) {
+        self.secrets.set_now(now);
+    }
+
+    /// Time has passed: the next update looks at all certificates again.
+    pub(crate) fn review_certificates(&mut self) {
+        self.secrets.review();
+    }
+
+    /// All Secrets that are needed by what was known at the last [`Index::update`], if they are others
+    /// than when this was called last.
+    pub(crate) fn newly_wanted_secrets(&mut self) -> Option<BTreeSet<ObjectName>> {
+        self.secrets.newly_wanted()
+    }
+
+    /// What the Secrets gave.
+    pub(crate) fn certificates(&self) -> &Certificates {
+        self.secrets.certificates()
+    }
+
+    /// The new state and how it differs from the last one returned. None while a first list or a first
+    /// answer about a Secret is still missing, and when nothing that matters changed.
     pub(crate) fn update(&mut self) -> Option<Update> {
         if !self.awaited.is_empty() {
             return None;
@@ -110,7 +144,15 @@ impl Index {
             &self.snapshot.services,
             &mut self.problems,
         );
+        let renewed =
+            self.secrets
+                .commit(&changes.hosts, &self.snapshot.routes, &mut self.problems);
+        changes.tls = renewed.hosts;
+        changes.default_certificate = renewed.default;
         changes.node = self.commit_node();
+        if !self.published && !self.secrets.is_answered() {
+            return None;
+        }
         changes.triggers = std::mem::take(&mut self.triggers)
             .into_iter()
             .filter(|(service, _)| changes.services.contains(service))
@@ -146,7 +188,7 @@ impl Index {
         let list = self.lists.entry(kind).or_default();
         list.extend(objects.into_iter().filter_map(|object| {
             debug_assert_eq!(object.kind(), kind, "a list holds one kind");
-            Converted::new(&object, &self.options, &mut self.names)
+            Converted::new(object, &self.options, &mut self.names)
         }));
     }
 
@@ -167,6 +209,10 @@ impl Index {
                 names
                     .map(|name| ObjectName::new("", name.clone()))
                     .collect()
+            }
+            Kind::Secret => {
+                self.secrets.complete();
+                self.secrets.names()
             }
             Kind::Node => vec![ObjectName::new("", self.options.node_name.clone())],
         };
@@ -200,6 +246,8 @@ impl Index {
                 self.service_cidrs.insert(name.name.clone(), ranges);
                 self.node_is_dirty = true;
             }
+            // Reported when and if somebody needs it.
+            Form::Secret(secret) => return self.secrets.apply(&secret, &name),
         }
         self.problems.set(Aspect::Object(kind, name), problems);
     }
@@ -220,6 +268,7 @@ impl Index {
                 self.service_cidrs.remove(&name.name);
                 self.node_is_dirty = true;
             }
+            Kind::Secret => return self.secrets.delete(name),
         }
         self.problems
             .set(Aspect::Object(kind, name.clone()), Vec::new());

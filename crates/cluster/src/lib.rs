@@ -16,6 +16,7 @@ mod manifests;
 mod options;
 mod problem;
 mod recorder;
+mod tls;
 
 pub use api::{ClientError, client};
 pub use cluster::{Cluster, LoadError, Source, StartError, load};
@@ -23,3 +24,4 @@ pub use event::{Event, Kind, Object};
 pub use options::Options;
 pub use problem::{Problem, Reason};
 pub use recorder::{EventRecorder, ObjectEvent, Severity};
+pub use tls::{Certificate, Certificates, HostCertificates, Secret};

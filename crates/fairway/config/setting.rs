@@ -116,6 +116,8 @@ pub(super) const HEALTHZ: Setting =
     Setting::of_kube_proxy("--healthz-bind-address", "healthzBindAddress");
 pub(super) const METRICS: Setting =
     Setting::of_kube_proxy("--metrics-bind-address", "metricsBindAddress");
+pub(super) const HTTPS_ADDRESS: Setting = Setting::own("--ingress-https-address");
+pub(super) const DEFAULT_TLS_SECRET: Setting = Setting::own("--default-tls-secret");
 pub(super) const HTTP_ADDRESS: Setting = Setting::own("--ingress-http-address");
 pub(super) const INGRESS_CLASS: Setting = Setting::own("--ingress-class");
 pub(super) const CONTROLLER: Setting = Setting::own("--controller");

@@ -55,6 +55,10 @@ fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
     assert_eq!(config.oom_score_adj, -999);
     let router = Router {
         http_addresses: vec!["[::]:8080".parse().unwrap()],
+        https_addresses: vec!["[::]:8443".parse().unwrap()],
+        default_tls_secret: None,
+        redirect_to_https: true,
+        hsts_max_age: Duration::from_secs(31_536_000),
         h2c: false,
         ingress_class: "fairway".to_owned(),
         controllers: vec!["fairway.dev/ingress".to_owned()],

@@ -10,6 +10,7 @@ use crate::convert::object_name;
 use crate::convert::service::service;
 use crate::convert::slice::{Slice, slice};
 use crate::problem::{Problem, Report};
+use crate::tls::Secret;
 use crate::{Object, Options};
 
 /// An object in the form in which it is kept: a tenth of its size or less.
@@ -17,7 +18,8 @@ use crate::{Object, Options};
 pub(super) struct Converted {
     pub(super) name: ObjectName,
     pub(super) form: Form,
-    /// What is wrong with it by itself; that of an Ingress is in its form.
+    /// What is wrong with it by itself; that of an Ingress is in its form,
+    /// and Secrets are judged when and if somebody needs them.
     pub(super) problems: Vec<Problem>,
 }
 
@@ -36,30 +38,24 @@ pub(super) enum Form {
     OwnNode(Box<Node>),
     OtherNode,
     ServiceCidr(Vec<IpNet>),
+    /// As it is: there are few.
+    Secret(Box<Secret>),
 }
 
 impl Converted {
     /// None for an object without a name, which no API server serves.
-    pub(super) fn new(object: &Object, options: &Options, names: &mut Interner) -> Option<Self> {
-        let metadata = match object {
-            Object::Service(object) => &object.metadata,
-            Object::EndpointSlice(object) => &object.metadata,
-            Object::Ingress(object) => &object.metadata,
-            Object::IngressClass(object) => &object.metadata,
-            Object::Node(object) => &object.metadata,
-            Object::ServiceCidr(object) => &object.metadata,
-        };
-        let mut name = object_name(metadata, names)?;
+    pub(super) fn new(object: Object, options: &Options, names: &mut Interner) -> Option<Self> {
+        let mut name = object_name(object.metadata(), names)?;
         let mut report = Report::new(object.kind().as_str(), name.clone());
         let form = match object {
             Object::Service(object) => {
-                let service = service(object, name.clone(), names, &mut report);
+                let service = service(&object, name.clone(), names, &mut report);
                 Form::Service(Box::new(service))
             }
             Object::EndpointSlice(object) => {
-                Form::EndpointSlice(slice(object, &name, names, &mut report))
+                Form::EndpointSlice(slice(&object, &name, names, &mut report))
             }
-            Object::Ingress(object) => Form::Ingress(ingress(object, &name, names).map(Box::new)),
+            Object::Ingress(object) => Form::Ingress(ingress(&object, &name, names).map(Box::new)),
             Object::IngressClass(object) => {
                 let spec = object.spec.as_ref();
                 let controller = spec.and_then(|spec| spec.controller.as_ref());
@@ -69,10 +65,11 @@ impl Converted {
             }
             Object::Node(object) if normal_name(&name.name) == *options.node_name => {
                 name.name = options.node_name.clone();
-                Form::OwnNode(Box::new(node(object, &options.node_name, &mut report)))
+                Form::OwnNode(Box::new(node(&object, &options.node_name, &mut report)))
             }
             Object::Node(_) => Form::OtherNode,
-            Object::ServiceCidr(object) => Form::ServiceCidr(service_cidrs(object, &mut report)),
+            Object::ServiceCidr(object) => Form::ServiceCidr(service_cidrs(&object, &mut report)),
+            Object::Secret(secret) => Form::Secret(secret),
         };
         Some(Self {
             name,

@@ -326,14 +326,7 @@ fn duplicate(object: &ObjectRef, winner: Option<&Path>, others: &[Arc<Path>]) ->
 }
 
 fn name(object: &Object) -> Option<(Kind, ObjectName)> {
-    let metadata = match object {
-        Object::Service(object) => &object.metadata,
-        Object::EndpointSlice(object) => &object.metadata,
-        Object::Ingress(object) => &object.metadata,
-        Object::IngressClass(object) => &object.metadata,
-        Object::Node(object) => &object.metadata,
-        Object::ServiceCidr(object) => &object.metadata,
-    };
+    let metadata = object.metadata();
     let namespace = metadata.namespace.as_deref().unwrap_or_default();
     let name = ObjectName::new(namespace, metadata.name.as_deref()?);
     Some((object.kind(), name))

@@ -19,6 +19,7 @@ mod observed;
 mod proxy;
 mod retries;
 mod swap;
+mod tls;
 mod upstream;
 mod upstream_http2;
 mod upstream_tls;

@@ -52,7 +52,7 @@ async fn every_kind_is_listed_once() {
 #[tokio::test(start_paused = true)]
 async fn what_is_not_asked_for_is_replaced_by_nothing() {
     let mut bench = Bench::start(&service_proxy_only(), |_| {});
-    assert_eq!(bench.after(SECOND).await.len(), Kind::ALL.len());
+    assert_eq!(bench.after(SECOND).await.len(), Kind::LISTED.len());
     assert_eq!(bench.lists("ingresses") + bench.lists("ingressclasses"), 0);
     assert_eq!(bench.lists("servicecidrs"), 1);
 
@@ -61,7 +61,7 @@ async fn what_is_not_asked_for_is_replaced_by_nothing() {
         ..both()
     };
     let mut bench = Bench::start(&router, |_| {});
-    assert_eq!(bench.after(SECOND).await.len(), Kind::ALL.len());
+    assert_eq!(bench.after(SECOND).await.len(), Kind::LISTED.len());
     assert_eq!(bench.lists("servicecidrs"), 0);
     assert_eq!(bench.lists("ingresses"), 1);
 }
@@ -112,7 +112,7 @@ async fn a_list_that_breaks_off_begins_again() {
         });
         // Before the last attempt everything else is known, and not one Service.
         let first = bench.whole(SECOND / 2).await;
-        assert_eq!(first.len(), Kind::ALL.len() - 1);
+        assert_eq!(first.len(), Kind::LISTED.len() - 1);
         assert_eq!(replaced(&first), [0_usize; 0]);
         assert_eq!(replaced(&bench.whole(HOUR).await), [1200]);
         assert_eq!(bench.lists("services"), 2 + 2 + 3);
@@ -144,7 +144,7 @@ async fn a_slow_list_arrives() {
         };
         server.inject(Fault::new(slow).of("services"));
     });
-    assert_eq!(bench.whole(SECOND).await.len(), Kind::ALL.len() - 1);
+    assert_eq!(bench.whole(SECOND).await.len(), Kind::LISTED.len() - 1);
     assert_eq!(bench.after(HOUR).await, ["= Service web"]);
 }
 
@@ -238,14 +238,14 @@ async fn a_full_channel_loses_nothing() {
     let server = ApiServer::start().unwrap();
     let client = Client::new(server.service(), "default");
     let (sender, mut events) = mpsc::channel(1);
-    let _watch = watch(&client, &both(), Pace::default(), &sender);
+    let _watch = watch(&client, &both(), Pace::default(), &sender, nothing_wanted());
     sleep(SECOND).await;
     for index in 0..100 {
         server.apply(service(&format!("s{index:03}"))).unwrap();
     }
     sleep(HOUR).await;
     let mut seen = Vec::new();
-    while seen.len() < Kind::ALL.len() + 100 {
+    while seen.len() < Kind::LISTED.len() + 100 {
         let event = tokio::time::timeout(HOUR, events.recv()).await.unwrap();
         seen.push(summary(&event.unwrap()));
     }
@@ -260,7 +260,7 @@ async fn ends_when_dropped_or_not_listened_to() {
     let client = Client::new(server.service(), "default");
     for dropped in [true, false] {
         let (sender, mut events) = mpsc::channel(64);
-        let watch = watch(&client, &both(), Pace::default(), &sender);
+        let watch = watch(&client, &both(), Pace::default(), &sender, nothing_wanted());
         drop(sender);
         sleep(SECOND).await;
         assert_eq!(server.watchers("services"), 1);
