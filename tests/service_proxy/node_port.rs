@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use fairway_model::Protocol;
 use fairway_testkit::ask::{self, Failure};
+use fairway_testkit::echo::Identity;
 use fairway_testkit::objects::{self, endpoint_slices};
 use fairway_testkit::{Echo, Family, Lab};
 use ipnet::IpNet;
@@ -14,6 +15,7 @@ use crate::support::{Cluster, Feed, TCP_AND_UDP, becomes, fed_both_ways, who};
 fed_both_ways!(
     every_node_serves_and_masquerades,
     tcp_and_udp_of_one_number_are_independent,
+    only_node_port_addresses_refuse,
     addresses_within_the_given_networks_serve_as_they_come_and_go,
     the_primary_address_is_the_nodes_or_the_operators,
     all_addresses_serve_but_for_loopback,
@@ -75,6 +77,43 @@ fn tcp_and_udp_of_one_number_are_independent(feed: Feed) {
             let at = (node.ip(family), 30053).into();
             assert_eq!(ask::tcp(lab.client().ns(), at).unwrap().pod, "pod-1-1");
             assert_eq!(ask::udp(lab.client().ns(), at).unwrap().pod, "pod-2-1");
+        }
+    }
+}
+
+fn only_node_port_addresses_refuse(feed: Feed) {
+    let cluster = Cluster::new(feed, Lab::builder().nodes(1).pods_per_node(1));
+    let service = cluster.service("web", 10);
+    let service = service.tcp("tcp", 80).node_port(30080);
+    cluster.apply("web", [service.udp("udp", 80).node_port(30080)]);
+    let lab = cluster.lab();
+    let node = lab.node("node-1");
+    // By default the node's other addresses serve no node ports: they are its own.
+    let others = ["192.0.2.7", "fd00:192:2::7"].map(|text| text.parse::<IpAddr>().unwrap());
+    for (family, other) in Family::BOTH.into_iter().zip(others) {
+        lab.client()
+            .add_route(other.into(), node.ip(family))
+            .unwrap();
+        node.host().add_address(other).unwrap();
+    }
+    let identity = Identity {
+        pod: "host".to_owned(),
+        node: node.name().to_owned(),
+    };
+    let server = Echo::new(node.ns(), identity, &others);
+    // The kernel takes a moment to make an IPv6 address its own.
+    becomes(true, "that the addresses can be had", || {
+        server.serve_lines(30080).is_ok()
+    });
+    cluster.start();
+    for (family, other) in Family::BOTH.into_iter().zip(others) {
+        for client in [lab.client().ns(), lab.pod("pod-1-1").ns(), node.ns()] {
+            for ask in TCP_AND_UDP {
+                let refused = ask(client, (node.ip(family), 30080).into());
+                assert_eq!(who(refused), Err(Failure::Refused), "{client:?}");
+                let reply = ask(client, (other, 30080).into()).unwrap();
+                assert_eq!(reply.pod, "host", "{client:?}");
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::affinity;
 use crate::difference::Difference;
 use crate::flows::{self, NodePortDestination};
 use crate::found::FoundSlots;
-use crate::frontend::{Claims, Frontend};
+use crate::frontend::{Claims, Contest, Frontend};
 use crate::layout;
 use crate::lint::lint;
 use crate::service::Planned;
@@ -224,7 +224,22 @@ impl FamilyPlanner {
     }
 
     pub(crate) fn conflicts(&self) -> impl Iterator<Item = String> {
-        self.claims.contested()
+        self.claims.contested().map(|contest| {
+            let Contest {
+                frontend,
+                owner,
+                loser,
+            } = contest;
+            let service = self.services.get(loser).map(|planned| &*planned.service);
+            let asked = service.map(|service| Frontend::of(service, self.family));
+            let asked = asked.iter().flatten();
+            let mut asked = asked.filter(|exposed| exposed.frontend == frontend);
+            let field = asked.next().map_or("", |exposed| exposed.access.field());
+            format!(
+                "Service {loser} {field}: {frontend} belongs to Service {owner}; \
+                 it is not served for this one"
+            )
+        })
     }
 }
 

@@ -37,6 +37,14 @@ pub(crate) struct Exposed<'a> {
     pub(crate) port: &'a ServicePort,
 }
 
+/// A frontend that two Services ask for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contest<'a> {
+    pub(crate) frontend: Frontend,
+    pub(crate) owner: &'a ObjectName,
+    pub(crate) loser: &'a ObjectName,
+}
+
 /// What gives a Service a frontend, and so decides about policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -133,6 +141,18 @@ impl Frontend {
     }
 }
 
+impl Access {
+    /// The field that asks for it.
+    pub(crate) fn field(self) -> &'static str {
+        match self {
+            Self::ClusterIp => "spec.clusterIPs",
+            Self::NodePort => "spec.ports",
+            Self::LoadBalancer => "status.loadBalancer.ingress",
+            Self::ExternalIp => "spec.externalIPs",
+        }
+    }
+}
+
 impl Claims {
     /// Replaces what a Service asks for. Returns the other Services that may win or lose by it.
     pub(crate) fn replace(
@@ -183,16 +203,19 @@ impl Claims {
         self.contested.contains(frontend)
     }
 
-    /// A line for each frontend that more than one Service asks for.
-    pub(crate) fn contested(&self) -> impl Iterator<Item = String> {
-        self.contested.iter().filter_map(|frontend| {
-            let mut claims = self.by_frontend.get(frontend)?.iter();
-            let owner = &claims.next()?.service;
-            let losers: Vec<_> = claims.map(|claim| claim.service.to_string()).collect();
-            let losers = losers.join(", ");
-            Some(format!(
-                "{frontend} belongs to Service {owner}; not served for {losers}"
-            ))
+    /// Who does not get what, and who has it instead.
+    pub(crate) fn contested(&self) -> impl Iterator<Item = Contest<'_>> {
+        self.contested.iter().flat_map(|frontend| {
+            let mut claims = self.by_frontend.get(frontend).into_iter().flatten();
+            let owner = claims.next();
+            let losers = claims.map(|claim| &claim.service);
+            losers.filter_map(move |loser| {
+                Some(Contest {
+                    frontend: *frontend,
+                    owner: &owner?.service,
+                    loser,
+                })
+            })
         })
     }
 }
