@@ -1,7 +1,7 @@
 //! Objects from an API server: one watcher a kind, bridged to [`Event`]s.
 //!
 //! ```text
-//! list, page by page --> buffer --complete--> Replace
+//! list, page by page ---------------------->  Part, Part, ... Replace
 //! watch ----------------------------------->  Apply, Delete
 //! connection lost, error, silence --> wait --> watch again from where it was, or list after 410
 //! ```

@@ -18,6 +18,11 @@ pub enum Event {
     /// Sent first for every kind in [`Kind::LISTED`], also (empty) for one that the source does not
     /// have, and again after a relist. For Secrets only by sources that have them all anyway.
     Replace(Kind, Vec<Object>),
+    /// A part of a list that is too long for one event; [`Replace`](Self::Replace) brings the last one.
+    /// Nothing of it counts before.
+    Part(Kind, Vec<Object>),
+    /// The list will not be completed: its parts are void.
+    Void(Kind),
     /// An object was added or changed.
     Apply(Object),
     /// An object is gone.

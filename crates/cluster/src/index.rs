@@ -4,6 +4,7 @@
 //! marked; [`Index::update`] rebuilds what is marked and nothing else, and compares it with what
 //! is published, so that a change of metadata ends here.
 
+mod converted;
 mod ingresses;
 mod interner;
 mod problems;
@@ -18,12 +19,12 @@ use ipnet::IpNet;
 
 pub(crate) use interner::Interner;
 
-use crate::convert::node::{node, normal_name, service_cidrs};
-use crate::convert::object_name;
+use crate::convert::node::normal_name;
 use crate::convert::trigger::trigger;
-use crate::problem::{Problem, Report};
+use crate::problem::Problem;
 use crate::tls::Certificates;
 use crate::{Event, Kind, Object, Options};
+use converted::{Converted, Form};
 use ingresses::Ingresses;
 use problems::{Aspect, Problems};
 use secrets::Secrets;
@@ -35,6 +36,8 @@ pub(crate) struct Index {
     options: Options,
     /// Kinds whose first list is still to come.
     awaited: BTreeSet<Kind>,
+    /// The parts so far of lists that are not complete.
+    lists: BTreeMap<Kind, Vec<Converted>>,
     names: Interner,
     services: Services,
     ingresses: Ingresses,
@@ -56,6 +59,7 @@ impl Index {
             |kind: &Kind| options.ingress || !matches!(kind, Kind::Ingress | Kind::IngressClass);
         Self {
             awaited: Kind::LISTED.into_iter().filter(watched).collect(),
+            lists: BTreeMap::new(),
             names: Interner::default(),
             services: Services::default(),
             ingresses: Ingresses::new(&options),
@@ -79,10 +83,19 @@ impl Index {
     /// Takes in one step of history.
     pub(crate) fn apply(&mut self, event: Event) {
         match event {
-            Event::Replace(kind, objects) => self.replace(kind, objects),
+            Event::Part(kind, objects) => self.convert(kind, objects),
+            Event::Replace(kind, objects) => {
+                self.convert(kind, objects);
+                self.replace(kind);
+            }
+            Event::Void(kind) => drop(self.lists.remove(&kind)),
             Event::Apply(object) => {
                 self.note_trigger(&object);
-                self.apply_object(&object);
+                let kind = object.kind();
+                let converted = Converted::new(object, &self.options, &mut self.names);
+                if let Some(converted) = converted {
+                    self.take(kind, converted);
+                }
             }
             Event::Delete(kind, name) => self.delete(kind, &name),
             // Of other kinds all is asked for.
@@ -169,11 +182,22 @@ impl Index {
         self.problems.iter()
     }
 
-    fn replace(&mut self, kind: Kind, objects: Vec<Object>) {
-        let mut listed = BTreeSet::new();
-        for object in &objects {
+    /// Adds to a list that is not complete. Each object goes as soon as it is converted: a list of
+    /// them is ten times as large as what is kept of it.
+    fn convert(&mut self, kind: Kind, objects: Vec<Object>) {
+        let list = self.lists.entry(kind).or_default();
+        list.extend(objects.into_iter().filter_map(|object| {
             debug_assert_eq!(object.kind(), kind, "a list holds one kind");
-            listed.extend(self.apply_object(object));
+            Converted::new(object, &self.options, &mut self.names)
+        }));
+    }
+
+    /// A list is complete: it takes the place of all that was known of the kind.
+    fn replace(&mut self, kind: Kind) {
+        let mut listed = BTreeSet::new();
+        for converted in self.lists.remove(&kind).unwrap_or_default() {
+            listed.insert(converted.name.clone());
+            self.take(kind, converted);
         }
         let known = match kind {
             Kind::Service => self.services.names(&self.snapshot.services),
@@ -198,47 +222,34 @@ impl Index {
         self.awaited.remove(&kind);
     }
 
-    /// Returns the object's name.
-    fn apply_object(&mut self, object: &Object) -> Option<ObjectName> {
-        let names = &mut self.names;
-        let mut name = object_name(object.metadata(), names)?;
-        let mut report = Report::new(object.kind().as_str(), name.clone());
-        match object {
-            Object::Service(object) => {
-                self.services
-                    .apply_service(object, &name, names, &mut report);
+    fn take(&mut self, kind: Kind, converted: Converted) {
+        let Converted {
+            name,
+            form,
+            problems,
+        } = converted;
+        match form {
+            Form::Service(service) => self.services.apply_service(&name, service),
+            Form::EndpointSlice(Some((service, slice))) => {
+                self.services.apply_slice(&name, service, slice);
             }
-            Object::EndpointSlice(object) => {
-                self.services.apply_slice(object, &name, names, &mut report);
-            }
+            Form::EndpointSlice(None) => self.services.delete_slice(&name),
             // Reported when and if it turns out to be ours.
-            Object::Ingress(object) => {
-                self.ingresses.apply(object, &name, names);
-                return Some(name);
-            }
-            Object::IngressClass(object) => self.ingresses.apply_class(object, &name),
-            Object::Node(object) => {
-                if normal_name(&name.name) != *self.options.node_name {
-                    return Some(name);
-                }
-                name.name = self.options.node_name.clone();
-                self.own_node = Some(node(object, &self.options.node_name, &mut report));
+            Form::Ingress(ingress) => return self.ingresses.apply(&name, ingress),
+            Form::IngressClass { ours } => self.ingresses.apply_class(&name, ours),
+            Form::OwnNode(node) => {
+                self.own_node = Some(*node);
                 self.node_is_dirty = true;
             }
-            Object::ServiceCidr(object) => {
-                let ranges = service_cidrs(object, &mut report);
+            Form::OtherNode => return,
+            Form::ServiceCidr(ranges) => {
                 self.service_cidrs.insert(name.name.clone(), ranges);
                 self.node_is_dirty = true;
             }
             // Reported when and if somebody needs it.
-            Object::Secret(object) => {
-                self.secrets.apply(object, &name);
-                return Some(name);
-            }
+            Form::Secret(secret) => return self.secrets.apply(&secret, &name),
         }
-        let aspect = Aspect::Object(object.kind(), name.clone());
-        self.problems.set(aspect, report.finish());
-        Some(name)
+        self.problems.set(Aspect::Object(kind, name), problems);
     }
 
     fn delete(&mut self, kind: Kind, name: &ObjectName) {

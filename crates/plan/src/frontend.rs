@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use fairway_model::{ObjectName, Port, Protocol, Service, ServiceKind, ServicePort};
+use smallvec::SmallVec;
 
 use crate::{Element, Family, SetName};
 
@@ -18,7 +19,8 @@ pub(crate) enum Frontend {
 /// Every frontend that some Service asks for, with those who ask: the oldest has it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Claims {
-    by_frontend: BTreeMap<Frontend, BTreeSet<Claim>>,
+    /// In their order; nearly always there is one.
+    by_frontend: BTreeMap<Frontend, SmallVec<[Claim; 1]>>,
     contested: BTreeSet<Frontend>,
 }
 
@@ -168,7 +170,7 @@ impl Claims {
                 let Some(claims) = self.by_frontend.get_mut(&frontend) else {
                     continue;
                 };
-                claims.remove(&claim);
+                claims.retain(|other| *other != claim);
                 rivals.extend(claims.iter().map(|rival| rival.service.clone()));
                 if claims.len() < 2 {
                     self.contested.remove(&frontend);
@@ -183,7 +185,9 @@ impl Claims {
             for Exposed { frontend, .. } in Frontend::of(service, family) {
                 let claims = self.by_frontend.entry(frontend).or_default();
                 rivals.extend(claims.iter().map(|rival| rival.service.clone()));
-                claims.insert(claim.clone());
+                if let Err(position) = claims.binary_search(&claim) {
+                    claims.insert(position, claim.clone());
+                }
                 if claims.len() > 1 {
                     self.contested.insert(frontend);
                 }

@@ -26,6 +26,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 struct Bench {
     server: ApiServer,
     events: mpsc::Receiver<Event>,
+    /// Of lists that are not complete.
+    parts: BTreeMap<Kind, Vec<Object>>,
     secrets: tokio::sync::watch::Sender<BTreeSet<ObjectName>>,
     _watch: Watch,
 }
@@ -42,6 +44,7 @@ impl Bench {
         Self {
             server,
             events,
+            parts: BTreeMap::new(),
             secrets,
             _watch: watch,
         }
@@ -57,7 +60,30 @@ impl Bench {
 
     /// What arrives within a time.
     async fn after(&mut self, time: Duration) -> Vec<String> {
-        self.raw(time).await.iter().map(summary).collect()
+        self.whole(time).await.iter().map(summary).collect()
+    }
+
+    /// What arrives within a time, the parts of complete lists put together.
+    async fn whole(&mut self, time: Duration) -> Vec<Event> {
+        let mut events = Vec::new();
+        for event in self.raw(time).await {
+            match event {
+                Event::Part(kind, objects) => {
+                    self.parts.entry(kind).or_default().extend(objects);
+                }
+                Event::Void(kind) => {
+                    let parts = self.parts.remove(&kind);
+                    assert!(parts.is_some(), "only what was begun is void: {kind:?}");
+                }
+                Event::Replace(kind, objects) => {
+                    let mut list = self.parts.remove(&kind).unwrap_or_default();
+                    list.extend(objects);
+                    events.push(Event::Replace(kind, list));
+                }
+                event => events.push(event),
+            }
+        }
+        events
     }
 
     async fn raw(&mut self, time: Duration) -> Vec<Event> {

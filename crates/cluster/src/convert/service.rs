@@ -64,6 +64,9 @@ pub(crate) fn service(
             service.health_check_node_port = node_port(number, "spec.healthCheckNodePort", report);
         }
     }
+    // Kept for as long as the Service lives.
+    service.cluster_ips.shrink_to_fit();
+    service.ports.shrink_to_fit();
     service
 }
 

@@ -322,6 +322,21 @@ fn a_relist_removes_what_is_not_in_it() {
 }
 
 #[test]
+fn a_list_in_parts_counts_once_it_is_complete() {
+    let mut index = index(Options::default(), &service("a", WEB));
+    index.update().unwrap();
+    let part = |name| objects(&service(name, WEB));
+    index.apply(Event::Part(Kind::Service, part("void")));
+    index.apply(Event::Void(Kind::Service));
+    index.apply(Event::Part(Kind::Service, part("b")));
+    assert!(index.update().is_none(), "half a list");
+    index.apply(Event::Replace(Kind::Service, part("c")));
+    let services = index.update().unwrap().snapshot.services.clone();
+    let names: Vec<_> = services.keys().map(ToString::to_string).collect();
+    assert_eq!(names, ["default/b", "default/c"]);
+}
+
+#[test]
 fn only_our_own_node_matters() {
     let node = |name: &str, zone: &str| {
         format!(

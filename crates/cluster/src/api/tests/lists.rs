@@ -69,8 +69,32 @@ async fn what_is_not_asked_for_is_replaced_by_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_list_in_pages_is_published_whole() {
     let mut bench = Bench::start(&both(), many);
-    assert_eq!(replaced(&bench.raw(SECOND).await), [1200]);
+    assert_eq!(replaced(&bench.whole(SECOND).await), [1200]);
     assert_eq!(bench.lists("services"), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_list_comes_in_parts_that_are_void_if_it_breaks_off() {
+    let mut bench = Bench::start(&both(), |server| {
+        many(server);
+        let cut = Fault::new(Effect::Cut).of("services").on(Verb::List);
+        server.inject(cut.after_first_page().once());
+    });
+    let events = bench.raw(HOUR).await;
+    let steps = events.iter().filter_map(|event| match event {
+        Event::Part(Kind::Service, objects) => Some(("part", objects.len())),
+        Event::Void(Kind::Service) => Some(("void", 0)),
+        Event::Replace(Kind::Service, objects) => Some(("replace", objects.len())),
+        _ => None,
+    });
+    let expected = [
+        ("part", 500),
+        ("void", 0),
+        ("part", 500),
+        ("part", 500),
+        ("replace", 200),
+    ];
+    assert_eq!(steps.collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test(start_paused = true)]
@@ -87,10 +111,10 @@ async fn a_list_that_breaks_off_begins_again() {
             );
         });
         // Before the last attempt everything else is known, and not one Service.
-        let first = bench.raw(SECOND / 2).await;
+        let first = bench.whole(SECOND / 2).await;
         assert_eq!(first.len(), Kind::LISTED.len() - 1);
         assert_eq!(replaced(&first), [0_usize; 0]);
-        assert_eq!(replaced(&bench.raw(HOUR).await), [1200]);
+        assert_eq!(replaced(&bench.whole(HOUR).await), [1200]);
         assert_eq!(bench.lists("services"), 2 + 2 + 3);
     }
 }
@@ -106,7 +130,7 @@ async fn pages_that_expire_are_asked_for_in_one() {
                 .after_first_page(),
         );
     });
-    assert_eq!(replaced(&bench.raw(HOUR).await), [1200]);
+    assert_eq!(replaced(&bench.whole(HOUR).await), [1200]);
     assert_eq!(bench.lists("services"), 2 + 1);
 }
 
@@ -120,7 +144,7 @@ async fn a_slow_list_arrives() {
         };
         server.inject(Fault::new(slow).of("services"));
     });
-    assert_eq!(bench.raw(SECOND).await.len(), Kind::LISTED.len() - 1);
+    assert_eq!(bench.whole(SECOND).await.len(), Kind::LISTED.len() - 1);
     assert_eq!(bench.after(HOUR).await, ["= Service web"]);
 }
 

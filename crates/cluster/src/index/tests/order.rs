@@ -8,6 +8,7 @@ use proptest::sample::select;
 
 use super::super::*;
 use super::lists;
+use crate::convert::object_name;
 use crate::manifests::objects;
 
 /// What a test may do to the index.
