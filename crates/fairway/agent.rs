@@ -22,7 +22,7 @@ use fairway_admin::{
     Health, HealthSite, Listener, MetricsSite, NodeState, ProcessMetrics, Purpose,
     ServiceProxyMetrics, register_build_info, serve,
 };
-use fairway_cluster::{Cluster, EventRecorder};
+use fairway_cluster::{Cluster, EventRecorder, ProblemMetrics};
 use fairway_model::{Changes, Snapshot, Update};
 use fairway_nft::{Monitor, Netlink};
 use fairway_plan::Family;
@@ -39,7 +39,7 @@ use self::pod_networks::PodNetworks;
 use self::reload::Reload;
 use self::retiring::Retiring;
 use self::service_health::ServiceHealth;
-use self::service_proxy::ServiceProxy;
+use self::service_proxy::{Observers, ServiceProxy};
 use self::signals::Signals;
 use crate::causes::with_causes;
 use crate::config::{Config, Loader, Source};
@@ -113,6 +113,8 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     ProcessMetrics::register(&mut registry);
     let service_proxy_metrics = ServiceProxyMetrics::new();
     service_proxy_metrics.register(&mut registry);
+    let problem_metrics = ProblemMetrics::default();
+    problem_metrics.register(&mut registry);
     let proxy_metrics = fairway_proxy::Metrics::register(&mut registry);
 
     if let Some(address) = config.admin.healthz_bind_address {
@@ -135,7 +137,12 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     }
     // Nothing is programmed or served before the first complete state: rules and routes that a
     // former run left behind are better than half of the new ones.
-    let mut cluster = Box::pin(Cluster::start(source, cluster_options(config))).await?;
+    let mut cluster = Box::pin(Cluster::start(
+        source,
+        cluster_options(config),
+        problem_metrics.clone(),
+    ))
+    .await?;
     let first = tokio::select! {
         first = cluster.next() => first,
         changed = process.reload.next() => return Ok(Some(changed)),
@@ -154,6 +161,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
             &first.snapshot,
             &health,
             &service_proxy_metrics,
+            &problem_metrics,
         )?);
     }
     let mut service_health = config.service_proxy.then(|| {
@@ -239,6 +247,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 &snapshot,
                 &health,
                 &service_proxy_metrics,
+                &problem_metrics,
             )?);
         }
     }
@@ -266,6 +275,7 @@ impl Tables {
         snapshot: &Arc<Snapshot>,
         health: &Health,
         metrics: &ServiceProxyMetrics,
+        problems: &ProblemMetrics,
     ) -> anyhow::Result<Self> {
         let mut netlink = Netlink::open()?;
         // Listening starts before the tables are read, so that no change in between is missed.
@@ -280,8 +290,11 @@ impl Tables {
             &families(),
             options,
             &first,
-            health.clone(),
-            metrics,
+            Observers {
+                health: health.clone(),
+                metrics: metrics.clone(),
+                problems: problems.clone(),
+            },
             FlowCleaner::open_kernel(),
         );
         Ok(Self { proxy, monitor })

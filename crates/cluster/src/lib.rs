@@ -22,6 +22,6 @@ pub use api::{ClientError, client};
 pub use cluster::{Cluster, LoadError, Source, StartError, load};
 pub use event::{Event, Kind, Object};
 pub use options::Options;
-pub use problem::{Problem, Reason};
+pub use problem::{Problem, ProblemMetrics, Reason};
 pub use recorder::{EventRecorder, ObjectEvent, Severity};
 pub use tls::{Certificate, Certificates, HostCertificates, Secret};
