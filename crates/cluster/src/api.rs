@@ -30,6 +30,7 @@ use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass, ServiceCIDR};
 use kube::Client;
+use kube::runtime::watcher;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -83,10 +84,20 @@ pub(crate) fn watch(
     pace: Pace,
     events: &mpsc::Sender<Event>,
 ) -> Watch {
+    watch_selected(client, |kind| kinds::selection(kind, options), pace, events)
+}
+
+/// The same for what is selected of each kind; `None` selects nothing.
+pub(crate) fn watch_selected(
+    client: &Client,
+    select: impl Fn(Kind) -> Option<watcher::Config>,
+    pace: Pace,
+    events: &mpsc::Sender<Event>,
+) -> Watch {
     let report = Arc::new(Report::default());
     let mut tasks = JoinSet::new();
     for kind in Kind::ALL {
-        let Some(selection) = kinds::selection(kind, options) else {
+        let Some(selection) = select(kind) else {
             let events = events.clone();
             // A receiver that is gone has no use for it either.
             tasks.spawn(async move { drop(events.send(Event::Replace(kind, Vec::new())).await) });
