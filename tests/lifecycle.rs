@@ -2,6 +2,7 @@
 
 mod api_server;
 mod cleanup;
+mod events;
 mod health;
 mod quiet;
 mod repair;

@@ -3,6 +3,7 @@
 mod ingress;
 mod interfaces;
 mod lock;
+mod node_events;
 mod service_health;
 mod service_proxy;
 mod signals;
@@ -22,7 +23,7 @@ use fairway_model::{Snapshot, Update};
 use fairway_nft::{Monitor, Netlink};
 use fairway_plan::Family;
 use prometheus_client::registry::Registry;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use self::ingress::Ingress;
@@ -31,7 +32,7 @@ use self::service_health::ServiceHealth;
 use self::service_proxy::ServiceProxy;
 use self::signals::Signals;
 use crate::causes::with_causes;
-use crate::config::{Admin, Config, Source};
+use crate::config::{Config, Source};
 
 /// Runs the agent until it is told to stop.
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
@@ -43,6 +44,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("cannot listen for signals")?;
     let _lock = AgentLock::take()?;
 
+    let (source, recorder) = Box::pin(source(&config)).await?;
     let health = Health::default();
     let mut registry = Registry::default();
     register_build_info(&mut registry, env!("CARGO_PKG_VERSION"));
@@ -56,11 +58,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
             health: health.clone(),
             probes: service_proxy_metrics.probes(),
         };
-        start_server(&config.admin, Purpose::Health, address, site)?;
+        start_server(&config, &recorder, Purpose::Health, address, site).await?;
     }
     if let Some(address) = config.admin.metrics_bind_address {
         let site = MetricsSite::new(Arc::new(registry), as_configured);
-        start_server(&config.admin, Purpose::Metrics, address, site)?;
+        start_server(&config, &recorder, Purpose::Metrics, address, site).await?;
     }
 
     if !matches!(config.source, Source::Manifests(_)) {
@@ -71,7 +73,6 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     }
     // Nothing is programmed or served before the first complete state: rules and routes that a
     // former run left behind are better than half of the new ones.
-    let (source, recorder) = Box::pin(source(&config)).await?;
     let mut cluster = Box::pin(Cluster::start(source, cluster_options(&config))).await?;
     let first = tokio::select! {
         first = cluster.next() => first,
@@ -107,6 +108,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     if ingress.is_some() {
         health.set_router_serving(true);
     }
+    recorder.record(node_events::starting(&config.node_name));
     info!("ready");
 
     loop {
@@ -268,14 +270,23 @@ fn tell_node(health: &Health, config: &Config, snapshot: &Snapshot) {
     });
 }
 
-fn start_server(
-    admin: &Admin,
+async fn start_server(
+    config: &Config,
+    recorder: &EventRecorder,
     purpose: Purpose,
     address: std::net::SocketAddr,
     site: impl fairway_admin::Site,
 ) -> anyhow::Result<()> {
-    if admin.bind_address_hard_fail {
-        let listener = Listener::bind(purpose, address)?;
+    if config.admin.bind_address_hard_fail {
+        let listener = match Listener::bind(purpose, address) {
+            Ok(listener) => listener,
+            Err(error) => {
+                recorder.send(node_events::failed_to_start(&config.node_name, &error));
+                // An API server that is away must not keep the process from ending.
+                let _ = timeout(LAST_WORDS, recorder.flush()).await;
+                return Err(error.into());
+            }
+        };
         tokio::spawn(serve(listener, site));
         return Ok(());
     }
@@ -285,3 +296,6 @@ fn start_server(
     });
     Ok(())
 }
+
+/// How long the end of the process waits for an Event to be sent.
+const LAST_WORDS: Duration = Duration::from_secs(2);

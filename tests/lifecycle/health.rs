@@ -1,16 +1,20 @@
 //! What the agent says about itself.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use fairway_model::Protocol;
 use fairway_testkit::ask::{self, Response};
-use fairway_testkit::objects::endpoint_slices;
-use fairway_testkit::{Agent, Echo, Family, Lab};
-use serde_json::Value;
+use fairway_testkit::objects::{self, endpoint_slices};
+use fairway_testkit::{Agent, Echo, Family, Lab, lab};
+use serde_json::{Value, json};
 
 use crate::support::{Cluster, Feed, becomes, fed_both_ways};
 
-fed_both_ways!(health_and_metrics_speak_as_kube_proxy_does);
+fed_both_ways!(
+    health_and_metrics_speak_as_kube_proxy_does,
+    a_node_that_leaves_is_not_healthy_but_live,
+);
 
 /// Local to the node, as is the default.
 const METRICS: &str = "127.0.0.1:10249";
@@ -80,6 +84,77 @@ fn health_and_metrics_speak_as_kube_proxy_does(feed: Feed) {
     for family in Family::BOTH {
         ask::tcp(pods[0].ns(), cluster.cluster_ip(family, 10, 80)).unwrap();
     }
+}
+
+fn a_node_that_leaves_is_not_healthy_but_live(feed: Feed) {
+    let cluster = Cluster::new(feed, Lab::builder().nodes(1).pods_per_node(0));
+    cluster.start();
+    let node = cluster.lab().node("node-1");
+    let probe = |family, path: &str| {
+        let outside = SocketAddr::new(node.ip(family), Agent::HEALTH.port());
+        let response = get(cluster.lab().balancer().ns(), outside, path);
+        let body: Value = serde_json::from_slice(&response.body).unwrap();
+        let eligible = body["nodeEligible"].as_bool();
+        // The rules are as they should be.
+        assert_eq!(body["healthy"], true);
+        (response.status.as_u16(), eligible)
+    };
+    let eligible = objects::node(node);
+    let with = |path: &str, value: Value| {
+        let mut object = eligible.clone();
+        *object.pointer_mut(path).unwrap() = value;
+        cluster.apply("nodes", [object]);
+    };
+    let both_say = |status: u16| {
+        for family in Family::BOTH {
+            let expected = (status, Some(status == 200));
+            becomes(expected, "health", || probe(family, "/healthz"));
+            assert_eq!(probe(family, "/livez"), (200, None));
+        }
+    };
+    let taint = |key: &str| json!({"taints": [{"key": key, "effect": "NoSchedule"}]});
+    both_say(200);
+    with("/spec", taint("ToBeDeletedByClusterAutoscaler"));
+    both_say(503);
+    // Others mean only that no new pods come.
+    with("/spec", taint("node.kubernetes.io/unschedulable"));
+    both_say(200);
+    let mut metadata = eligible["metadata"].clone();
+    metadata["deletionTimestamp"] = "2026-11-22T10:00:00Z".into();
+    with("/metadata", metadata);
+    both_say(503);
+    cluster.apply("nodes", [eligible.clone()]);
+    both_say(200);
+
+    let metrics = get(node.ns(), METRICS.parse().unwrap(), "/metrics").text();
+    for (series, least) in [
+        ("kubeproxy_proxy_healthz_total{code=\"200\"}", 6.0),
+        ("kubeproxy_proxy_healthz_total{code=\"503\"}", 4.0),
+        ("kubeproxy_proxy_livez_total{code=\"200\"}", 10.0),
+    ] {
+        assert!(value(&metrics, series) >= least, "{series} in\n{metrics}");
+    }
+    assert!(!metrics.contains("kubeproxy_proxy_livez_total{code=\"503\"}"));
+}
+
+#[test]
+fn a_node_without_an_object_is_not_healthy() {
+    lab::test(|| {
+        let cluster = Cluster::new(Feed::Api, Lab::builder().nodes(1).pods_per_node(0));
+        cluster.delete("nodes");
+        let agent = cluster.spawn_agent("node-1");
+        agent
+            .wait_for_log("ready", Duration::from_secs(20))
+            .unwrap();
+        let ns = cluster.lab().node("node-1").ns();
+        let status = |path| get(ns, Agent::HEALTH, path).status.as_u16();
+        assert_eq!([status("/healthz"), status("/livez")], [503, 200]);
+        let node = objects::node(cluster.lab().node("node-1"));
+        cluster.apply("nodes", [node]);
+        becomes(200, "health", || status("/healthz"));
+        cluster.delete("nodes");
+        becomes(503, "health", || status("/healthz"));
+    });
 }
 
 fn get(ns: &fairway_testkit::lab::Namespace, server: SocketAddr, path: &str) -> Response {

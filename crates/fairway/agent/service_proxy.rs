@@ -76,7 +76,7 @@ impl<D: Dataplane> ServiceProxy<D> {
         let observed = Family::ALL.map(|family| {
             let mut states = families.iter_mut();
             let state = states.find(|state| state.family == family)?;
-            state.read(&mut dataplane)
+            state.read(&mut dataplane, &health)
         });
         let nothing = Observed::default();
         let known = observed
@@ -169,7 +169,7 @@ impl<D: Dataplane> ServiceProxy<D> {
         let started = Instant::now();
         let state = &mut self.families[index];
         let family = state.family;
-        let Some(observed) = state.read(&mut self.dataplane) else {
+        let Some(observed) = state.read(&mut self.dataplane, &self.health) else {
             return;
         };
         let transaction = self.planner.repair(family, &observed);
@@ -243,11 +243,13 @@ impl<D: Dataplane> ServiceProxy<D> {
 
 impl FamilyState {
     /// What the kernel holds; None, and a retry is due, if that cannot be known.
-    fn read(&mut self, dataplane: &mut impl Dataplane) -> Option<Observed> {
+    fn read(&mut self, dataplane: &mut impl Dataplane, health: &Health) -> Option<Observed> {
         let family = self.family;
         match dataplane.read(family) {
             Ok(observed) => Some(observed),
             Err(error) => {
+                // Whatever there is to write has to wait until it is known what is there.
+                health.queued(ip_family(family), Moment::now());
                 let retry = self.try_later();
                 let reason = with_causes(&error);
                 error!(%family, reason, ?retry, "could not read the kernel's table");

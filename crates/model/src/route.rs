@@ -215,8 +215,9 @@ pub struct UpstreamPolicy {
     pub protocol: Option<UpstreamProtocol>,
     /// Limit for opening a connection.
     pub connect_timeout: Duration,
-    /// Longest silence of the upstream while an answer is awaited or being read.
-    pub read_timeout: Duration,
+    /// Longest silence of the upstream while an answer is awaited or being read. Absent: 60 seconds, and
+    /// no limit for gRPC, whose streams may be silent for hours.
+    pub read_timeout: Option<Duration>,
     /// Longest time in which the upstream accepts nothing while the request is sent.
     pub write_timeout: Duration,
 }
@@ -227,7 +228,7 @@ impl Default for UpstreamPolicy {
         Self {
             protocol: None,
             connect_timeout: Duration::from_secs(5),
-            read_timeout: Duration::from_secs(60),
+            read_timeout: None,
             write_timeout: Duration::from_secs(60),
         }
     }

@@ -26,6 +26,8 @@ pub struct Fake {
     refusing: BTreeMap<(SetName, Bytes), Errno>,
     /// Elements that were refused: to remove or replace them is not a mistake of the planner.
     refused: BTreeSet<(Family, SetName, Bytes)>,
+    /// Families whose tables can be neither read nor written.
+    failing: BTreeSet<Family>,
     writes: usize,
     commits: usize,
 }
@@ -69,6 +71,14 @@ impl Fake {
     /// Refuses nothing any more.
     pub fn refuse_nothing(&mut self) {
         self.refusing.clear();
+    }
+
+    /// From now on fails whatever concerns a family, until told otherwise.
+    pub fn fail(&mut self, family: Family, failing: bool) {
+        match failing {
+            true => self.failing.insert(family),
+            false => self.failing.remove(&family),
+        };
     }
 
     /// Does what `nft flush ruleset` does.
@@ -120,6 +130,13 @@ impl Fake {
             sets: table.foreign_sets.is_empty().then(|| table.sets.clone())?,
             chains: table.chains.iter().map(chain).collect::<Option<_>>()?,
         })
+    }
+
+    fn check(&self, family: Family) -> Result<(), Error> {
+        match self.failing.contains(&family) {
+            true => Err(Error::Denied),
+            false => Ok(()),
+        }
     }
 
     fn run(
@@ -292,6 +309,7 @@ impl Table {
 
 impl Dataplane for Fake {
     fn read(&mut self, family: Family) -> Result<Observed, Error> {
+        self.check(family)?;
         let Some(table) = self.tables.get(&family) else {
             return Ok(Observed::default());
         };
@@ -329,6 +347,7 @@ impl Dataplane for Fake {
     }
 
     fn commit(&mut self, transaction: &Transaction) -> Result<Report, Error> {
+        self.check(transaction.family)?;
         let mut report = Report::default();
         for changes in [&transaction.make, &transaction.release] {
             let before = (self.tables.clone(), self.refused.clone());

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::downstream::socket::Wire;
 use crate::downstream::watch::{Stall, Upload};
+use crate::downstream::wire::Wire;
 use crate::record::Record;
 use crate::upstream::pool::Lease;
 
@@ -266,7 +266,7 @@ impl Drop for ResponseBody {
     fn drop(&mut self) {
         // Not read to its end: the client went away, or never wanted it (HEAD of a local answer).
         if self.record.take().is_some() {
-            self.wire.watch.answered();
+            self.wire.watch.give_up();
         }
     }
 }

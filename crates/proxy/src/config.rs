@@ -12,6 +12,8 @@ use ipnet::IpNet;
 pub struct Config {
     /// Addresses for clear-text HTTP. `[::]` serves IPv4 as well. Port 0 picks one.
     pub http: Vec<SocketAddr>,
+    /// Whether clear-text listeners also take HTTP/2 from clients that begin with it (prior knowledge).
+    pub h2c: bool,
     /// Addresses for HTTPS.
     pub https: Vec<SocketAddr>,
     /// What browsers are told over HTTPS of hosts that have a certificate of their own; None for nothing.
@@ -32,6 +34,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             http: vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, 8080))],
+            h2c: false,
             https: Vec::new(),
             hsts: Some(Hsts::default()),
             workers: 0,
@@ -135,6 +138,8 @@ pub struct Limits {
     pub target_bytes: usize,
     /// Requests on one client connection before it is closed.
     pub requests_per_connection: u32,
+    /// Requests that an HTTP/2 connection may have under way at once.
+    pub streams_per_connection: u32,
     /// Client connections of one worker; further ones wait in the kernel's queue.
     pub connections_per_worker: usize,
     /// Idle upstream connections that one worker keeps for one endpoint.
@@ -150,6 +155,8 @@ impl Default for Limits {
             target_bytes: 16 * 1024,
             // nginx closes after 1000, which shows as latency with busy clients.
             requests_per_connection: 10_000,
+            // nginx's, and far above the 100 that RFC 9113 wants at least.
+            streams_per_connection: 128,
             // About 1 GiB at 16 KiB a busy connection; a file descriptor limit usually comes first.
             connections_per_worker: 65_536,
             idle_per_endpoint: 64,
@@ -173,6 +180,10 @@ pub struct Timeouts {
     pub body: Duration,
     /// In which a client accepts nothing of a response.
     pub write: Duration,
+    /// Silence of an HTTP/2 connection after which its other end is asked for a sign of life.
+    pub ping: Duration,
+    /// For that sign; without it the connection is closed.
+    pub ping_answer: Duration,
     /// In which nothing moves on a connection whose TLS is passed through.
     pub passthrough: Duration,
     /// For which an idle upstream connection is kept. Shorter than common server limits (60 s).
@@ -187,6 +198,9 @@ impl Default for Timeouts {
             idle: Duration::from_secs(75),
             body: Duration::from_secs(60),
             write: Duration::from_secs(60),
+            // Often enough for the idle limits of load balancers and NAT on the way.
+            ping: Duration::from_secs(30),
+            ping_answer: Duration::from_secs(20),
             // nginx's `proxy_timeout` for streams.
             passthrough: Duration::from_secs(10 * 60),
             upstream_idle: Duration::from_secs(55),

@@ -18,12 +18,16 @@ use crate::downstream::connection::Client;
 use crate::downstream::watch::Stall;
 use crate::error::{Kind, ProxyError, Retry};
 use crate::record::Record;
+use crate::rescue::Reader;
 use crate::upstream::balance::Choice;
 use crate::upstream::connect::{self, Parts};
 use crate::upstream::pool::{Connection, Lease};
 
 /// Endpoints that are tried for one request; nginx's `proxy_next_upstream_tries` in ingress-nginx.
 const MOST_TRIES: u8 = 3;
+
+/// nginx's `proxy_read_timeout`.
+const READ: Duration = Duration::from_secs(60);
 
 /// The upstream limits of a route.
 #[derive(Clone, Copy, Debug)]
@@ -34,10 +38,14 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    pub(crate) fn of(policy: &UpstreamPolicy) -> Self {
+    pub(crate) fn of(policy: &UpstreamPolicy, reader: &Reader) -> Self {
+        let read = match reader {
+            Reader::Http(_) => READ,
+            Reader::Grpc => Duration::MAX,
+        };
         Self {
             connect: policy.connect_timeout,
-            read: policy.read_timeout,
+            read: policy.read_timeout.unwrap_or(read),
             write: policy.write_timeout,
         }
     }
@@ -186,7 +194,21 @@ impl Dispatch<'_> {
                 HeaderValue::try_from(endpoint.to_string()).expect("an address is a header value");
             request.headers_mut().insert(header::HOST, host);
         }
+        if !request.body().is_empty() {
+            announce_body(request.headers_mut());
+        }
         request
+    }
+}
+
+/// Says that a body follows if its length is not known, as in HTTP/2. hyper would do so itself, except
+/// that it takes a GET for one that has no body.
+fn announce_body(headers: &mut HeaderMap) {
+    if !headers.contains_key(header::CONTENT_LENGTH)
+        && !headers.contains_key(header::TRANSFER_ENCODING)
+    {
+        let chunked = HeaderValue::from_static("chunked");
+        headers.insert(header::TRANSFER_ENCODING, chunked);
     }
 }
 

@@ -3,8 +3,10 @@
 pub(crate) mod arrival;
 pub(crate) mod connection;
 mod head_scan;
-pub(crate) mod socket;
+mod http2;
+mod preface;
 pub(crate) mod stream;
 pub(crate) mod watch;
+pub(crate) mod wire;
 
 pub(crate) use head_scan::HeadSeen;

@@ -1,34 +1,35 @@
 //! The life of a request: admitted, routed, rewritten, sent, answered.
 
+mod response;
+mod route;
+
 use std::convert::Infallible;
 use std::future::ready;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use fairway_router::{Path, Request as RouteRequest, Target};
 use futures_util::future::Either;
-use http::header::{self, HeaderValue};
-use http::uri::PathAndQuery;
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http::header;
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 
 use crate::body::{RequestBody, ResponseBody};
+use crate::config::Protocol;
 use crate::dispatch::{Dispatch, Times};
 use crate::downstream::connection::Client;
-use crate::downstream::watch::Upload;
 use crate::error::{Kind, ProxyError, Rejection};
 use crate::forwarding;
-use crate::gate::{self, Admitted};
+use crate::gate;
+use crate::grpc;
 use crate::hop_by_hop;
 use crate::record::Record;
 use crate::redirect;
-use crate::rescue;
+use crate::rescue::{self, Reader};
 use crate::route_state::{HeaderChange, RouteState};
 use crate::tls::{self, Verdict};
-use crate::tunnel::Tunnel;
 use crate::upstream::balance::Choice;
-use crate::upstream::connect::Parts;
-use crate::upstream::pool::Lease;
+use response::{Answer, ask_for_websocket, finish, prepare};
+use route::Destination;
 
 /// Answers one request of a client connection. Errors become responses; nothing else can fail.
 pub(crate) fn serve(
@@ -37,9 +38,9 @@ pub(crate) fn serve(
 ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> {
     client.wire.watch.accepted(!request.body().is_end_stream());
     let mut record = Record::new(&client.worker, &client.sender.peer, &request);
-    let accept = request.headers().get(header::ACCEPT).cloned();
+    let reader = reader(&client, &request);
     let method = request.method().clone();
-    let mut forward = match plan(&client, request, &mut record) {
+    let mut forward = match plan(&client, request, &reader, &mut record) {
         Ok(Plan::Forward(forward)) => forward,
         Ok(Plan::Own(response)) => {
             return Either::Left(ready(Ok(finish(
@@ -50,32 +51,36 @@ pub(crate) fn serve(
             ))));
         }
         Err(error) => {
-            let answer = rescue(&client, &error, accept.as_ref(), &mut record);
+            let answer = rescue(&client, &error, &reader, &mut record);
             return Either::Left(ready(Ok(finish(&client, answer, &method, record))));
         }
     };
     Either::Right(async move {
         let answer = match forward.run(&client, &mut record).await {
             Ok(answer) => answer,
-            Err(error) => rescue(&client, &error, accept.as_ref(), &mut record),
+            Err(error) => rescue(&client, &error, &reader, &mut record),
         };
         Ok(finish(&client, answer, &method, record))
     })
 }
 
-fn rescue(
-    client: &Client,
-    error: &ProxyError,
-    accept: Option<&HeaderValue>,
-    record: &mut Record,
-) -> Answer {
+/// Who will read what we may have to say. Without HTTP/2 there is no gRPC.
+fn reader(client: &Client, request: &Request<Incoming>) -> Reader {
+    if client.protocol == Protocol::Http2 && grpc::is_call(request.headers()) {
+        client.wire.watch.be_patient();
+        return Reader::Grpc;
+    }
+    Reader::Http(request.headers().get(header::ACCEPT).cloned())
+}
+
+fn rescue(client: &Client, error: &ProxyError, reader: &Reader, record: &mut Record) -> Answer {
     if let Kind::Rejected(rejection) = error.kind {
         client.worker.shard.rejected(rejection);
         client.refuse();
     }
     record.reason = Some(error.kind.label());
     rescue::report(error, &record.stats.labels.service, record.endpoint);
-    Answer::Own(rescue::response(error, accept))
+    Answer::Own(rescue::response(error, reader))
 }
 
 /// What is to be done about a request, decided without waiting for anybody.
@@ -86,14 +91,6 @@ fn rescue(
 enum Plan {
     Own(Response<Bytes>),
     Forward(Forward),
-}
-
-/// What a request is answered with.
-enum Answer {
-    Own(Response<Bytes>),
-    Upstream(Response<Incoming>, Lease),
-    /// The upstream agreed to leave HTTP; for how long both may then be silent.
-    Switched(Response<Incoming>, Parts, Times),
 }
 
 /// A request, rewritten, and where it goes.
@@ -108,6 +105,7 @@ struct Forward {
 fn plan(
     client: &Client,
     mut request: Request<Incoming>,
+    reader: &Reader,
     record: &mut Record,
 ) -> Result<Plan, ProxyError> {
     let seen = client.wire.head_complete(!request.body().is_end_stream());
@@ -129,7 +127,8 @@ fn plan(
         Verdict::Misdirected => return Err(Rejection::Misdirected.into()),
     }
     // The places of later filters: rate limits, allow lists, authentication, body limits.
-    let (route, choice, times) = match route(client, &mut request, &admitted, record)? {
+    let (route, choice, times) = match route::find(client, &mut request, &admitted, reader, record)?
+    {
         Destination::Own(response) => return Ok(Plan::Own(response)),
         Destination::Upstream(route, choice, times) => (route, choice, times),
     };
@@ -173,83 +172,6 @@ impl Forward {
     }
 }
 
-/// Where a request goes.
-enum Destination {
-    Own(Response<Bytes>),
-    Upstream(Rc<RouteState>, Choice, Times),
-}
-
-/// Finds where the request goes, and brings its target into the form that was looked at.
-fn route(
-    client: &Client,
-    request: &mut Request<Incoming>,
-    admitted: &Admitted,
-    record: &mut Record,
-) -> Result<Destination, ProxyError> {
-    let worker = &client.worker;
-    let raw = match request.uri().path() {
-        "" => "/",
-        path => path,
-    };
-    let path = Path::parse(raw).map_err(|_| Rejection::Path)?;
-    let routes = worker.routes.load();
-    let route = routes
-        .find(RouteRequest {
-            host: &admitted.host,
-            path: &path,
-            method: request.method().as_str(),
-        })
-        .ok_or_else(|| ProxyError::new(Kind::NoRoute))?;
-    let state = worker.route_states.of(route);
-    if let Some(stats) = state.stats.first() {
-        record.stats = stats.clone();
-    }
-    record.route = Some(state.clone());
-    let backends = match &route.target {
-        Target::Forward(backends) => backends,
-        Target::Respond(status) => {
-            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::NOT_FOUND);
-            let accept = request.headers().get(header::ACCEPT);
-            return Ok(Destination::Own(rescue::plain(status, accept)));
-        }
-        Target::Redirect(redirect) => {
-            let host = request.headers().get(header::HOST);
-            let query = request.uri().query();
-            let response = redirect::response(redirect, host, &path.forwarded, query);
-            return Ok(Destination::Own(response));
-        }
-    };
-    let index = worker
-        .balancer
-        .backend(backends)
-        .ok_or_else(|| ProxyError::new(Kind::NoEndpoints))?;
-    record.stats = state.stats[index].clone();
-    let choice = worker
-        .balancer
-        .choose(&backends[index].1)
-        .map_err(ProxyError::new)?;
-    let times = Times::of(&route.policy);
-    let target = target(request.uri(), &path.forwarded)?;
-    if let Some(target) = target {
-        *request.uri_mut() = target;
-    }
-    Ok(Destination::Upstream(state, choice, times))
-}
-
-/// The target for the upstream, in origin form; None where the client's can stay.
-fn target(uri: &Uri, forwarded: &str) -> Result<Option<Uri>, Rejection> {
-    if uri.scheme().is_none() && uri.path() == forwarded {
-        return Ok(None);
-    }
-    let target = match uri.query() {
-        Some(query) => PathAndQuery::try_from(format!("{forwarded}?{query}")),
-        None => PathAndQuery::try_from(forwarded),
-    };
-    target
-        .map(|target| Some(Uri::from(target)))
-        .map_err(|_| Rejection::Path)
-}
-
 fn rewrite(
     client: &Client,
     request: &mut Request<Incoming>,
@@ -280,86 +202,4 @@ fn rewrite(
     }
     // What the client speaks is between it and us; keep-alive needs 1.1.
     *request.version_mut() = Version::HTTP_11;
-}
-
-/// Makes a response head fit for the client.
-fn prepare(response: &mut Response<Incoming>, route: &RouteState) -> Result<(), ProxyError> {
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS || !is_unambiguous(response) {
-        return Err(ProxyError::new(Kind::InvalidResponse));
-    }
-    let headers = response.headers_mut();
-    hop_by_hop::strip_response(headers);
-    HeaderChange::apply_all(&route.response, headers);
-    *response.version_mut() = Version::HTTP_11;
-    Ok(())
-}
-
-/// Whether every reader of this head agrees about where the response ends.
-fn is_unambiguous(response: &Response<Incoming>) -> bool {
-    let headers = response.headers();
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let length = lengths.next();
-    let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let encoding = encodings.next();
-    let one_length = lengths.next().is_none()
-        && length.is_none_or(|length| {
-            !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit)
-        });
-    let only_chunked = encodings.next().is_none()
-        && encoding.is_none_or(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"chunked"));
-    one_length && only_chunked && !(length.is_some() && encoding.is_some())
-}
-
-fn ask_for_websocket(headers: &mut http::HeaderMap) {
-    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-}
-
-fn finish(
-    client: &Client,
-    answer: Answer,
-    method: &Method,
-    mut record: Box<Record>,
-) -> Response<ResponseBody> {
-    let wire = client.wire.clone();
-    let strictly = record.strictly;
-    let mut response = match answer {
-        Answer::Own(mut response) => {
-            rescue::fit(&mut response, method);
-            record.status = response.status().as_u16();
-            // The rest of the body is not read, so the connection has no next request.
-            if !matches!(wire.watch.upload_state(), Upload::Complete(_)) {
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(header::CONNECTION, close);
-            }
-            response.map(|text| ResponseBody::own(text, wire, record))
-        }
-        Answer::Upstream(response, lease) => {
-            record.status = response.status().as_u16();
-            response.map(|body| ResponseBody::upstream(body, lease, wire, record))
-        }
-        Answer::Switched(response, upstream, times) => {
-            record.status = response.status().as_u16();
-            client.switch(Tunnel {
-                upstream,
-                idle: times.read,
-                record,
-            });
-            return response.map(|_| ResponseBody::none(wire));
-        }
-    };
-    let headers = response.headers_mut();
-    if !headers.contains_key(header::SERVER) {
-        headers.insert(header::SERVER, HeaderValue::from_static("fairway"));
-    }
-    if strictly
-        && let Some(value) = &client.worker.strict_transport_security
-        && !headers.contains_key(header::STRICT_TRANSPORT_SECURITY)
-    {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, value.clone());
-    }
-    if client.is_last_request() {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
 }

@@ -141,6 +141,11 @@ fn remove_untrustworthy(headers: &mut HeaderMap, trusted: bool) -> u32 {
     underscores
 }
 
+/// Whether a client's header of this name is no part of the request that the upstream gets.
+pub(crate) fn is_dropped(name: &str, trusted: bool) -> bool {
+    matches!(name, "forwarded" if !trusted) || !matches!(drop_by_name(name, trusted), Verdict::Keep)
+}
+
 enum Verdict {
     Keep,
     Drop,
@@ -153,7 +158,7 @@ fn drop_by_name(name: &str, trusted: bool) -> Verdict {
     if memchr::memchr(b'_', bytes).is_some() {
         return Verdict::Underscore;
     }
-    let drop = match bytes[0] {
+    let drop = match bytes.first().copied().unwrap_or_default() {
         b'k' => name == "keep-alive",
         // `Proxy` becomes HTTP_PROXY in CGI-like backends (httpoxy).
         b'p' => matches!(name, "proxy" | "proxy-connection"),

@@ -30,7 +30,10 @@ pub(crate) fn admit<B>(
     limits: &Limits,
 ) -> Result<Admitted, Rejection> {
     let version = request.version();
-    if version != Version::HTTP_11 && version != Version::HTTP_10 {
+    if !matches!(
+        version,
+        Version::HTTP_10 | Version::HTTP_11 | Version::HTTP_2
+    ) {
         return Err(Rejection::Syntax);
     }
     let headers = request.headers();
@@ -96,7 +99,8 @@ fn target(uri: &Uri, method: &Method, seen: HeadSeen, limits: &Limits) -> Result
         // Origin form; the asterisk belongs to OPTIONS.
         None if path.starts_with('/') => Ok(()),
         None if path == "*" && *method == Method::OPTIONS => Ok(()),
-        Some("http" | "https") => Ok(()),
+        Some("http" | "https") if path.is_empty() || path.starts_with('/') => Ok(()),
+        Some("http" | "https") if path == "*" && *method == Method::OPTIONS => Ok(()),
         _ => Err(Rejection::Target),
     }
 }

@@ -1,4 +1,4 @@
-//! The ingress router's data path: an HTTP/1.1 reverse proxy with one thread per core.
+//! The ingress router's data path: an HTTP/1.1 and HTTP/2 reverse proxy with one thread per core.
 //!
 //! ```text
 //! listen --> worker ---> tls ----------> downstream::connection --> exchange ---------------> dispatch -> upstream
@@ -25,10 +25,12 @@ mod error;
 mod exchange;
 mod forwarding;
 mod gate;
+mod grpc;
 mod handle;
 mod hop_by_hop;
 mod listen;
 mod metrics;
+mod observed;
 mod random;
 mod record;
 mod redirect;

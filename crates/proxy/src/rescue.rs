@@ -5,19 +5,32 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Response, StatusCode};
 
 use crate::error::{Kind, ProxyError, Rejection, Side};
+use crate::grpc::{self, Code};
+
+/// Who reads a response of ours.
+#[derive(Clone, Debug)]
+pub(crate) enum Reader {
+    /// Somebody with this Accept header.
+    Http(Option<HeaderValue>),
+    /// A gRPC client, which makes nothing of a status of HTTP.
+    Grpc,
+}
 
 /// The response to an error, without its bookkeeping.
-pub(crate) fn response(error: &ProxyError, accept: Option<&HeaderValue>) -> Response<Bytes> {
-    let mut response = plain(status(error.kind), accept);
+pub(crate) fn response(error: &ProxyError, reader: &Reader) -> Response<Bytes> {
+    let status = status(error.kind);
+    let accept = match reader {
+        Reader::Http(accept) => accept.as_ref(),
+        Reader::Grpc => {
+            return grpc::response(Code::of_error(error.kind, status), reason(status));
+        }
+    };
+    let mut response = page(status, accept);
     let headers = response.headers_mut();
     match error.kind {
-        // Whatever follows on the connection may be the other half of an attack.
-        Kind::Rejected(rejection) => {
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-            if rejection == Rejection::MethodNotAllowed {
-                let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
-                headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
-            }
+        Kind::Rejected(Rejection::MethodNotAllowed) => {
+            let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+            headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
         }
         Kind::NoService | Kind::NoPort | Kind::NoEndpoints | Kind::UnsupportedService => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -29,8 +42,19 @@ pub(crate) fn response(error: &ProxyError, accept: Option<&HeaderValue>) -> Resp
 
 /// A response that says its status in the form that the client understands, and nothing else: no text
 /// of the request, no name of the cluster.
-pub(crate) fn plain(status: StatusCode, accept: Option<&HeaderValue>) -> Response<Bytes> {
-    let reason = status.canonical_reason().unwrap_or("Error");
+pub(crate) fn plain(status: StatusCode, reader: &Reader) -> Response<Bytes> {
+    match reader {
+        Reader::Http(accept) => page(status, accept.as_ref()),
+        Reader::Grpc => grpc::response(Code::of_status(status), reason(status)),
+    }
+}
+
+fn reason(status: StatusCode) -> &'static str {
+    status.canonical_reason().unwrap_or("Error")
+}
+
+fn page(status: StatusCode, accept: Option<&HeaderValue>) -> Response<Bytes> {
+    let reason = reason(status);
     let code = status.as_u16();
     let (kind, text) = match Format::negotiate(accept) {
         Format::Html => (

@@ -3,17 +3,18 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional_with_sizes};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy_bidirectional_with_sizes};
 
 use crate::clock::{Clock, Tick};
 use crate::deadline::Deadline;
 use crate::downstream::stream::Stream;
+use crate::observed::{Observed, Observer};
 use crate::record::Record;
 use crate::upstream::connect::Parts;
 
@@ -88,8 +89,8 @@ pub(crate) async fn relay(
     deadline: &Deadline,
 ) -> End {
     let active = Rc::new(Cell::new(clock.now()));
-    let mut client = Active::new(client, &active, clock);
-    let mut upstream = Active::new(upstream, &active, clock);
+    let mut client = Observed::new(client, Activity::new(&active, clock));
+    let mut upstream = Observed::new(upstream, Activity::new(&active, clock));
     let copy = async {
         send_early(&mut client, &early.to_client).await?;
         send_early(&mut upstream, &early.to_upstream).await?;
@@ -122,56 +123,34 @@ async fn send_early(socket: &mut (impl AsyncWrite + Unpin), early: &[u8]) -> io:
     socket.write_all(early).await
 }
 
-/// A socket that notes when it was last active.
-struct Active<S> {
-    socket: S,
+/// Notes when a socket was last active.
+struct Activity {
     last: Rc<Cell<Tick>>,
     clock: Rc<Clock>,
 }
 
-impl<S> Active<S> {
-    fn new(socket: S, last: &Rc<Cell<Tick>>, clock: &Rc<Clock>) -> Self {
+impl Activity {
+    fn new(last: &Rc<Cell<Tick>>, clock: &Rc<Clock>) -> Self {
         Self {
-            socket,
             last: last.clone(),
             clock: clock.clone(),
         }
     }
+}
 
-    fn note<T>(&self, poll: Poll<T>) -> Poll<T> {
-        if poll.is_ready() {
+impl Observer for Activity {
+    fn read(&self, _bytes: &[u8]) {
+        self.last.set(self.clock.now());
+    }
+
+    fn wrote(
+        &self,
+        result: Poll<io::Result<usize>>,
+        _offered: impl FnOnce() -> usize,
+    ) -> Poll<io::Result<usize>> {
+        if result.is_ready() {
             self.last.set(self.clock.now());
         }
-        poll
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Active<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let poll = Pin::new(&mut self.socket).poll_read(context, buffer);
-        self.note(poll)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Active<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.socket).poll_write(context, bytes);
-        self.note(poll)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
+        result
     }
 }

@@ -37,12 +37,16 @@ fn update(services: &[Service]) -> Update {
 }
 
 fn start(dataplane: Fake, update: &Update) -> ServiceProxy<Fake> {
+    start_with(dataplane, update, &Health::default())
+}
+
+fn start_with(dataplane: Fake, update: &Update, health: &Health) -> ServiceProxy<Fake> {
     ServiceProxy::start(
         dataplane,
         &Family::ALL,
         Options::default(),
         update,
-        Health::default(),
+        health.clone(),
         &ServiceProxyMetrics::new(),
     )
 }
@@ -146,4 +150,50 @@ async fn changes_of_services_and_of_endpoints_are_told_apart() {
         counts(&[service("a", 1, &[1]), service("b", 2, &[1])]),
         [1, 1]
     );
+}
+
+/// What the probes will say of each family when nothing more happens for a minute.
+fn fresh_after_a_minute(health: &Health) -> [bool; 2] {
+    let report = health.report(Moment::now().after(Duration::from_secs(60)));
+    assert_eq!(
+        report.is_live(),
+        report.families.values().all(|it| it.fresh)
+    );
+    IpFamily::ALL.map(|family| report.families.get(&family).is_some_and(|it| it.fresh))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_family_that_cannot_be_written_is_stale_until_it_can() {
+    let health = Health::default();
+    let mut proxy = start_with(Fake::new(), &update(&[service("a", 1, &[1])]), &health);
+    assert_eq!(fresh_after_a_minute(&health), [true, true]);
+
+    proxy.dataplane.fail(Family::Ip4, true);
+    proxy.apply(&update(&[service("a", 1, &[2])]));
+    assert!(health.report(Moment::now()).is_live(), "it may come yet");
+    assert_eq!(fresh_after_a_minute(&health), [false, true]);
+    // Attempts are no progress.
+    for _ in 0..3 {
+        advance(LONGEST_PAUSE).await;
+        proxy.retry();
+    }
+    assert_eq!(fresh_after_a_minute(&health), [false, true]);
+
+    proxy.dataplane.fail(Family::Ip4, false);
+    advance(LONGEST_PAUSE).await;
+    proxy.retry();
+    assert_eq!(fresh_after_a_minute(&health), [true, true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_family_that_could_never_be_read_is_stale_too() {
+    let health = Health::default();
+    let mut dataplane = Fake::new();
+    dataplane.fail(Family::Ip6, true);
+    let mut proxy = start_with(dataplane, &update(&[service("a", 1, &[1])]), &health);
+    assert_eq!(fresh_after_a_minute(&health), [true, false]);
+    proxy.dataplane.fail(Family::Ip6, false);
+    advance(SHORTEST_PAUSE).await;
+    proxy.retry();
+    assert_eq!(fresh_after_a_minute(&health), [true, true]);
 }

@@ -3,7 +3,9 @@ use std::rc::Rc;
 
 use tokio::net::TcpStream;
 
+use super::preface;
 use super::stream::Stream;
+use crate::config::Protocol;
 use crate::listen::Transport;
 use crate::tls::{self, Session};
 use crate::worker::Worker;
@@ -14,7 +16,8 @@ pub(crate) struct Arrival {
     pub(crate) stream: Stream,
     /// Who sends.
     pub(crate) peer: SocketAddr,
-    /// What the TLS handshake found out, the protocol among it; None in clear text.
+    pub(crate) protocol: Protocol,
+    /// What the TLS handshake found out; None in clear text.
     pub(crate) tls: Option<Session>,
 }
 
@@ -29,6 +32,11 @@ impl Arrival {
         // The place of the PROXY protocol.
         match transport {
             Transport::Clear => Some(Self {
+                // Boxed: it is rarely wanted.
+                protocol: match worker.config.h2c {
+                    true => Box::pin(preface::detect(worker, &stream)).await,
+                    false => Protocol::Http1,
+                },
                 stream: Stream::Tcp(stream),
                 peer,
                 tls: None,
@@ -39,6 +47,7 @@ impl Arrival {
                 Some(Self {
                     stream: Stream::Tls(stream),
                     peer,
+                    protocol: session.protocol,
                     tls: Some(session),
                 })
             }

@@ -15,13 +15,17 @@ use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
 
 use super::arrival::Arrival;
-use super::socket::{Socket, Wire};
+use super::http2;
 use super::stream::Stream;
 use super::watch::{Stall, Upload, Watch};
+use super::wire::Wire;
 use crate::body::ResponseBody;
+use crate::config::Protocol;
+use crate::deadline::within;
 use crate::error::Rejection;
 use crate::exchange;
 use crate::forwarding::Sender;
+use crate::observed::Observed;
 use crate::record::Record;
 use crate::tls::Session;
 use crate::tunnel::Tunnel;
@@ -49,7 +53,9 @@ pub(crate) struct Client {
     pub(crate) wire: Rc<Wire>,
     pub(crate) sender: Sender,
     /// What the TLS handshake found out; None in clear text.
-    pub(crate) tls: Option<Session>,
+    pub(crate) tls: Option<Rc<Session>>,
+    /// What the client speaks. In HTTP/2 each request counts as a connection of its own.
+    pub(crate) protocol: Protocol,
     requests: Cell<u32>,
     tunnel: RefCell<Option<Tunnel>>,
     refused: Cell<bool>,
@@ -62,10 +68,31 @@ const CONNECTION_SIZE: usize = 1280;
 const REQUEST_SIZE: usize = 1536;
 
 impl Client {
-    /// Whether the response that is being made closes the connection.
+    pub(crate) fn new(
+        worker: Rc<Worker>,
+        wire: Rc<Wire>,
+        sender: Sender,
+        tls: Option<Rc<Session>>,
+        protocol: Protocol,
+    ) -> Self {
+        Self {
+            worker,
+            wire,
+            sender,
+            tls,
+            protocol,
+            requests: Cell::new(0),
+            tunnel: RefCell::default(),
+            refused: Cell::new(false),
+        }
+    }
+
+    /// Whether the response that is being made has to say that it is the last one.
     pub(crate) fn is_last_request(&self) -> bool {
-        self.worker.draining().is_some()
-            || self.requests.get() >= self.worker.config.limits.requests_per_connection
+        self.protocol == Protocol::Http1
+            && (self.refused.get()
+                || self.worker.draining().is_some()
+                || self.requests.get() >= self.worker.config.limits.requests_per_connection)
     }
 
     /// A request was refused: there may be more of it on the wire.
@@ -101,6 +128,21 @@ pub(crate) fn serve(worker: Rc<Worker>, arrival: Arrival) -> impl Future<Output 
 }
 
 async fn run(worker: Rc<Worker>, arrival: Arrival) {
+    let peer = arrival.peer.ip().to_canonical();
+    let sender = Sender {
+        peer: HeaderValue::try_from(peer.to_string()).expect("an address is a header value"),
+        trusted: worker.config.trusts(peer),
+        secure: arrival.tls.is_some(),
+    };
+    let tls = arrival.tls.map(Rc::new);
+    match arrival.protocol {
+        Protocol::Http1 => http1(worker, arrival.stream, sender, tls).await,
+        // Boxed: HTTP/1.1 connections need not have room for it.
+        Protocol::Http2 => Box::pin(http2::serve(worker, arrival.stream, sender, tls)).await,
+    }
+}
+
+async fn http1(worker: Rc<Worker>, stream: Stream, sender: Sender, tls: Option<Rc<Session>>) {
     let deadline = worker.deadlines.open();
     let timeouts = worker.config.timeouts.clone();
     let wire = Rc::new(Wire::new(Watch::new(
@@ -108,20 +150,8 @@ async fn run(worker: Rc<Worker>, arrival: Arrival) {
         deadline,
         timeouts,
     )));
-    let peer = arrival.peer.ip().to_canonical();
-    let client = Rc::new(Client {
-        sender: Sender {
-            peer: HeaderValue::try_from(peer.to_string()).expect("an address is a header value"),
-            trusted: worker.config.trusts(peer),
-            secure: arrival.tls.is_some(),
-        },
-        tls: arrival.tls,
-        worker,
-        wire: wire.clone(),
-        requests: Cell::new(0),
-        tunnel: RefCell::default(),
-        refused: Cell::new(false),
-    });
+    let client = Client::new(worker, wire.clone(), sender, tls, Protocol::Http1);
+    let client = Rc::new(client);
     let handler = client.clone();
     let service = service_fn(move |request| {
         handler
@@ -131,7 +161,7 @@ async fn run(worker: Rc<Worker>, arrival: Arrival) {
         debug_assert!(size_of_val(&exchange) <= REQUEST_SIZE);
         exchange
     });
-    let socket = TokioIo::new(Socket::new(arrival.stream, wire));
+    let socket = TokioIo::new(Observed::new(stream, wire));
     let mut http = client.worker.to_client.serve_connection(socket, service);
     let mut told = false;
     let end = poll_fn(|context| drive(&mut http, &client, &mut told, context)).await;
@@ -141,7 +171,7 @@ async fn run(worker: Rc<Worker>, arrival: Arrival) {
     close(&client, end, stream, early).await;
 }
 
-type Http<S> = http1::Connection<TokioIo<Socket>, S>;
+type Http<S> = http1::Connection<TokioIo<Observed<Stream, Rc<Wire>>>, S>;
 
 fn drive<S>(
     http: &mut Http<S>,
@@ -165,23 +195,12 @@ where
             Pin::new(&mut *http).graceful_shutdown();
         }
     }
-    if let Poll::Ready(result) = Pin::new(&mut *http).poll(context) {
-        return Poll::Ready(End::Done(result));
-    }
-    if !watch.overdue(context) {
-        return Poll::Pending;
-    }
-    // Whoever waits for the slow party may still turn this into an answer.
-    if let Poll::Ready(result) = Pin::new(&mut *http).poll(context) {
-        return Poll::Ready(End::Done(result));
-    }
-    match watch.take_stall() {
-        Some(stall) => Poll::Ready(End::Stalled(stall)),
-        None => {
-            watch.overdue(context);
-            Poll::Pending
-        }
-    }
+    watch
+        .supervise(context, |context| Pin::new(&mut *http).poll(context))
+        .map(|end| match end {
+            Ok(result) => End::Done(result),
+            Err(stall) => End::Stalled(stall),
+        })
 }
 
 async fn close(client: &Rc<Client>, end: End, mut stream: Stream, early: bool) {
@@ -260,18 +279,7 @@ async fn linger(client: &Client, mut stream: Stream) {
         }
         io::Result::Ok(())
     };
-    let mut drain = std::pin::pin!(drain);
     let deadline = client.worker.deadlines.open();
-    let end = client.worker.clock.now().after(LINGER);
-    poll_fn(|context| {
-        deadline.register(context);
-        deadline.arm(end);
-        let over = client.worker.clock.now() >= end;
-        if drain.as_mut().poll(context).is_ready() || over {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    })
-    .await;
+    // Whether the client closed or not, there is nothing more to be done for it.
+    let _ = within(&deadline, &client.worker.clock, LINGER, drain).await;
 }

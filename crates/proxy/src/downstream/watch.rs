@@ -2,13 +2,13 @@
 //!
 //! Every party leaves a mark when it starts to wait for another one; [`Watch::overdue`] looks at the
 //! marks when the connection's deadline fires. Marks are plain stores, so that a fast request pays
-//! nothing for all the ways in which a slow one can be slow.
+//! nothing for all the ways in which a slow one can be slow. Each stream of an HTTP/2 connection has a
+//! watch of its own, and so has the connection.
+
+mod due;
 
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::clock::{Clock, Tick};
@@ -61,8 +61,8 @@ enum Phase {
 enum Answer {
     /// The upstream is to send the next byte, since then.
     Upstream(Tick),
-    /// The client is to take what there is.
-    Client,
+    /// The client is to take what there is, since then.
+    Client(Tick),
     /// Complete.
     Complete,
 }
@@ -88,6 +88,10 @@ pub(crate) struct Watch {
     timeouts: Timeouts,
     phase: Cell<Phase>,
     upload: Cell<Upload>,
+    /// For one stream of several on a socket, which then tells nothing about this one.
+    multiplexed: bool,
+    given_up: Cell<bool>,
+    client_read: Cell<Duration>,
     upstream_read: Cell<Duration>,
     upstream_write: Cell<Duration>,
     write_blocked: Cell<Option<Tick>>,
@@ -102,6 +106,9 @@ impl Watch {
             deadline,
             phase: Cell::new(Phase::Idle { since: now }),
             upload: Cell::new(Upload::Complete(now)),
+            multiplexed: false,
+            given_up: Cell::new(false),
+            client_read: Cell::new(timeouts.body),
             upstream_read: Cell::new(timeouts.body),
             upstream_write: Cell::new(timeouts.body),
             timeouts,
@@ -110,6 +117,14 @@ impl Watch {
         };
         watch.rearm();
         watch
+    }
+
+    /// For one stream of a connection.
+    pub(crate) fn of_stream(clock: Rc<Clock>, deadline: Deadline, timeouts: Timeouts) -> Self {
+        Self {
+            multiplexed: true,
+            ..Self::new(clock, deadline, timeouts)
+        }
     }
 
     /// Bytes came from the client.
@@ -143,6 +158,22 @@ impl Watch {
         });
     }
 
+    /// The first of several streams that share the connection opened, or the last one ended.
+    pub(crate) fn occupied(&self, occupied: bool) {
+        self.phase.set(match occupied {
+            true => Phase::Accepted,
+            false => Phase::Idle {
+                since: self.clock.now(),
+            },
+        });
+        self.rearm();
+    }
+
+    /// The request's body may be silent for as long as it likes.
+    pub(crate) fn be_patient(&self) {
+        self.client_read.set(Duration::MAX);
+    }
+
     pub(crate) fn connecting(&self, limit: Duration) {
         let since = self.clock.now();
         self.phase.set(Phase::Connecting { since, limit });
@@ -166,7 +197,7 @@ impl Watch {
     pub(crate) fn upload(&self, upload: Upload) {
         self.upload.set(upload);
         match upload {
-            Upload::Client(since) => self.deadline.arm(since.after(self.timeouts.body)),
+            Upload::Client(since) => self.deadline.arm(since.after(self.client_read.get())),
             Upload::Upstream(since) => self.deadline.arm(since.after(self.upstream_write.get())),
             Upload::Complete(_) | Upload::Abandoned => self.settle(),
         }
@@ -191,12 +222,30 @@ impl Watch {
 
     /// The response has bytes that wait for the client.
     pub(crate) fn awaiting_client(&self) {
-        self.answer(Answer::Client);
+        self.answer(Answer::Client(self.clock.now()));
     }
 
-    /// The response is complete, or there will be none.
+    /// The response is complete.
     pub(crate) fn answered(&self) {
         self.answer(Answer::Complete);
+    }
+
+    /// Nobody reads the rest of the response.
+    pub(crate) fn give_up(&self) {
+        self.given_up.set(true);
+        self.answer(Answer::Complete);
+    }
+
+    /// Whether the response reached its end.
+    pub(crate) fn is_answered(&self) -> bool {
+        let is_over = match self.phase.get() {
+            Phase::Idle { .. } => true,
+            Phase::Exchanging { answer } => answer == Answer::Complete,
+            Phase::Head { .. } | Phase::Accepted | Phase::Connecting { .. } | Phase::Tunnel => {
+                false
+            }
+        };
+        is_over && !self.given_up.get()
     }
 
     pub(crate) fn tunnel(&self) {
@@ -212,48 +261,21 @@ impl Watch {
         matches!(self.phase.get(), Phase::Idle { .. })
     }
 
-    /// Runs `future` until it is ready or somebody is too slow.
-    pub(crate) fn guard<F: Future>(
-        &self,
-        mut future: Pin<&mut F>,
-    ) -> impl Future<Output = Result<F::Output, Stall>> {
-        poll_fn(move |context| match future.as_mut().poll(context) {
-            Poll::Ready(output) => Poll::Ready(Ok(output)),
-            Poll::Pending => match self.stall.take() {
-                Some(stall) => Poll::Ready(Err(stall)),
-                None => Poll::Pending,
-            },
-        })
+    fn answer(&self, answer: Answer) {
+        self.phase.set(Phase::Exchanging { answer });
+        match answer {
+            Answer::Upstream(since) => self.deadline.arm(since.after(self.upstream_read.get())),
+            Answer::Client(since) if self.multiplexed => {
+                self.deadline.arm(since.after(self.timeouts.write));
+            }
+            Answer::Client(_) | Answer::Complete => {}
+        }
+        self.settle();
     }
 
     /// Looks again no later than `at`.
     pub(crate) fn look_at(&self, at: Tick) {
         self.deadline.arm(at);
-    }
-
-    /// The stall that nobody has dealt with yet.
-    pub(crate) fn take_stall(&self) -> Option<Stall> {
-        self.stall.take()
-    }
-
-    /// Looks who is overdue: true if somebody is, who is then found by [`Watch::take_stall`].
-    pub(crate) fn overdue(&self, context: &Context<'_>) -> bool {
-        self.deadline.register(context);
-        let (at, stall) = self.due();
-        if self.clock.now() >= at {
-            self.stall.set(Some(stall));
-            return true;
-        }
-        self.deadline.arm(at);
-        false
-    }
-
-    fn answer(&self, answer: Answer) {
-        self.phase.set(Phase::Exchanging { answer });
-        if let Answer::Upstream(since) = answer {
-            self.deadline.arm(since.after(self.upstream_read.get()));
-        }
-        self.settle();
     }
 
     /// When both directions are complete, the connection waits for its next request.
@@ -268,54 +290,5 @@ impl Watch {
             });
             self.rearm();
         }
-    }
-
-    fn rearm(&self) {
-        self.deadline.arm(self.due().0);
-    }
-
-    /// The earliest limit that applies now.
-    fn due(&self) -> (Tick, Stall) {
-        let phase = match self.phase.get() {
-            Phase::Idle { since } => (since.after(self.timeouts.idle), Stall::Idle),
-            Phase::Head { since } => (since.after(self.timeouts.head), Stall::Head),
-            Phase::Connecting { since, limit } => (since.after(limit), Stall::Connect),
-            Phase::Exchanging { answer } => self.exchange_due(answer),
-            Phase::Accepted | Phase::Tunnel => (Tick::NEVER, Stall::Idle),
-        };
-        match self.write_blocked.get() {
-            Some(since) => {
-                phase.min_by_time((since.after(self.timeouts.write), Stall::ClientWrite))
-            }
-            None => phase,
-        }
-    }
-
-    fn exchange_due(&self, answer: Answer) -> (Tick, Stall) {
-        match (self.upload.get(), answer) {
-            (Upload::Client(since), _) => (since.after(self.timeouts.body), Stall::RequestBody),
-            // An upstream that has answered need not read the rest of the body.
-            (Upload::Upstream(since), _) => {
-                (since.after(self.upstream_write.get()), Stall::UpstreamWrite)
-            }
-            (Upload::Complete(sent), Answer::Upstream(since)) => (
-                since.max(sent).after(self.upstream_read.get()),
-                Stall::UpstreamRead,
-            ),
-            (Upload::Abandoned, Answer::Upstream(since)) => {
-                (since.after(self.upstream_read.get()), Stall::UpstreamRead)
-            }
-            (_, Answer::Client | Answer::Complete) => (Tick::NEVER, Stall::Idle),
-        }
-    }
-}
-
-trait Earlier {
-    fn min_by_time(self, other: Self) -> Self;
-}
-
-impl Earlier for (Tick, Stall) {
-    fn min_by_time(self, other: Self) -> Self {
-        if other.0 < self.0 { other } else { self }
     }
 }

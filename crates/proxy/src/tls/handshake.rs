@@ -27,7 +27,6 @@ const SSL_CLIENT_ISSUER_DN: HeaderName = HeaderName::from_static("ssl-client-iss
 #[derive(Debug)]
 pub(crate) struct Session {
     /// What ALPN agreed on; HTTP/1.1 where the client did not ask.
-    #[expect(dead_code, reason = "HTTP/2 is on its way")]
     pub(crate) protocol: Protocol,
     /// Whose policy the client was judged by.
     pub(crate) host: Arc<Host>,

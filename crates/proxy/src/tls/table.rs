@@ -19,7 +19,7 @@ pub struct TlsSettings {
 impl Default for TlsSettings {
     fn default() -> Self {
         Self {
-            alpn: vec![Protocol::Http1],
+            alpn: vec![Protocol::Http2, Protocol::Http1],
         }
     }
 }

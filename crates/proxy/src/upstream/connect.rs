@@ -1,17 +1,16 @@
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use hyper::client::conn::http1::{self, Builder};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::pool::{Connection, Link};
 use crate::body::RequestBody;
+use crate::observed::{Observed, Observer};
 
 /// A connection that may turn into a tunnel: yields its socket when HTTP is done with it.
 pub(crate) type Parts = JoinHandle<Option<(UpstreamSocket, bytes::Bytes)>>;
@@ -49,10 +48,7 @@ async fn handshake(builder: &Builder, endpoint: SocketAddr) -> io::Result<(Conne
     let stream = TcpStream::connect(endpoint).await?;
     stream.set_nodelay(true)?;
     let link = Rc::new(Link::default());
-    let socket = UpstreamSocket {
-        stream,
-        link: link.clone(),
-    };
+    let socket = Observed::new(stream, link.clone());
     let (sender, driver) = builder
         .handshake(TokioIo::new(socket))
         .await
@@ -71,72 +67,28 @@ async fn handshake(builder: &Builder, endpoint: SocketAddr) -> io::Result<(Conne
 /// Endpoints answer and close before they have read the whole request (413, 401). The next write then
 /// fails, and hyper would give up with the answer still unread. So failed writes are left to the read
 /// side, which finds first what had arrived, and then the same error.
-#[derive(Debug)]
-pub(crate) struct UpstreamSocket {
-    stream: TcpStream,
-    link: Rc<Link>,
-}
+pub(crate) type UpstreamSocket = Observed<TcpStream, Rc<Link>>;
 
-impl AsyncRead for UpstreamSocket {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if buffer.filled().len() > before {
-            self.link.answered.set(true);
-        }
-        result
+impl Observer for Rc<Link> {
+    fn read(&self, _bytes: &[u8]) {
+        self.answered.set(true);
     }
-}
 
-impl AsyncWrite for UpstreamSocket {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
+    fn wrote(
+        &self,
+        result: Poll<io::Result<usize>>,
+        offered: impl FnOnce() -> usize,
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write(context, bytes);
-        leave_to_reader(result, || bytes.len())
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
-        leave_to_reader(result, || bytes.iter().map(|part| part.len()).sum())
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
-fn leave_to_reader(
-    result: Poll<io::Result<usize>>,
-    all: impl FnOnce() -> usize,
-) -> Poll<io::Result<usize>> {
-    match result {
-        Poll::Ready(Err(error))
-            if matches!(
-                error.kind(),
-                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
-            ) =>
-        {
-            Poll::Ready(Ok(all()))
+        match result {
+            Poll::Ready(Err(error))
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+                ) =>
+            {
+                Poll::Ready(Ok(offered()))
+            }
+            result => result,
         }
-        result => result,
     }
 }

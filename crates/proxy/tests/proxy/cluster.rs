@@ -47,17 +47,7 @@ impl Cluster {
 
     /// As [`Cluster::route`], with any action.
     pub(crate) fn action(&mut self, host: Option<&str>, path: PathMatch, action: Action) {
-        let host = match host {
-            None => HostPattern::Any,
-            Some(host) => match host.strip_prefix("*.") {
-                Some(suffix) => HostPattern::Wildcard {
-                    suffix: suffix.into(),
-                    span: WildcardSpan::OneLabel,
-                },
-                None => HostPattern::Exact(host.into()),
-            },
-        };
-        let rules = self.rules.entry(host).or_default();
+        let rules = self.rules.entry(pattern(host)).or_default();
         rules.push(Rule {
             id: RuleId {
                 object: ObjectRef {
@@ -71,6 +61,15 @@ impl Cluster {
             action,
             policy: Arc::new(self.policy.clone()),
         });
+    }
+
+    /// Narrows the rule added last for a host.
+    pub(crate) fn narrow(&mut self, host: Option<&str>, change: impl FnOnce(&mut RequestMatch)) {
+        let rules = self
+            .rules
+            .get_mut(&pattern(host))
+            .expect("the host has a rule");
+        change(&mut rules.last_mut().expect("a host has rules").matches);
     }
 
     /// What the workers route by. Endpoint changes reach an index that is in use at once.
@@ -95,6 +94,19 @@ impl Cluster {
         }
         let changes = Changes::everything(&snapshot);
         self.builder.apply(&snapshot, &changes)
+    }
+}
+
+fn pattern(host: Option<&str>) -> HostPattern {
+    match host {
+        None => HostPattern::Any,
+        Some(host) => match host.strip_prefix("*.") {
+            Some(suffix) => HostPattern::Wildcard {
+                suffix: suffix.into(),
+                span: WildcardSpan::OneLabel,
+            },
+            None => HostPattern::Exact(host.into()),
+        },
     }
 }
 

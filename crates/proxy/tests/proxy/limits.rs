@@ -26,7 +26,7 @@ fn a_silent_upstream_is_504() {
         connection.expect_close();
     });
     let mut cluster = crate::cluster::Cluster::default();
-    cluster.policy.read_timeout = SHORT;
+    cluster.policy.read_timeout = Some(SHORT);
     cluster.service("web", &[upstream.address]);
     cluster.route(None, "/", "web");
     let proxy = Proxy::start(cluster);
@@ -42,7 +42,7 @@ fn an_upstream_that_falls_silent_in_its_body_cuts_the_response() {
         connection.expect_close();
     });
     let mut cluster = crate::cluster::Cluster::default();
-    cluster.policy.read_timeout = SHORT;
+    cluster.policy.read_timeout = Some(SHORT);
     cluster.service("web", &[upstream.address]);
     cluster.route(None, "/", "web");
     let proxy = Proxy::start(cluster);

@@ -5,10 +5,14 @@
 mod bodies;
 mod client;
 mod cluster;
+mod conditions;
 mod conformance;
 mod drain;
 mod forwarding;
+mod frames;
 mod hostile;
+mod hostile_http2;
+mod http2;
 mod limits;
 mod observed;
 mod proxy;

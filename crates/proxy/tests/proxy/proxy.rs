@@ -59,6 +59,15 @@ impl Proxy {
         Self::start(single(endpoints))
     }
 
+    /// Takes HTTP/2 in clear text, too.
+    pub(crate) fn with_h2c(cluster: Cluster) -> Self {
+        let config = Config {
+            h2c: true,
+            ..Config::default()
+        };
+        Self::configured(cluster, config)
+    }
+
     /// Puts the cluster's present state in force.
     pub(crate) fn apply(&mut self) {
         self.routes.store(self.cluster.index());

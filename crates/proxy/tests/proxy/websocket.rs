@@ -130,7 +130,7 @@ fn bytes_sent_before_the_101_never_pass() {
 fn silence_ends_it() {
     let upstream = server();
     let mut cluster = Cluster::default();
-    cluster.policy.read_timeout = Duration::from_millis(300);
+    cluster.policy.read_timeout = Some(Duration::from_millis(300));
     cluster.service("web", &[upstream.address]);
     cluster.route(None, "/", "web");
     let proxy = Proxy::start(cluster);

@@ -1,0 +1,69 @@
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::task::Poll;
+
+use super::head_scan::{HeadScan, HeadSeen};
+use super::watch::Watch;
+use crate::observed::Observer;
+
+/// What the socket of a connection and its request handler share. A stream of an HTTP/2 connection has
+/// one of its own, without a socket.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    pub(crate) watch: Watch,
+    scan: RefCell<HeadScan>,
+    /// Bytes read now belong to a request head.
+    in_head: Cell<bool>,
+    /// The client will send nothing more.
+    finished: Cell<bool>,
+}
+
+impl Wire {
+    pub(crate) fn new(watch: Watch) -> Self {
+        Self {
+            watch,
+            scan: RefCell::default(),
+            in_head: Cell::new(true),
+            finished: Cell::new(false),
+        }
+    }
+
+    /// What was seen of the head that was just parsed. What follows is `body`, or the next head.
+    pub(crate) fn head_complete(&self, body: bool) -> HeadSeen {
+        self.in_head.set(!body);
+        self.scan.borrow_mut().take()
+    }
+
+    /// The request body ended where its framing says it does.
+    pub(crate) fn body_complete(&self) {
+        self.in_head.set(true);
+    }
+
+    /// Whether the client has closed its side.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished.get()
+    }
+}
+
+impl Observer for Rc<Wire> {
+    fn read(&self, bytes: &[u8]) {
+        self.watch.received();
+        if self.in_head.get() {
+            self.scan.borrow_mut().feed(bytes);
+        }
+    }
+
+    fn finished(&self) {
+        self.finished.set(true);
+    }
+
+    fn wrote(
+        &self,
+        result: Poll<io::Result<usize>>,
+        _offered: impl FnOnce() -> usize,
+    ) -> Poll<io::Result<usize>> {
+        self.watch.wrote(result.is_pending());
+        result
+    }
+}

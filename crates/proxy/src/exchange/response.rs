@@ -1,0 +1,113 @@
+//! What a request is answered with.
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Response, StatusCode, Version};
+use hyper::body::Incoming;
+
+use crate::body::ResponseBody;
+use crate::dispatch::Times;
+use crate::downstream::connection::Client;
+use crate::downstream::watch::Upload;
+use crate::error::{Kind, ProxyError};
+use crate::hop_by_hop;
+use crate::record::Record;
+use crate::rescue;
+use crate::route_state::{HeaderChange, RouteState};
+use crate::tunnel::Tunnel;
+use crate::upstream::connect::Parts;
+use crate::upstream::pool::Lease;
+
+/// What a request is answered with.
+pub(super) enum Answer {
+    Own(Response<Bytes>),
+    Upstream(Response<Incoming>, Lease),
+    /// The upstream agreed to leave HTTP; for how long both may then be silent.
+    Switched(Response<Incoming>, Parts, Times),
+}
+
+/// Makes a response head fit for the client.
+pub(super) fn prepare(
+    response: &mut Response<Incoming>,
+    route: &RouteState,
+) -> Result<(), ProxyError> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS || !is_unambiguous(response) {
+        return Err(ProxyError::new(Kind::InvalidResponse));
+    }
+    let headers = response.headers_mut();
+    hop_by_hop::strip_response(headers);
+    HeaderChange::apply_all(&route.response, headers);
+    *response.version_mut() = Version::HTTP_11;
+    Ok(())
+}
+
+/// Whether every reader of this head agrees about where the response ends.
+fn is_unambiguous(response: &Response<Incoming>) -> bool {
+    let headers = response.headers();
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let encoding = encodings.next();
+    let one_length = lengths.next().is_none()
+        && length.is_none_or(|length| {
+            !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit)
+        });
+    let only_chunked = encodings.next().is_none()
+        && encoding.is_none_or(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    one_length && only_chunked && !(length.is_some() && encoding.is_some())
+}
+
+/// Adds what a WebSocket's request and its 101 have to say on each connection.
+pub(super) fn ask_for_websocket(headers: &mut HeaderMap) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+}
+
+/// Gives the answer the form that the client gets, and hands the account of the request to its body.
+pub(super) fn finish(
+    client: &Client,
+    answer: Answer,
+    method: &Method,
+    mut record: Box<Record>,
+) -> Response<ResponseBody> {
+    let wire = client.wire.clone();
+    let strictly = record.strictly;
+    let mut response = match answer {
+        Answer::Own(mut response) => {
+            rescue::fit(&mut response, method);
+            record.status = response.status().as_u16();
+            // The rest of the body is not read, so the connection has no next request.
+            if !matches!(wire.watch.upload_state(), Upload::Complete(_)) {
+                client.refuse();
+            }
+            response.map(|text| ResponseBody::own(text, wire, record))
+        }
+        Answer::Upstream(response, lease) => {
+            record.status = response.status().as_u16();
+            response.map(|body| ResponseBody::upstream(body, lease, wire, record))
+        }
+        Answer::Switched(response, upstream, times) => {
+            record.status = response.status().as_u16();
+            client.switch(Tunnel {
+                upstream,
+                idle: times.read,
+                record,
+            });
+            return response.map(|_| ResponseBody::none(wire));
+        }
+    };
+    let headers = response.headers_mut();
+    if !headers.contains_key(header::SERVER) {
+        headers.insert(header::SERVER, HeaderValue::from_static("fairway"));
+    }
+    if strictly
+        && let Some(value) = &client.worker.strict_transport_security
+        && !headers.contains_key(header::STRICT_TRANSPORT_SECURITY)
+    {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, value.clone());
+    }
+    if client.is_last_request() {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}

@@ -1,0 +1,144 @@
+//! Where a request goes.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use fairway_router::{Fields, Path, Request as RouteRequest, Target};
+use http::header::{self, HeaderMap};
+use http::uri::PathAndQuery;
+use http::{Request, Response, StatusCode, Uri};
+use hyper::body::Incoming;
+
+use crate::dispatch::Times;
+use crate::downstream::connection::Client;
+use crate::error::{Kind, ProxyError, Rejection};
+use crate::forwarding;
+use crate::gate::Admitted;
+use crate::record::Record;
+use crate::redirect;
+use crate::rescue::{self, Reader};
+use crate::route_state::RouteState;
+use crate::upstream::balance::Choice;
+
+/// Who answers.
+pub(super) enum Destination {
+    Own(Response<Bytes>),
+    Upstream(Rc<RouteState>, Choice, Times),
+}
+
+/// Finds where the request goes, and brings its target into the form that was looked at.
+pub(super) fn find(
+    client: &Client,
+    request: &mut Request<Incoming>,
+    admitted: &Admitted,
+    reader: &Reader,
+    record: &mut Record,
+) -> Result<Destination, ProxyError> {
+    let worker = &client.worker;
+    let raw = match request.uri().path() {
+        "" => "/",
+        path => path,
+    };
+    let path = Path::parse(raw).map_err(|_| Rejection::Path)?;
+    let routes = worker.routes.load();
+    let asked = RouteRequest {
+        host: &admitted.host,
+        path: &path,
+        method: request.method().as_str(),
+    };
+    let conditions = Conditions {
+        headers: request.headers(),
+        query: request.uri().query(),
+        trusted: client.sender.trusted,
+    };
+    let route = routes
+        .find_with(asked, &conditions)
+        .ok_or_else(|| ProxyError::new(Kind::NoRoute))?;
+    let state = worker.route_states.of(route);
+    if let Some(stats) = state.stats.first() {
+        record.stats = stats.clone();
+    }
+    record.route = Some(state.clone());
+    let backends = match &route.target {
+        Target::Forward(backends) => backends,
+        Target::Respond(status) => {
+            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::NOT_FOUND);
+            return Ok(Destination::Own(rescue::plain(status, reader)));
+        }
+        Target::Redirect(redirect) => {
+            let host = request.headers().get(header::HOST);
+            let query = request.uri().query();
+            let response = redirect::response(redirect, host, &path.forwarded, query);
+            return Ok(Destination::Own(response));
+        }
+    };
+    let index = worker
+        .balancer
+        .backend(backends)
+        .ok_or_else(|| ProxyError::new(Kind::NoEndpoints))?;
+    record.stats = state.stats[index].clone();
+    let choice = worker
+        .balancer
+        .choose(&backends[index].1)
+        .map_err(ProxyError::new)?;
+    let times = Times::of(&route.policy, reader);
+    let target = target(request.uri(), &path.forwarded)?;
+    if let Some(target) = target {
+        *request.uri_mut() = target;
+    }
+    Ok(Destination::Upstream(state, choice, times))
+}
+
+/// The target for the upstream, in origin form; None where the client's can stay.
+fn target(uri: &Uri, forwarded: &str) -> Result<Option<Uri>, Rejection> {
+    if uri.scheme().is_none() && uri.path() == forwarded {
+        return Ok(None);
+    }
+    if uri.path() == forwarded
+        && let Some(target) = uri.path_and_query()
+        && target.as_str().starts_with('/')
+    {
+        return Ok(Some(Uri::from(target.clone())));
+    }
+    let target = match uri.query() {
+        Some(query) => PathAndQuery::try_from(format!("{forwarded}?{query}")),
+        None => PathAndQuery::try_from(forwarded),
+    };
+    target
+        .map(|target| Some(Uri::from(target)))
+        .map_err(|_| Rejection::Path)
+}
+
+/// What routes with conditions may ask about a request. What the upstream will not be told does not
+/// count: the client could say anything there.
+struct Conditions<'a> {
+    headers: &'a HeaderMap,
+    query: Option<&'a str>,
+    trusted: bool,
+}
+
+impl Fields for Conditions<'_> {
+    fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        if forwarding::is_dropped(name, self.trusted) {
+            return None;
+        }
+        let mut values = self.headers.get_all(name).iter();
+        let first = Cow::Borrowed(values.next()?.as_bytes());
+        Some(values.fold(first, |mut joined, value| {
+            let text = joined.to_mut();
+            text.extend_from_slice(b", ");
+            text.extend_from_slice(value.as_bytes());
+            joined
+        }))
+    }
+
+    fn query_parameter(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        let mut parameters = form_urlencoded::parse(self.query?.as_bytes());
+        let (_, value) = parameters.find(|(key, _)| key == name)?;
+        Some(match value {
+            Cow::Borrowed(value) => Cow::Borrowed(value.as_bytes()),
+            Cow::Owned(value) => Cow::Owned(value.into_bytes()),
+        })
+    }
+}
