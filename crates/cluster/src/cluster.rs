@@ -15,6 +15,9 @@ const CHANNEL: usize = 1024;
 /// has already said.
 const GATHERED: usize = 16 * CHANNEL;
 
+/// Problems that wait to be told. Who does not listen, or not fast enough, finds them in the log.
+const NEWS: usize = 1024;
+
 /// Where objects come from.
 #[derive(Clone)]
 pub enum Source {
@@ -29,6 +32,8 @@ pub enum Source {
 pub struct Cluster {
     index: Index,
     events: mpsc::Receiver<Event>,
+    news: mpsc::Sender<Problem>,
+    untold: Option<mpsc::Receiver<Problem>>,
     _source: Running,
 }
 
@@ -79,9 +84,12 @@ impl Cluster {
                 Running::Api(api::watch(&client, &options, api::Pace::default(), &sender))
             }
         };
+        let (news, untold) = mpsc::channel(NEWS);
         Ok(Self {
             index: Index::new(options),
             events,
+            news,
+            untold: Some(untold),
             _source: source,
         })
     }
@@ -103,10 +111,22 @@ impl Cluster {
                 };
                 self.index.apply(event);
             }
-            if let Some(update) = self.index.update() {
+            let update = self.index.update();
+            for problem in self.index.take_news() {
+                // A full queue loses it for Events; the log has it.
+                let _ = self.news.try_send(problem);
+            }
+            if let Some(update) = update {
                 return update;
             }
         }
+    }
+
+    /// Problems as they come up, each once, for as long as [`Self::next`] is called; also those that
+    /// change nothing else. For one listener: who asks later gets nothing.
+    pub fn news(&mut self) -> mpsc::Receiver<Problem> {
+        let never = || mpsc::channel(1).1;
+        self.untold.take().unwrap_or_else(never)
     }
 
     /// What is wrong with the cluster's objects right now, sorted by object.

@@ -109,6 +109,11 @@ impl Index {
         self.problems.iter()
     }
 
+    /// Problems that came up since this was last asked for, and were logged.
+    pub(crate) fn take_news(&mut self) -> Vec<Problem> {
+        self.problems.take_news()
+    }
+
     fn replace(&mut self, kind: Kind, objects: Vec<Object>) {
         let mut listed = BTreeSet::new();
         for object in &objects {
