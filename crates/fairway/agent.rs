@@ -32,20 +32,22 @@ use self::service_health::ServiceHealth;
 use self::service_proxy::ServiceProxy;
 use self::signals::Signals;
 use crate::causes::with_causes;
-use crate::config::{Config, Source};
+use crate::config::{Config, Loader, Source};
+use crate::kernel::Kernel;
 
 /// Runs the agent until it is told to stop.
-pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+pub(crate) async fn run(config: Config, _loader: &Loader) -> anyhow::Result<()> {
     let as_configured = serde_json::to_value(&config)?;
     info!(version = env!("CARGO_PKG_VERSION"), config = %as_configured, "fairway starts");
-    for warning in config.warnings() {
+    for warning in &config.warnings {
         warn!("{warning}");
     }
+    Kernel::default().prepare(&config);
     let mut signals = Signals::new().context("cannot listen for signals")?;
     let _lock = AgentLock::take()?;
 
     let (source, recorder) = Box::pin(source(&config)).await?;
-    let health = Health::default();
+    let health = Health::new(config.sync_period * 2);
     let mut registry = Registry::default();
     register_build_info(&mut registry, env!("CARGO_PKG_VERSION"));
     ProcessMetrics::register(&mut registry);
@@ -61,7 +63,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         start_server(&config, &recorder, Purpose::Health, address, site).await?;
     }
     if let Some(address) = config.admin.metrics_bind_address {
-        let site = MetricsSite::new(Arc::new(registry), as_configured);
+        let site = MetricsSite::new(Arc::new(registry), config.configz());
         start_server(&config, &recorder, Purpose::Metrics, address, site).await?;
     }
 

@@ -1,5 +1,6 @@
 //! The command line, as typed. What it means is decided in [`crate::config`].
 
+mod spelling;
 #[cfg(test)]
 mod tests;
 
@@ -7,9 +8,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use serde::{Deserialize, Serialize};
 
-use crate::config::{Command, Config, ConfigError, Demo, Environment, Render};
+pub(crate) use self::spelling::boolean;
+use crate::config::{
+    Command, Demo, Environment, FairwayConfiguration, KubeProxyConfiguration, LoadError, Loader,
+    Render,
+};
 use crate::logging::{Format, Logging};
 
 /// What to do and how to log meanwhile.
@@ -29,15 +35,19 @@ pub(crate) fn parse() -> Invocation {
 }
 
 fn parse_from(
-    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    arguments: impl IntoIterator<Item = impl Into<OsString>>,
     environment: &Environment,
 ) -> Result<Invocation, clap::Error> {
-    let cli = Cli::try_parse_from(arguments)?;
+    let (cli, given) = read(arguments)?;
+    let mut logging = Logging {
+        format: cli.log.log_format.unwrap_or(Format::Text),
+        verbosity: cli.log.v.unwrap_or(0),
+    };
     let (name, command) = match cli.command {
-        CommandArgs::Run(run) => {
-            let config = Config::new(run, environment);
-            ("run", config.map(|it| Command::Run(Box::new(it))))
-        }
+        CommandArgs::Run(run) => (
+            "run",
+            run.command(given, &cli.log, &mut logging, environment),
+        ),
         CommandArgs::Demo(demo) => ("demo", Ok(Command::Demo(Demo { keep: demo.keep }))),
         CommandArgs::Render(render) => {
             let render = Render::new(render, environment);
@@ -45,18 +55,49 @@ fn parse_from(
         }
         CommandArgs::Cleanup => ("cleanup", Ok(Command::Cleanup)),
     };
-    Ok(Invocation {
-        command: command.map_err(|error| wrong_usage(name, &error))?,
-        logging: Logging {
-            format: cli.log.log_format,
-            verbosity: cli.log.v,
-        },
-    })
+    let command = command.map_err(|error| wrong_usage(name, &error))?;
+    Ok(Invocation { command, logging })
+}
+
+/// The command line, and those of kube-proxy's flags that are on it.
+fn read(
+    arguments: impl IntoIterator<Item = impl Into<OsString>>,
+) -> Result<(Cli, Vec<String>), clap::Error> {
+    let arguments = spelling::with_dashes(arguments);
+    let mut matches = definition().try_get_matches_from(arguments)?;
+    let flags = KubeProxyConfiguration::augment_args(clap::Command::new(""));
+    let subcommand = matches.subcommand();
+    let given = subcommand.map(|(_, matches)| spelling::given(matches, &flags));
+    let given = given.unwrap_or_default();
+    Ok((Cli::from_arg_matches_mut(&mut matches)?, given))
+}
+
+/// The configuration of `run`.
+#[cfg(test)]
+pub(crate) fn load<'a>(
+    arguments: impl IntoIterator<Item = &'a str>,
+    environment: &Environment,
+) -> Result<Result<crate::config::Config, LoadError>, clap::Error> {
+    let (cli, given) = read(arguments)?;
+    match cli.command {
+        CommandArgs::Run(run) => Ok(Loader::new(run, given, environment.clone()).load()),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn definition() -> clap::Command {
+    // What `run` is given may be given to `render`, but not all of it decides rules.
+    let hide_others = |flag: clap::Arg| match flag.get_help_heading() {
+        None | Some("Service proxy") => flag,
+        Some(_) => flag.hide(true),
+    };
+    let cli = Cli::command().mut_subcommand("render", |render| render.mut_args(hide_others));
+    spelling::as_in_go(cli)
 }
 
 /// As clap reports what it finds itself, with the usage of the subcommand in question.
-fn wrong_usage(subcommand: &str, error: &ConfigError) -> clap::Error {
-    let mut cli = Cli::command();
+fn wrong_usage(subcommand: &str, error: &LoadError) -> clap::Error {
+    let mut cli = definition();
     cli.build();
     match cli.find_subcommand_mut(subcommand) {
         Some(command) => command.error(ErrorKind::ValueValidation, error),
@@ -91,22 +132,53 @@ enum CommandArgs {
     Cleanup,
 }
 
-#[derive(Debug, Args)]
+/// Everything is a flag; files are laid over the flags in [`crate::config`].
+#[derive(Clone, Debug, Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     #[command(flatten)]
     pub(crate) node: NodeArgs,
     #[command(flatten)]
-    pub(crate) service_proxy: ServiceProxyArgs,
+    pub(crate) files: FileArgs,
     #[command(flatten)]
-    pub(crate) ingress: IngressArgs,
+    pub(crate) fairway: FairwayConfiguration,
     #[command(flatten)]
-    pub(crate) admin: AdminArgs,
+    pub(crate) kube_proxy: KubeProxyConfiguration,
+    #[command(flatten)]
+    pub(crate) retired: RetiredArgs,
+    #[command(flatten)]
+    errand: ErrandArgs,
+}
+
+impl RunArgs {
+    fn command(
+        self,
+        given: Vec<String>,
+        log: &LogArgs,
+        logging: &mut Logging,
+        environment: &Environment,
+    ) -> Result<Command, LoadError> {
+        let errand = self.errand.clone();
+        if errand.cleanup {
+            return Ok(Command::Cleanup);
+        }
+        let loader = Loader::new(self, given, environment.clone());
+        let config = loader.load()?;
+        // As with kube-proxy, the flags count first here.
+        let (format, verbosity) = config.logging();
+        logging.format = log.log_format.or(format).unwrap_or(logging.format);
+        logging.verbosity = log.v.or(verbosity).unwrap_or(logging.verbosity);
+        Ok(match errand.write_config_to {
+            Some(path) => Command::WriteConfig(Box::new(config), path),
+            None if errand.init_only => Command::Initialize(Box::new(config)),
+            None => Command::Run(Box::new(config), Box::new(loader)),
+        })
+    }
 }
 
 /// Without either: the service account of the pod that fairway runs in.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[group(multiple = false)]
 pub(crate) struct SourceArgs {
     /// Take objects from the YAML and JSON files below this directory, and watch it
@@ -118,84 +190,28 @@ pub(crate) struct SourceArgs {
     pub(crate) kubeconfig: Option<PathBuf>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct NodeArgs {
     /// This node's name in the cluster [default: $NODE_NAME, else the host name]
     #[arg(long, value_name = "NAME")]
     pub(crate) hostname_override: Option<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[command(next_help_heading = "Service proxy")]
 pub(crate) struct ServiceProxyArgs {
     /// Program Services into nf_tables
-    #[arg(
-        long,
-        value_name = "BOOL",
-        default_value = "true",
-        default_missing_value = "true"
-    )]
-    #[arg(num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = boolean)]
+    #[arg(long, default_value = "true")]
     pub(crate) service_proxy: bool,
-
-    #[command(flatten)]
-    pub(crate) rules: RuleArgs,
 }
 
-/// What decides the ruleset, and therefore concerns `render` too.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Service proxy")]
-pub(crate) struct RuleArgs {
-    /// The pod network: one CIDR, or one per address family with a comma between
-    ///
-    /// ClusterIP traffic from elsewhere is masqueraded.
-    #[arg(long, value_name = "CIDR[,CIDR]")]
-    pub(crate) cluster_cidr: Option<String>,
-
-    /// How traffic from this node's pods is recognised
-    ///
-    /// ClusterCIDR: by --cluster-cidr; NodeCIDR: by the Node's pod CIDRs; BridgeInterface and
-    /// InterfaceNamePrefix: by the interface that it comes in through.
-    #[arg(long, value_name = "MODE", default_value = "ClusterCIDR")]
-    pub(crate) detect_local_mode: String,
-
-    /// The bridge of this node's pods, for BridgeInterface
-    #[arg(long, value_name = "NAME")]
-    pub(crate) pod_bridge_interface: Option<String>,
-
-    /// What the names of pods' interfaces begin with, for InterfaceNamePrefix
-    #[arg(long, value_name = "PREFIX")]
-    pub(crate) pod_interface_name_prefix: Option<String>,
-
-    /// The local addresses that node ports are served on: primary, or CIDRs [default: primary]
-    ///
-    /// primary is the Node's first address of each family. Of a family without a CIDR all addresses
-    /// are; never loopback.
-    #[arg(long, value_name = "CIDR[,CIDR...]", value_delimiter = ',')]
-    pub(crate) nodeport_addresses: Vec<String>,
-
-    /// Masquerade all ClusterIP traffic
-    #[arg(
-        long,
-        value_name = "BOOL",
-        default_value = "false",
-        default_missing_value = "true"
-    )]
-    #[arg(num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = boolean)]
-    pub(crate) masquerade_all: bool,
-}
-
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[command(next_help_heading = "Ingress")]
 pub(crate) struct IngressArgs {
     /// Route Ingress traffic
-    #[arg(
-        long,
-        value_name = "BOOL",
-        default_value = "true",
-        default_missing_value = "true"
-    )]
-    #[arg(num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = boolean)]
+    #[arg(long, default_value = "true")]
     pub(crate) ingress: bool,
 
     /// Where to accept HTTP; may be repeated. The default accepts IPv4 too
@@ -223,13 +239,7 @@ pub(crate) struct IngressArgs {
     pub(crate) controller: Vec<String>,
 
     /// Serve Ingresses that name no class, too
-    #[arg(
-        long,
-        value_name = "BOOL",
-        default_value = "false",
-        default_missing_value = "true"
-    )]
-    #[arg(num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = boolean)]
+    #[arg(long)]
     pub(crate) watch_ingress_without_class: bool,
 
     /// Networks whose X-Forwarded-* headers are believed: addresses or CIDRs [default: none]
@@ -248,26 +258,45 @@ pub(crate) struct IngressArgs {
     pub(crate) drain_seconds: u32,
 }
 
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Health and metrics")]
-pub(crate) struct AdminArgs {
-    /// Where to answer /healthz and /livez; empty: nowhere
-    #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:10256")]
-    pub(crate) healthz_bind_address: String,
+#[derive(Clone, Debug, Args)]
+pub(crate) struct FileArgs {
+    /// Read a KubeProxyConfiguration, a FairwayConfiguration or both; may be repeated
+    ///
+    /// A KubeProxyConfiguration replaces all flags that kube-proxy has, but --hostname-override and
+    /// --v; a FairwayConfiguration has fields called like the other flags (drainSeconds for
+    /// --drain-seconds) and replaces those that it names. `run` follows changes of the files.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Vec<PathBuf>,
+}
 
-    /// Where to answer /metrics; empty: nowhere
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:10249")]
-    pub(crate) metrics_bind_address: String,
+/// Instead of running.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Errands, after which run ends")]
+struct ErrandArgs {
+    /// Write the configuration that is in force as a file for --config
+    #[arg(long, value_name = "FILE")]
+    write_config_to: Option<PathBuf>,
 
-    /// Exit when one of these two addresses is taken, rather than try again
-    #[arg(
-        long,
-        value_name = "BOOL",
-        default_value = "false",
-        default_missing_value = "true"
-    )]
-    #[arg(num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_parser = boolean)]
-    pub(crate) bind_address_hard_fail: bool,
+    /// Set what needs all of root's rights (kernel settings); run itself then needs CAP_NET_ADMIN
+    #[arg(long)]
+    init_only: bool,
+
+    /// The same as `fairway cleanup`
+    #[arg(long)]
+    cleanup: bool,
+}
+
+/// What kube-proxy still takes, or took until lately.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct RetiredArgs {
+    #[arg(long, value_name = "PORT", hide = true)]
+    pub(crate) healthz_port: Option<u16>,
+
+    #[arg(long, value_name = "PORT", hide = true)]
+    pub(crate) metrics_port: Option<u16>,
+
+    #[arg(long, value_name = "URL", hide = true)]
+    pub(crate) master: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -288,28 +317,55 @@ pub(crate) struct RenderArgs {
     pub(crate) node_name: Option<String>,
 
     #[command(flatten)]
-    pub(crate) rules: RuleArgs,
+    pub(crate) files: FileArgs,
+    #[command(flatten)]
+    pub(crate) fairway: FairwayConfiguration,
+    #[command(flatten)]
+    pub(crate) kube_proxy: KubeProxyConfiguration,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Logging")]
 struct LogArgs {
-    /// How much to log: 0-3 what an operator wants, 4-5 debugging, 6 and more everything
+    /// How much to log [default: 0]: 0-3 what an operator wants, 4-5 debugging, 6 and more everything
     ///
     /// RUST_LOG, where set, decides instead.
-    #[arg(long, short, global = true, value_name = "LEVEL", default_value_t = 0)]
-    v: u8,
+    #[arg(long, short, global = true, value_name = "LEVEL")]
+    v: Option<u8>,
 
-    /// How to log, to stderr
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
-    log_format: Format,
+    /// How to log, to stderr [default: text]
+    #[arg(
+        long,
+        alias = "logging-format",
+        global = true,
+        value_enum,
+        value_name = "FORMAT"
+    )]
+    log_format: Option<Format>,
+
+    #[command(flatten)]
+    klog: KlogArgs,
 }
 
-/// The spellings that kube-proxy's flags take.
-fn boolean(text: &str) -> Result<bool, String> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err("say true or false".to_owned()),
-    }
+/// Flags of kube-proxy's logger that manifests still have; without effect.
+#[derive(Debug, Args)]
+struct KlogArgs {
+    #[arg(long, global = true, value_name = "PATTERN=LEVEL", hide = true)]
+    vmodule: Option<String>,
+    #[arg(long, global = true, value_name = "DURATION", hide = true)]
+    log_flush_frequency: Option<String>,
+    #[arg(long, global = true, value_name = "SIZE", hide = true)]
+    log_json_info_buffer_size: Option<String>,
+    #[arg(long, global = true, hide = true)]
+    log_json_split_stream: bool,
+    #[arg(long, global = true, value_name = "SIZE", hide = true)]
+    log_text_info_buffer_size: Option<String>,
+    #[arg(long, global = true, hide = true)]
+    log_text_split_stream: bool,
+    #[arg(long, global = true, hide = true)]
+    logtostderr: bool,
+    #[arg(long, global = true, hide = true)]
+    alsologtostderr: bool,
+    #[arg(long, global = true, value_name = "LEVEL", hide = true)]
+    stderrthreshold: Option<String>,
 }

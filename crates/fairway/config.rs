@@ -2,10 +2,19 @@
 
 mod address;
 mod check;
+mod conntrack;
+mod document;
+mod fairway;
+mod file;
+mod go_duration;
+mod kube_proxy;
+mod load;
 mod network;
 mod rules;
+mod setting;
 #[cfg(test)]
 mod tests;
+mod unused;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -14,21 +23,36 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
+pub(crate) use self::conntrack::Conntrack;
+pub(crate) use self::fairway::FairwayConfiguration;
+pub(crate) use self::go_duration::GoDuration;
+pub(crate) use self::kube_proxy::KubeProxyConfiguration;
+pub(crate) use self::load::{LoadError, Loader};
+#[cfg(test)]
+pub(crate) use self::rules::LocalPods;
 pub(crate) use self::rules::Rules;
-use crate::args::{AdminArgs, IngressArgs, RenderArgs, RunArgs, SourceArgs};
+use self::setting::Setting;
+use crate::args::IngressArgs;
+use crate::logging::Format;
 
 /// One command, with all that it needs to know.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Command {
-    Run(Box<Config>),
+    /// With the way to load the configuration again when its files change.
+    Run(Box<Config>, Box<Loader>),
+    /// Write the configuration that is in force to a file.
+    WriteConfig(Box<Config>, PathBuf),
+    /// Set what needs root's rights, and end.
+    Initialize(Box<Config>),
     Demo(Demo),
     Render(Render),
     Cleanup,
 }
 
-/// The configuration of `run`. Serialized, it is the first line of the log and `/configz`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// The configuration of `run`. Serialized, it is the first line of the log.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Config {
     pub(crate) source: Source,
@@ -37,6 +61,11 @@ pub(crate) struct Config {
     /// Whether Services are programmed.
     pub(crate) service_proxy: bool,
     pub(crate) rules: Rules,
+    pub(crate) conntrack: Conntrack,
+    /// Changes that wait for twice as long make the node unhealthy.
+    #[serde(rename = "syncPeriodSeconds", serialize_with = "seconds")]
+    pub(crate) sync_period: Duration,
+    pub(crate) oom_score_adj: i32,
     /// Whether Ingress traffic is routed.
     pub(crate) ingress: bool,
     pub(crate) router: Router,
@@ -44,6 +73,14 @@ pub(crate) struct Config {
     /// How long open requests get to finish after SIGTERM.
     #[serde(rename = "drainSeconds", serialize_with = "seconds")]
     pub(crate) drain: Duration,
+    /// What all of this is made from, as [`Self::configz`] tells it.
+    #[serde(skip)]
+    kube_proxy: KubeProxyConfiguration,
+    #[serde(skip)]
+    fairway: FairwayConfiguration,
+    /// What works, but perhaps not as was meant: a sentence each, for the log.
+    #[serde(skip)]
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Where objects come from.
@@ -103,80 +140,100 @@ pub(crate) struct Environment {
     /// `$NODE_NAME`, which a DaemonSet sets from `spec.nodeName`.
     pub(crate) node_name: Option<String>,
     pub(crate) host_name: String,
+    /// Those that this process may use.
     pub(crate) processors: NonZeroUsize,
+    /// Those of the node.
+    pub(crate) online_processors: NonZeroUsize,
 }
 
-/// Arguments that cannot be meant so.
+/// Settings that cannot be meant so.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ConfigError {
-    #[error("{flag} '{value}': {problem}")]
+    #[error("{setting} '{value}': {problem}")]
     Value {
-        flag: &'static str,
+        setting: Setting,
         value: String,
         problem: String,
     },
-    #[error("--cluster-cidr takes one network per address family: {first} and {second} are of one")]
-    SameFamily { first: IpNet, second: IpNet },
-    #[error("{flag} {address} overlaps with {other_flag} {other}: choose another port for one")]
+    #[error("{setting} takes one network per address family: {first} and {second} are of one")]
+    SameFamily {
+        setting: Setting,
+        first: IpNet,
+        second: IpNet,
+    },
+    #[error(
+        "{setting} {address} overlaps with {} {}: choose another port for one",
+        other.0,
+        other.1
+    )]
     SamePort {
-        flag: &'static str,
+        setting: Setting,
         address: SocketAddr,
-        other_flag: &'static str,
-        other: SocketAddr,
+        other: Box<(Setting, SocketAddr)>,
     },
     #[error("--service-proxy=false and --ingress=false leave nothing to do")]
     NothingToDo,
 }
 
 impl Config {
-    pub(crate) fn new(args: RunArgs, environment: &Environment) -> Result<Self, ConfigError> {
-        let name = args.node.hostname_override;
-        let config = Self {
-            source: args.source.into(),
-            node_name: environment.node_name("--hostname-override", name)?,
-            service_proxy: args.service_proxy.service_proxy,
-            rules: args.service_proxy.rules.try_into()?,
-            ingress: args.ingress.ingress,
-            drain: Duration::from_secs(args.ingress.drain_seconds.into()),
-            router: Router::new(args.ingress, environment)?,
-            admin: args.admin.try_into()?,
-        };
-        config.check()?;
-        Ok(config)
-    }
-
-    /// What works, but perhaps not as was meant: one sentence each, for the log.
-    pub(crate) fn warnings(&self) -> Vec<&'static str> {
-        match self.service_proxy {
-            true => self.rules.warnings(),
-            false => Vec::new(),
-        }
-    }
-}
-
-impl Render {
-    pub(crate) fn new(args: RenderArgs, environment: &Environment) -> Result<Self, ConfigError> {
-        Ok(Self {
-            manifests: args.manifests,
-            node_name: environment.node_name("--node-name", args.node_name)?,
-            rules: args.rules.try_into()?,
+    /// The documents that are in force, defaults filled in, by API group: what `/configz` answers.
+    pub(crate) fn configz(&self) -> Value {
+        json!({
+            KubeProxyConfiguration::GROUP: self.kube_proxy,
+            FairwayConfiguration::GROUP: self.fairway,
         })
+    }
+
+    /// The same as a file for `--config`.
+    pub(crate) fn documents(&self) -> Result<String, serde_saphyr::ser::Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Document<'a, T> {
+            api_version: &'static str,
+            kind: &'static str,
+            #[serde(flatten)]
+            content: &'a T,
+        }
+        let kube_proxy = serde_saphyr::to_string(&Document {
+            api_version: KubeProxyConfiguration::API_VERSION,
+            kind: KubeProxyConfiguration::KIND,
+            content: &self.kube_proxy,
+        })?;
+        let fairway = serde_saphyr::to_string(&Document {
+            api_version: FairwayConfiguration::API_VERSION,
+            kind: FairwayConfiguration::KIND,
+            content: &self.fairway,
+        })?;
+        Ok(format!("{kube_proxy}---\n{fairway}"))
+    }
+
+    /// How to log, as far as a file says.
+    pub(crate) fn logging(&self) -> (Option<Format>, Option<u8>) {
+        let logging = &self.kube_proxy.logging;
+        let format = match logging.format.as_deref() {
+            Some("json") => Some(Format::Json),
+            Some("text") => Some(Format::Text),
+            _ => None,
+        };
+        let verbosity = logging.verbosity;
+        let verbosity = verbosity.map(|level| u8::try_from(level).unwrap_or(u8::MAX));
+        (format, verbosity)
     }
 }
 
 impl Router {
-    fn new(args: IngressArgs, environment: &Environment) -> Result<Self, ConfigError> {
+    fn new(args: &IngressArgs, environment: &Environment) -> Result<Self, ConfigError> {
         let addresses = args.ingress_http_address.iter();
         let trusted = args.trusted_proxies.iter();
         Ok(Self {
             http_addresses: addresses
-                .map(|text| address::listen(HTTP_ADDRESS, text))
+                .map(|text| address::listen(&setting::HTTP_ADDRESS, text))
                 .collect::<Result<_, _>>()?,
-            ingress_class: check::ingress_class(args.ingress_class)?,
+            ingress_class: check::ingress_class(&args.ingress_class)?,
             controllers: args
                 .controller
-                .into_iter()
-                .map(check::controller)
+                .iter()
+                .map(|name| check::controller(name))
                 .collect::<Result<_, _>>()?,
             watch_ingress_without_class: args.watch_ingress_without_class,
             trusted_proxies: trusted
@@ -190,53 +247,30 @@ impl Router {
     }
 }
 
-impl From<SourceArgs> for Source {
-    fn from(args: SourceArgs) -> Self {
-        match (args.manifests, args.kubeconfig) {
-            (Some(directory), _) => Self::Manifests(directory),
-            (None, Some(file)) => Self::Kubeconfig(file),
-            (None, None) => Self::InCluster,
-        }
-    }
-}
-
-impl TryFrom<AdminArgs> for Admin {
-    type Error = ConfigError;
-
-    fn try_from(args: AdminArgs) -> Result<Self, ConfigError> {
-        Ok(Self {
-            healthz_bind_address: address::admin(HEALTHZ, &args.healthz_bind_address, 10256)?,
-            metrics_bind_address: address::admin(METRICS, &args.metrics_bind_address, 10249)?,
-            bind_address_hard_fail: args.bind_address_hard_fail,
-        })
-    }
-}
-
 impl Environment {
     pub(crate) fn of_this_process() -> Self {
         let host_name = rustix::system::uname()
             .nodename()
             .to_string_lossy()
             .into_owned();
+        let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Self {
             node_name: std::env::var("NODE_NAME").ok(),
             host_name,
-            processors: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            processors,
+            online_processors: conntrack::online_processors().unwrap_or(processors),
         }
     }
 
     /// The node's name as Kubernetes spells it: trimmed and lower-case.
-    fn node_name(&self, flag: &'static str, given: Option<String>) -> Result<String, ConfigError> {
-        let candidates = [
-            given.as_ref(),
-            self.node_name.as_ref(),
-            Some(&self.host_name),
-        ];
-        let names = candidates.into_iter().flatten().map(|name| name.trim());
+    fn node_name(&self, setting: &Setting, given: &[Option<&str>]) -> Result<String, ConfigError> {
+        let otherwise = [self.node_name.as_deref(), Some(&self.host_name)];
+        let candidates = given.iter().copied().chain(otherwise);
+        let names = candidates.flatten().map(str::trim);
         match names.into_iter().find(|name| !name.is_empty()) {
             Some(name) => Ok(name.to_lowercase()),
             None => Err(ConfigError::value(
-                flag,
+                setting,
                 "",
                 "this host has no name: give the node's",
             )),
@@ -245,9 +279,9 @@ impl Environment {
 }
 
 impl ConfigError {
-    fn value(flag: &'static str, value: &str, problem: impl Into<String>) -> Self {
+    fn value(setting: &Setting, value: &str, problem: impl Into<String>) -> Self {
         Self::Value {
-            flag,
+            setting: setting.clone(),
             value: value.to_owned(),
             problem: problem.into(),
         }
@@ -257,7 +291,3 @@ impl ConfigError {
 fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(duration.as_secs())
 }
-
-const HTTP_ADDRESS: &str = "--ingress-http-address";
-const HEALTHZ: &str = "--healthz-bind-address";
-const METRICS: &str = "--metrics-bind-address";

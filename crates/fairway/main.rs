@@ -6,6 +6,8 @@ mod causes;
 mod cleanup;
 mod config;
 mod demo;
+mod errand;
+mod kernel;
 mod logging;
 mod render;
 
@@ -31,10 +33,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         // Control work is small and in order: one thread, and no locks between its parts. Traffic
         // has threads of its own.
-        Command::Run(config) => Builder::new_current_thread()
+        Command::Run(config, loader) => Builder::new_current_thread()
             .enable_all()
             .build()?
-            .block_on(agent::run(*config))?,
+            .block_on(agent::run(*config, &loader))?,
+        Command::WriteConfig(config, path) => errand::write_config(&config, &path)?,
+        Command::Initialize(config) => errand::initialize(&config),
         Command::Render(options) => render::render(&options)?,
         Command::Cleanup => cleanup::cleanup()?,
         Command::Demo(demo) => return demo::run(demo),

@@ -5,6 +5,7 @@ fn environment() -> Environment {
         node_name: None,
         host_name: "Host-1".to_owned(),
         processors: std::num::NonZeroUsize::MIN,
+        online_processors: std::num::NonZeroUsize::MIN,
     }
 }
 
@@ -12,35 +13,44 @@ fn parse(line: &str) -> Result<Invocation, clap::Error> {
     parse_from(line.split_whitespace(), &environment())
 }
 
-fn config(line: &str) -> Box<Config> {
+fn config(line: &str) -> Box<crate::config::Config> {
     match parse(line).unwrap().command {
-        Command::Run(config) => config,
+        Command::Run(config, _) => config,
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
 fn the_definition_is_sound() {
-    Cli::command().debug_assert();
+    definition().debug_assert();
 }
 
 #[test]
 fn commands_are_told_apart() {
-    assert_eq!(
-        parse("fairway demo --keep").unwrap().command,
+    let command = |line| parse(line).unwrap().command;
+    assert!(matches!(
+        command("fairway demo --keep"),
         Command::Demo(Demo { keep: true })
-    );
-    assert_eq!(
-        parse("fairway demo").unwrap().command,
+    ));
+    assert!(matches!(
+        command("fairway demo"),
         Command::Demo(Demo { keep: false })
-    );
-    assert_eq!(parse("fairway cleanup").unwrap().command, Command::Cleanup);
+    ));
+    for line in ["fairway cleanup", "fairway run --cleanup"] {
+        assert!(matches!(command(line), Command::Cleanup), "{line}");
+    }
+    let init = command("fairway run --init-only --conntrack-min 7");
+    assert!(matches!(init, Command::Initialize(_)));
+    match command("fairway run --write-config-to=file") {
+        Command::WriteConfig(_, path) => assert_eq!(path, PathBuf::from("file")),
+        other => panic!("{other:?}"),
+    }
     let render = "fairway render --manifests dir --node-name N --cluster-cidr 10.0.0.0/8";
     match parse(render).unwrap().command {
         Command::Render(render) => {
             assert_eq!(render.manifests, PathBuf::from("dir"));
             assert_eq!(render.node_name, "n");
-            assert!(render.rules != crate::config::Rules::default());
+            assert!(render.rules.plan_options() != fairway_plan::Options::default());
         }
         other => panic!("{other:?}"),
     }
@@ -151,4 +161,60 @@ fn logging_is_chosen_before_or_after_the_command() {
         };
         assert_eq!(logging, expected, "{line}");
     }
+}
+
+#[test]
+fn the_last_of_several_values_counts_and_underscores_are_dashes() {
+    let config = config(
+        "fairway run --cluster_cidr=10.0.0.0/8 --cluster-cidr 10.1.0.0/16 --masquerade_all=true \
+         --masquerade-all=false --oom-score-adj=-5",
+    );
+    let pods = crate::config::LocalPods::ClusterCidrs(vec!["10.1.0.0/16".parse().unwrap()]);
+    assert_eq!(config.rules.local_pods, pods);
+    assert!(!config.rules.masquerade_all);
+    assert_eq!(config.oom_score_adj, -5);
+}
+
+/// As `kube-proxy --help` of 1.36 lists them, and those that older manifests have.
+#[test]
+fn every_flag_of_kube_proxy_is_taken() {
+    let line = "fairway run --bind-address 192.0.2.7 --bind-address-hard-fail --cluster-cidr \
+        10.0.0.0/8 --config-sync-period 15m0s --conntrack-max-per-core 32768 --conntrack-min 131072 \
+        --conntrack-tcp-be-liberal --conntrack-tcp-timeout-close-wait 1h0m0s \
+        --conntrack-tcp-timeout-established 24h0m0s --conntrack-udp-timeout 30s \
+        --conntrack-udp-timeout-stream 2m --detect-local-mode ClusterCIDR --feature-gates \
+        A=true,B=false --healthz-bind-address 0.0.0.0:10256 --healthz-port 10256 \
+        --hostname-override n --iptables-localhost-nodeports=false --iptables-masquerade-bit 14 \
+        --iptables-min-sync-period 1s --iptables-sync-period 30s --ipvs-exclude-cidrs 10.0.0.0/8 \
+        --ipvs-min-sync-period 1s --ipvs-scheduler rr --ipvs-strict-arp --ipvs-sync-period 30s \
+        --ipvs-tcp-timeout 0s --ipvs-tcpfin-timeout 0s --ipvs-udp-timeout 0s --kube-api-burst 10 \
+        --kube-api-content-type application/json --kube-api-qps 5 --kubeconfig k \
+        --log-flush-frequency 5s --log-json-info-buffer-size 0 --log-json-split-stream \
+        --log-text-info-buffer-size 0 --log-text-split-stream --logging-format text --logtostderr \
+        --alsologtostderr=false --stderrthreshold 2 --vmodule a=1 --masquerade-all --master \
+        https://192.0.2.1 --metrics-bind-address 127.0.0.1:10249 --metrics-port 10249 \
+        --nodeport-addresses 10.0.0.0/8 --oom-score-adj -999 --pod-bridge-interface cni0 \
+        --pod-interface-name-prefix veth --profiling=false --proxy-mode nftables \
+        --show-hidden-metrics-for-version 1.35 -v 2";
+    let config = config(line);
+    let mut expected = ["featureGates", "showHiddenMetrics", "--master"].to_vec();
+    for warning in &config.warnings {
+        expected.retain(|part| !warning.contains(part));
+    }
+    assert_eq!((expected, config.warnings.len()), (vec![], 3));
+    assert_eq!(
+        config.rules.bind_address,
+        Some("192.0.2.7".parse().unwrap())
+    );
+}
+
+#[test]
+fn a_port_of_zero_means_no_server() {
+    let admin = config("fairway run --healthz-port=0 --metrics-port 99").admin;
+    assert_eq!(admin.healthz_bind_address, None);
+    let usual = "127.0.0.1:10249".parse().unwrap();
+    assert_eq!(admin.metrics_bind_address, Some(usual));
+    let admin = config("fairway run --metrics-bind-address 192.0.2.7 --metrics-port 99").admin;
+    let expected = "192.0.2.7:99".parse().unwrap();
+    assert_eq!(admin.metrics_bind_address, Some(expected));
 }

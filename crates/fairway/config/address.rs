@@ -2,21 +2,21 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::ConfigError;
+use super::{ConfigError, Setting};
 
 /// Where traffic is accepted: always with a port.
-pub(super) fn listen(flag: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
+pub(super) fn listen(setting: &Setting, text: &str) -> Result<SocketAddr, ConfigError> {
     let text = text.trim();
     text.parse().map_err(|_| {
         let problem = "expected an IP address and a port, like 0.0.0.0:8080 or [::]:8080";
-        ConfigError::value(flag, text, problem)
+        ConfigError::value(setting, text, problem)
     })
 }
 
 /// Where the agent answers for itself. As with kube-proxy, an address alone gets the usual port
 /// and nothing at all means no server.
 pub(super) fn admin(
-    flag: &'static str,
+    setting: &Setting,
     text: &str,
     usual_port: u16,
 ) -> Result<Option<SocketAddr>, ConfigError> {
@@ -27,7 +27,7 @@ pub(super) fn admin(
     if let Ok(ip) = text.parse::<IpAddr>() {
         return Ok(Some(SocketAddr::new(ip, usual_port)));
     }
-    listen(flag, text).map(Some)
+    listen(setting, text).map(Some)
 }
 
 /// Whether both cannot be had at once. A wildcard counts for both families.

@@ -1,18 +1,26 @@
 //! What decides the ruleset beside the objects.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::{ConfigError, network};
-use crate::args::RuleArgs;
+use super::setting::{
+    BIND_ADDRESS, BRIDGE, DETECT_LOCAL_MODE, INTERFACE_PREFIX, NODE_PORT_ADDRESSES,
+};
+use super::{ConfigError, KubeProxyConfiguration, Setting, network};
 
 /// What decides the ruleset beside the objects.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Rules {
     pub(crate) local_pods: LocalPods,
     pub(crate) masquerade_all: bool,
+    /// Below 32.
+    pub(crate) masquerade_bit: u8,
     pub(crate) node_port_addresses: NodePortAddresses,
+    /// Counts as the node's first address of its family; None where the Node decides.
+    pub(crate) bind_address: Option<IpAddr>,
 }
 
 /// How packets of this node's pods are recognised.
@@ -57,67 +65,85 @@ impl Rules {
                 }
             },
             masquerade_all: self.masquerade_all,
+            mark: 1 << self.masquerade_bit,
             node_port_addresses: match &self.node_port_addresses {
                 NodePortAddresses::Primary => Addresses::Primary,
                 NodePortAddresses::Within(networks) => Addresses::Within(networks.clone()),
             },
-            ..fairway_plan::Options::default()
         }
     }
 
-    pub(super) fn warnings(&self) -> Vec<&'static str> {
+    pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.local_pods == LocalPods::default() && !self.masquerade_all {
             warnings.push(
                 "no --cluster-cidr: ClusterIP traffic is never masqueraded, and what comes from \
-                 this node or from outside may get no answer",
+                 this node or from outside may get no answer"
+                    .to_owned(),
             );
         }
         if let NodePortAddresses::Within(networks) = &self.node_port_addresses
             && networks.iter().any(|network| network.addr().is_loopback())
         {
-            warnings.push("--nodeport-addresses: node ports are not served on loopback addresses");
+            let line = "--nodeport-addresses: node ports are not served on loopback addresses";
+            warnings.push(line.to_owned());
         }
         warnings
     }
 }
 
-impl TryFrom<RuleArgs> for Rules {
+impl TryFrom<&KubeProxyConfiguration> for Rules {
     type Error = ConfigError;
 
-    fn try_from(args: RuleArgs) -> Result<Self, ConfigError> {
+    fn try_from(config: &KubeProxyConfiguration) -> Result<Self, ConfigError> {
+        let bit = config.masquerade_bit();
         Ok(Self {
-            local_pods: local_pods(&args)?,
-            masquerade_all: args.masquerade_all,
-            node_port_addresses: node_port_addresses(&args.nodeport_addresses)?,
+            local_pods: local_pods(config)?,
+            masquerade_all: config.masquerade_all(),
+            // The range was checked; see `check`.
+            masquerade_bit: bit
+                .and_then(|bit| bit.try_into().ok())
+                .unwrap_or(DEFAULT_BIT),
+            node_port_addresses: node_port_addresses(config.node_port_addresses.as_deref())?,
+            bind_address: bind_address(config.bind_address.as_deref())?,
         })
     }
 }
 
-fn local_pods(args: &RuleArgs) -> Result<LocalPods, ConfigError> {
-    let cluster_cidrs = network::cluster_cidrs(args.cluster_cidr.as_deref().unwrap_or(""))?;
-    let interface = |flag, given: &Option<String>| interface(flag, given.as_deref());
-    Ok(match args.detect_local_mode.as_str() {
-        "ClusterCIDR" => LocalPods::ClusterCidrs(cluster_cidrs),
-        "NodeCIDR" => LocalPods::NodeCidr,
-        "BridgeInterface" => {
-            let name = interface("--pod-bridge-interface", &args.pod_bridge_interface)?;
-            LocalPods::BridgeInterface(name)
+fn local_pods(config: &KubeProxyConfiguration) -> Result<LocalPods, ConfigError> {
+    let cluster_cidrs = network::cluster_cidrs(config.cluster_cidr.as_deref().unwrap_or(""))?;
+    let detect = &config.detect_local;
+    Ok(match config.detect_local_mode.as_deref() {
+        None | Some("" | "ClusterCIDR") => LocalPods::ClusterCidrs(cluster_cidrs),
+        Some("NodeCIDR") => LocalPods::NodeCidr,
+        Some("BridgeInterface") => {
+            LocalPods::BridgeInterface(interface(&BRIDGE, detect.bridge_interface.as_deref())?)
         }
-        "InterfaceNamePrefix" => {
-            let flag = "--pod-interface-name-prefix";
-            LocalPods::InterfaceNamePrefix(interface(flag, &args.pod_interface_name_prefix)?)
+        Some("InterfaceNamePrefix") => {
+            let prefix = detect.interface_name_prefix.as_deref();
+            LocalPods::InterfaceNamePrefix(interface(&INTERFACE_PREFIX, prefix)?)
         }
-        mode => {
+        Some(mode) => {
             let modes =
                 "no such mode; use ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix";
-            return Err(ConfigError::value("--detect-local-mode", mode, modes));
+            return Err(ConfigError::value(&DETECT_LOCAL_MODE, mode, modes));
         }
     })
 }
 
+fn bind_address(given: Option<&str>) -> Result<Option<IpAddr>, ConfigError> {
+    let Some(text) = given.map(str::trim).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let address: IpAddr = text.parse().map_err(|_| {
+        let problem = "expected an IP address, like 192.0.2.7";
+        ConfigError::value(&BIND_ADDRESS, text, problem)
+    })?;
+    Ok(Some(address).filter(|address| !address.is_unspecified()))
+}
+
 /// What the kernel takes as an interface's name, less what nft could not print.
-fn interface(flag: &'static str, given: Option<&str>) -> Result<String, ConfigError> {
+fn interface(setting: &Setting, given: Option<&str>) -> Result<String, ConfigError> {
     let name = given.unwrap_or("").trim();
     let problem = match name {
         "" => "this --detect-local-mode needs the name",
@@ -130,23 +156,27 @@ fn interface(flag: &'static str, given: Option<&str>) -> Result<String, ConfigEr
         }
         _ => return Ok(name.to_owned()),
     };
-    Err(ConfigError::value(flag, name, problem))
+    Err(ConfigError::value(setting, name, problem))
 }
 
-fn node_port_addresses(given: &[String]) -> Result<NodePortAddresses, ConfigError> {
-    const FLAG: &str = "--nodeport-addresses";
-    let given = given.iter().map(|text| text.trim());
+fn node_port_addresses(given: Option<&[String]>) -> Result<NodePortAddresses, ConfigError> {
+    const SETTING: &Setting = &NODE_PORT_ADDRESSES;
+    let given = given.unwrap_or_default().iter().map(|text| text.trim());
     let given: Vec<_> = given.filter(|text| !text.is_empty()).collect();
     match given[..] {
         [] | ["primary"] => return Ok(NodePortAddresses::Primary),
-        _ if given.contains(&"primary") => {
-            let problem = "primary stands alone, without networks";
-            return Err(ConfigError::value(FLAG, &given.join(","), problem));
-        }
+        ["all"] => return Ok(NodePortAddresses::Within(Vec::new())),
         _ => {}
     }
-    let networks = given.into_iter().map(|text| network::parse(FLAG, text));
+    if let Some(word) = given.iter().find(|text| ["primary", "all"].contains(text)) {
+        let problem = format!("{word} stands alone, without networks");
+        return Err(ConfigError::value(SETTING, &given.join(","), problem));
+    }
+    let networks = given.into_iter().map(|text| network::parse(SETTING, text));
     Ok(NodePortAddresses::Within(
         networks.collect::<Result<_, _>>()?,
     ))
 }
+
+/// kube-proxy's, which CNI plugins know of.
+const DEFAULT_BIT: u8 = 14;

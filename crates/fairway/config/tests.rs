@@ -1,26 +1,23 @@
-use clap::Parser;
+mod files;
 
 use super::rules::{LocalPods, NodePortAddresses};
 use super::*;
 
-/// The arguments of `run` alone, as clap hands them to us.
-#[derive(Parser)]
-struct Run {
-    #[command(flatten)]
-    args: RunArgs,
-}
-
 fn environment() -> Environment {
+    let three = NonZeroUsize::new(3).unwrap();
     Environment {
         node_name: None,
         host_name: "Host-1.example\n".to_owned(),
-        processors: NonZeroUsize::new(3).unwrap(),
+        processors: three,
+        online_processors: three,
     }
 }
 
-fn run(arguments: &[&str]) -> Result<Config, ConfigError> {
-    let arguments = ["run"].into_iter().chain(arguments.iter().copied());
-    Config::new(Run::try_parse_from(arguments).unwrap().args, &environment())
+fn run(arguments: &[&str]) -> Result<Config, LoadError> {
+    let arguments = ["fairway", "run"]
+        .into_iter()
+        .chain(arguments.iter().copied());
+    crate::args::load(arguments, &environment()).expect("arguments that clap takes")
 }
 
 fn problem(arguments: &[&str]) -> String {
@@ -34,52 +31,63 @@ fn networks(texts: &[&str]) -> Vec<IpNet> {
 #[test]
 fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
     let config = run(&[]).unwrap();
-    let expected = Config {
-        source: Source::InCluster,
-        node_name: "host-1.example".to_owned(),
-        service_proxy: true,
-        rules: Rules::default(),
-        ingress: true,
-        router: Router {
-            http_addresses: vec!["[::]:8080".parse().unwrap()],
-            ingress_class: "fairway".to_owned(),
-            controllers: vec!["fairway.dev/ingress".to_owned()],
-            watch_ingress_without_class: false,
-            trusted_proxies: Vec::new(),
-            workers: NonZeroUsize::new(3).unwrap(),
-        },
-        admin: Admin {
-            healthz_bind_address: Some("0.0.0.0:10256".parse().unwrap()),
-            metrics_bind_address: Some("127.0.0.1:10249".parse().unwrap()),
-            bind_address_hard_fail: false,
-        },
-        drain: Duration::from_secs(25),
+    assert_eq!(config.source, Source::InCluster);
+    assert_eq!(config.node_name, "host-1.example");
+    assert!(config.service_proxy && config.ingress);
+    let rules = Rules {
+        local_pods: LocalPods::ClusterCidrs(Vec::new()),
+        masquerade_all: false,
+        masquerade_bit: 14,
+        node_port_addresses: NodePortAddresses::Primary,
+        bind_address: None,
     };
-    assert_eq!(config, expected);
+    assert_eq!(config.rules, rules);
+    let conntrack = Conntrack {
+        max: Some(131_072),
+        tcp_established: Some(Duration::from_secs(86_400)),
+        tcp_close_wait: Some(Duration::from_secs(3_600)),
+        tcp_be_liberal: false,
+        udp: None,
+        udp_stream: None,
+    };
+    assert_eq!(config.conntrack, conntrack);
+    assert_eq!(config.sync_period, Duration::from_secs(30));
+    assert_eq!(config.oom_score_adj, -999);
+    let router = Router {
+        http_addresses: vec!["[::]:8080".parse().unwrap()],
+        ingress_class: "fairway".to_owned(),
+        controllers: vec!["fairway.dev/ingress".to_owned()],
+        watch_ingress_without_class: false,
+        trusted_proxies: Vec::new(),
+        workers: NonZeroUsize::new(3).unwrap(),
+    };
+    assert_eq!(config.router, router);
+    let admin = Admin {
+        healthz_bind_address: Some("0.0.0.0:10256".parse().unwrap()),
+        metrics_bind_address: Some("127.0.0.1:10249".parse().unwrap()),
+        bind_address_hard_fail: false,
+    };
+    assert_eq!(config.admin, admin);
+    assert_eq!(config.drain, Duration::from_secs(25));
 }
 
 #[test]
 fn the_configuration_is_one_line_of_json() {
     let config = run(&["--manifests", "/m", "--cluster-cidr", "10.244.0.0/16"]).unwrap();
-    assert_eq!(
-        serde_json::to_string(&config).unwrap(),
-        concat!(
-            r#"{"source":{"manifests":"/m"},"nodeName":"host-1.example","serviceProxy":true,"#,
-            r#""rules":{"localPods":{"clusterCidrs":["10.244.0.0/16"]},"masqueradeAll":false,"#,
-            r#""nodePortAddresses":"primary"},"ingress":true,"#,
-            r#""router":{"httpAddresses":["[::]:8080"],"ingressClass":"fairway","#,
-            r#""controllers":["fairway.dev/ingress"],"watchIngressWithoutClass":false,"#,
-            r#""trustedProxies":[],"workers":3},"admin":{"healthzBindAddress":"0.0.0.0:10256","#,
-            r#""metricsBindAddress":"127.0.0.1:10249","bindAddressHardFail":false},"drainSeconds":25}"#
-        )
-    );
+    let line = serde_json::to_string(&config).unwrap();
+    assert!(!line.contains('\n'));
+    let parsed: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(parsed["source"], json!({"manifests": "/m"}));
+    let pods = json!({"clusterCidrs": ["10.244.0.0/16"]});
+    assert_eq!(parsed["rules"]["localPods"], pods);
+    assert_eq!(parsed["drainSeconds"], 25);
 }
 
 #[test]
 fn the_flag_names_the_node_before_the_variable_and_the_host() {
     let mut environment = environment();
     let name = |environment: &Environment, given: Option<&str>| {
-        environment.node_name("--hostname-override", given.map(str::to_owned))
+        environment.node_name(&setting::HOSTNAME, &[given])
     };
     assert_eq!(name(&environment, None).unwrap(), "host-1.example");
     environment.node_name = Some("  Worker-2 ".to_owned());
@@ -223,16 +231,13 @@ fn what_cannot_be_meant_is_refused_with_advice() {
 
 #[test]
 fn a_service_proxy_that_knows_no_pod_network_is_warned_about() {
-    assert_eq!(run(&[]).unwrap().warnings().len(), 1);
+    assert_eq!(run(&[]).unwrap().warnings.len(), 1);
     for arguments in [
         &["--cluster-cidr", "10.0.0.0/8"][..],
         &["--masquerade-all"],
         &["--service-proxy=false"],
     ] {
-        assert!(
-            run(arguments).unwrap().warnings().is_empty(),
-            "{arguments:?}"
-        );
+        assert!(run(arguments).unwrap().warnings.is_empty(), "{arguments:?}");
     }
 }
 
@@ -276,11 +281,12 @@ fn node_ports_are_served_where_the_flag_says() {
     };
     assert_eq!(addresses(""), NodePortAddresses::Primary);
     assert_eq!(addresses("primary"), NodePortAddresses::Primary);
+    assert_eq!(addresses("all"), NodePortAddresses::Within(Vec::new()));
     let within = networks(&["192.0.2.0/24", "fd00::/8"]);
     assert_eq!(
         addresses("192.0.2.9/24, fd00::/8"),
         NodePortAddresses::Within(within)
     );
     let loopback = run(&["--nodeport-addresses", "127.0.0.0/8", "--masquerade-all"]).unwrap();
-    assert!(loopback.warnings()[0].contains("loopback"));
+    assert!(loopback.warnings[0].contains("loopback"));
 }

@@ -1,0 +1,53 @@
+//! `FairwayConfiguration` (fairway.dev/v1alpha1): everything that kube-proxy does not have. Each of its
+//! fields is a flag, too, and called like it in camel case: whoever adds a flag to one of these
+//! groups has added a field.
+
+use clap::Args;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::file::decode_field;
+use crate::args::{IngressArgs, ServiceProxyArgs};
+
+/// The groups, as typed.
+#[derive(Clone, Debug, PartialEq, Args, Serialize)]
+pub(crate) struct FairwayConfiguration {
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) service_proxy: ServiceProxyArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) ingress: IngressArgs,
+}
+
+impl FairwayConfiguration {
+    pub(crate) const API_VERSION: &'static str = "fairway.dev/v1alpha1";
+    pub(crate) const KIND: &'static str = "FairwayConfiguration";
+    /// What `/configz` calls it.
+    pub(crate) const GROUP: &'static str = "fairway.dev";
+
+    /// The same with these fields; an error is a field and what is wrong with it.
+    pub(super) fn with(&self, fields: &Value) -> Result<Self, (String, String)> {
+        Ok(Self {
+            service_proxy: overlay(&self.service_proxy, fields)?,
+            ingress: overlay(&self.ingress, fields)?,
+        })
+    }
+}
+
+/// A group with those of the fields that belong to it.
+fn overlay<T: Serialize + DeserializeOwned>(
+    group: &T,
+    fields: &Value,
+) -> Result<T, (String, String)> {
+    let mut content = serde_json::to_value(group).map_err(|it| (String::new(), it.to_string()))?;
+    if let (Value::Object(content), Value::Object(fields)) = (&mut content, fields) {
+        for (field, value) in content {
+            if let Some(given) = fields.get(field) {
+                value.clone_from(given);
+            }
+        }
+    }
+    decode_field(content)
+}
