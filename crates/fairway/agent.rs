@@ -1,5 +1,6 @@
 //! `fairway run`: build, run, drain.
 
+mod announcer;
 mod ingress;
 mod interfaces;
 mod lock;
@@ -7,6 +8,7 @@ mod node_events;
 mod service_health;
 mod service_proxy;
 mod signals;
+mod speaker;
 
 use std::path::Path;
 use std::pin::pin;
@@ -31,6 +33,7 @@ pub(crate) use self::lock::AgentLock;
 use self::service_health::ServiceHealth;
 use self::service_proxy::ServiceProxy;
 use self::signals::Signals;
+use self::speaker::Speaker;
 use crate::causes::with_causes;
 use crate::config::{Config, Loader, Source};
 use crate::kernel::Kernel;
@@ -75,7 +78,8 @@ pub(crate) async fn run(config: Config, _loader: &Loader) -> anyhow::Result<()> 
     }
     // Nothing is programmed or served before the first complete state: rules and routes that a
     // former run left behind are better than half of the new ones.
-    let mut cluster = Box::pin(Cluster::start(source, cluster_options(&config))).await?;
+    let options = cluster_options(&config);
+    let mut cluster = Box::pin(Cluster::start(source.clone(), options.clone())).await?;
     let first = tokio::select! {
         first = cluster.next() => first,
         () = signals.stop() => return Ok(()),
@@ -111,6 +115,16 @@ pub(crate) async fn run(config: Config, _loader: &Loader) -> anyhow::Result<()> 
         health.set_router_serving(true);
     }
     recorder.record(node_events::starting(&config.node_name));
+    let speaker = match config.ingress {
+        true => Some(Speaker::start(
+            &source,
+            &options,
+            &config.router,
+            &mut cluster,
+            recorder.clone(),
+        )?),
+        false => None,
+    };
     info!("ready");
 
     loop {
@@ -145,6 +159,9 @@ pub(crate) async fn run(config: Config, _loader: &Loader) -> anyhow::Result<()> 
         seconds = config.drain.as_secs(),
         "draining: open requests may finish"
     );
+    if let Some(speaker) = speaker {
+        tokio::spawn(speaker.stop());
+    }
     if let Some(ingress) = ingress {
         let drained = ingress.drain(config.drain);
         tokio::select! {

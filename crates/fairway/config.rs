@@ -10,6 +10,7 @@ mod go_duration;
 mod kube_proxy;
 mod load;
 mod network;
+mod publish;
 mod rules;
 mod setting;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use fairway_cluster::Publish;
 use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -34,7 +36,7 @@ pub(crate) use self::load::{LoadError, Loader};
 pub(crate) use self::rules::LocalPods;
 pub(crate) use self::rules::Rules;
 use self::setting::Setting;
-use crate::args::IngressArgs;
+use crate::args::{IngressArgs, StatusArgs};
 use crate::logging::Format;
 
 /// One command, with all that it needs to know.
@@ -107,6 +109,9 @@ pub(crate) struct Router {
     /// Without host bits.
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) workers: NonZeroUsize,
+    /// What Ingresses say of where they are reached; `None` leaves them alone.
+    #[serde(serialize_with = "publish::serialize")]
+    pub(crate) publish: Option<Publish>,
 }
 
 /// The agent's own servers; `None` where one is not wanted.
@@ -222,7 +227,11 @@ impl Config {
 }
 
 impl Router {
-    fn new(args: &IngressArgs, environment: &Environment) -> Result<Self, ConfigError> {
+    fn new(
+        args: &IngressArgs,
+        status: &StatusArgs,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
         let addresses = args.ingress_http_address.iter();
         let trusted = args.trusted_proxies.iter();
         Ok(Self {
@@ -243,6 +252,7 @@ impl Router {
                 .workers
                 .and_then(|workers| NonZeroUsize::new(workers.into()))
                 .unwrap_or(environment.processors),
+            publish: publish::parse(status)?,
         })
     }
 }

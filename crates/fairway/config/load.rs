@@ -85,7 +85,7 @@ impl Loader {
             oom_score_adj: kube_proxy.oom_score_adj.unwrap_or_default(),
             ingress: fairway.ingress.ingress,
             drain: Duration::from_secs(fairway.ingress.drain_seconds.into()),
-            router: Router::new(&fairway.ingress, &self.environment)?,
+            router: Router::new(&fairway.ingress, &fairway.status, &self.environment)?,
             admin: Admin::try_from(&kube_proxy)?,
             kube_proxy,
             fairway,

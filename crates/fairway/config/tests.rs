@@ -60,6 +60,7 @@ fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
         watch_ingress_without_class: false,
         trusted_proxies: Vec::new(),
         workers: NonZeroUsize::new(3).unwrap(),
+        publish: None,
     };
     assert_eq!(config.router, router);
     let admin = Admin {
