@@ -11,4 +11,5 @@ mod lifecycle;
 mod routing;
 mod scale;
 pub(crate) mod site;
+mod status;
 mod streaming;
