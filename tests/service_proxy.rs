@@ -1,5 +1,6 @@
 //! Traffic for Services, judged by what clients and endpoints see.
 
+mod affinity;
 mod bystanders;
 mod change;
 mod cluster_ip;

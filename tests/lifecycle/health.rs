@@ -9,11 +9,13 @@ use fairway_testkit::objects::{self, endpoint_slices};
 use fairway_testkit::{Agent, Echo, Family, Lab, lab};
 use serde_json::{Value, json};
 
-use crate::support::{Cluster, Feed, becomes, fed_both_ways};
+use crate::support::{Cluster, Feed, becomes, fed_both_ways, who};
 
 fed_both_ways!(
     health_and_metrics_speak_as_kube_proxy_does,
     a_node_that_leaves_is_not_healthy_but_live,
+    services_without_local_endpoints_are_counted,
+    the_way_of_a_change_is_measured,
 );
 
 /// Local to the node, as is the default.
@@ -56,17 +58,18 @@ fn health_and_metrics_speak_as_kube_proxy_does(feed: Feed) {
             "sync_proxy_rules_last_timestamp_seconds",
             "sync_proxy_rules_last_queued_timestamp_seconds",
             "network_programming_duration_seconds_count",
-            "sync_proxy_rules_endpoint_changes_pending",
-            "sync_proxy_rules_endpoint_changes_total",
-            "sync_proxy_rules_service_changes_pending",
-            "sync_proxy_rules_service_changes_total",
             "sync_proxy_rules_nftables_sync_failures_total",
+            "sync_proxy_rules_nftables_cleanup_failures_total",
         ] {
             let line = format!("\nkubeproxy_{name}{label} ");
             assert!(text.contains(&line), "{line} is not in\n{text}");
         }
     }
     for line in [
+        "\nkubeproxy_sync_proxy_rules_endpoint_changes_pending ",
+        "\nkubeproxy_sync_proxy_rules_endpoint_changes_total ",
+        "\nkubeproxy_sync_proxy_rules_service_changes_pending ",
+        "\nkubeproxy_sync_proxy_rules_service_changes_total ",
         "\nkubeproxy_proxy_healthz_total{code=\"200\"} ",
         "\nkubeproxy_proxy_livez_total{code=\"200\"} ",
         "\nprocess_resident_memory_bytes ",
@@ -135,6 +138,87 @@ fn a_node_that_leaves_is_not_healthy_but_live(feed: Feed) {
         assert!(value(&metrics, series) >= least, "{series} in\n{metrics}");
     }
     assert!(!metrics.contains("kubeproxy_proxy_livez_total{code=\"503\"}"));
+}
+
+fn services_without_local_endpoints_are_counted(feed: Feed) {
+    let cluster = Cluster::new(feed, Lab::builder().nodes(2).pods_per_node(1));
+    let pods = |pods: &[&str]| {
+        let pods: Vec<_> = pods.iter().map(|name| cluster.lab().pod(name)).collect();
+        let slices = |name| endpoint_slices(name, &[("", Protocol::Tcp, Echo::LINES)], &pods);
+        cluster.apply("slices", ["inside", "outside"].into_iter().flat_map(slices));
+    };
+    let inside = cluster.service("inside", 10).tcp("", 80);
+    let outside = cluster.service("outside", 11).tcp("", 80).node_port(30080);
+    let services = [
+        inside.internal_traffic_local(),
+        outside.external_traffic_local(),
+    ];
+    cluster.apply("services", services);
+    pods(&["pod-2-1"]);
+    cluster.start();
+    let counts = |node: &str| {
+        let ns = cluster.lab().node(node).ns();
+        let metrics = get(ns, METRICS.parse().unwrap(), "/metrics").text();
+        let name = "kubeproxy_sync_proxy_rules_no_local_endpoints_total";
+        let count = |family: &str, policy: &str| {
+            let labels = format!("{{ip_family=\"{family}\",traffic_policy=\"{policy}\"}}");
+            value(&metrics, &format!("{name}{labels}"))
+        };
+        ["IPv4", "IPv6"].map(|family| ["internal", "external"].map(|policy| count(family, policy)))
+    };
+    assert_eq!(counts("node-1"), [[1.0, 1.0], [1.0, 1.0]]);
+    assert_eq!(counts("node-2"), [[0.0, 0.0], [0.0, 0.0]]);
+    pods(&["pod-1-1", "pod-2-1"]);
+    let none = [[0.0, 0.0], [0.0, 0.0]];
+    becomes(none, "the gauge", || counts("node-1"));
+    // Without any endpoint they are refused everywhere, which is another matter.
+    pods(&["pod-1-1"]);
+    becomes([[1.0, 1.0], [1.0, 1.0]], "the gauge", || counts("node-2"));
+    pods(&[]);
+    becomes(none, "the gauge", || counts("node-2"));
+}
+
+fn the_way_of_a_change_is_measured(feed: Feed) {
+    let cluster = Cluster::new(feed, Lab::builder().nodes(1).pods_per_node(2));
+    cluster.apply("web", [cluster.service("web", 10).tcp("", 80)]);
+    let slices = |pod: &str, triggered: &str| {
+        let pods = [cluster.lab().pod(pod)];
+        let mut slices = endpoint_slices("web", &[("", Protocol::Tcp, Echo::LINES)], &pods);
+        // Of one family: the other's slice changed for a reason that nobody knows.
+        let annotation = "endpoints.kubernetes.io/last-change-trigger-time";
+        slices[0]["metadata"]["annotations"] = json!({annotation: triggered});
+        cluster.apply("slices", slices);
+    };
+    slices("pod-1-1", "2100-01-01T00:00:00Z");
+    cluster.start();
+    let node = cluster.lab().node("node-1").ns();
+    let counts = || {
+        let metrics = get(node, METRICS.parse().unwrap(), "/metrics").text();
+        ["IPv4", "IPv6"].map(|family| {
+            let name = "kubeproxy_network_programming_duration_seconds_count";
+            value(&metrics, &format!("{name}{{ip_family=\"{family}\"}}"))
+        })
+    };
+    // What was so at the start is not measured, nor what began before.
+    assert_eq!(counts(), [0.0, 0.0]);
+    slices("pod-1-2", "2026-01-01T00:00:00Z");
+    answers(&cluster, "pod-1-2");
+    assert_eq!(counts(), [0.0, 0.0]);
+    slices("pod-1-1", "2100-01-01T00:00:00.000000001Z");
+    answers(&cluster, "pod-1-1");
+    becomes([1.0, 0.0], "the count", counts);
+    slices("pod-1-2", "not a time");
+    answers(&cluster, "pod-1-2");
+    assert_eq!(counts(), [1.0, 0.0]);
+}
+
+fn answers(cluster: &Cluster, pod: &str) {
+    for family in Family::BOTH {
+        let at = cluster.cluster_ip(family, 10, 80);
+        becomes(Ok(pod.to_owned()), "the answer", || {
+            who(ask::tcp(cluster.lab().pod("pod-1-1").ns(), at))
+        });
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! kube-proxy's metrics, by its names, for what fairway does.
 
+mod changes;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use self::changes::Changes;
 use crate::{IpFamily, Moment};
 
 /// The `kubeproxy_*` metric families.
@@ -27,6 +29,8 @@ pub struct ServiceProxyMetrics {
     last_queued: Family<FamilyLabel, Seconds>,
     last_synced: Family<FamilyLabel, Seconds>,
     failures: Family<FamilyLabel, Counter>,
+    cleanup_failures: Family<FamilyLabel, Counter>,
+    without_local_endpoints: Family<PolicyLabel, Gauge>,
     service_changes: Changes,
     endpoint_changes: Changes,
     probes: ProbeMetrics,
@@ -42,8 +46,8 @@ pub struct FamilyMetrics {
     last_queued: Seconds,
     last_synced: Seconds,
     failures: Counter,
-    service_changes: BoundChanges,
-    endpoint_changes: BoundChanges,
+    cleanup_failures: Counter,
+    without_local_endpoints: [Gauge; 2],
 }
 
 /// How the health port has answered.
@@ -75,23 +79,17 @@ type Histograms = Family<FamilyLabel, Histogram, fn() -> Histogram>;
 type Seconds = Gauge<f64, AtomicU64>;
 
 #[derive(Clone, Debug, Default)]
-struct Changes {
-    pending: Family<FamilyLabel, Gauge>,
-    total: Family<FamilyLabel, Counter>,
-}
-
-#[derive(Clone, Debug)]
-struct BoundChanges {
-    pending: Gauge,
-    total: Counter,
-}
-
-#[derive(Clone, Debug, Default)]
 pub(crate) struct Answers(Family<CodeLabel, Counter>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FamilyLabel {
     ip_family: IpFamily,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PolicyLabel {
+    ip_family: IpFamily,
+    traffic_policy: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -111,6 +109,8 @@ impl ServiceProxyMetrics {
             last_queued: Family::default(),
             last_synced: Family::default(),
             failures: Family::default(),
+            cleanup_failures: Family::default(),
+            without_local_endpoints: Family::default(),
             service_changes: Changes::default(),
             endpoint_changes: Changes::default(),
             probes: ProbeMetrics::default(),
@@ -157,25 +157,17 @@ impl ServiceProxyMetrics {
             self.failures.clone(),
         );
         registry.register(
-            "sync_proxy_rules_service_changes_pending",
-            "Service changes that are not in the kernel yet",
-            self.service_changes.pending.clone(),
+            "sync_proxy_rules_nftables_cleanup_failures",
+            "Syncs that could not remove what is no longer used",
+            self.cleanup_failures.clone(),
         );
         registry.register(
-            "sync_proxy_rules_service_changes",
-            "Service changes seen",
-            self.service_changes.total.clone(),
+            "sync_proxy_rules_no_local_endpoints_total",
+            "Services with a traffic policy Local that have endpoints, but none on this node",
+            self.without_local_endpoints.clone(),
         );
-        registry.register(
-            "sync_proxy_rules_endpoint_changes_pending",
-            "Endpoint changes that are not in the kernel yet",
-            self.endpoint_changes.pending.clone(),
-        );
-        registry.register(
-            "sync_proxy_rules_endpoint_changes",
-            "Endpoint changes seen",
-            self.endpoint_changes.total.clone(),
-        );
+        self.service_changes.register(registry, "Service");
+        self.endpoint_changes.register(registry, "Endpoint");
         registry.register(
             "proxy_healthz",
             "Answers to /healthz by status code",
@@ -200,9 +192,27 @@ impl ServiceProxyMetrics {
             last_queued: self.last_queued.get_or_create_owned(&label),
             last_synced: self.last_synced.get_or_create_owned(&label),
             failures: self.failures.get_or_create_owned(&label),
-            service_changes: self.service_changes.bind(&label),
-            endpoint_changes: self.endpoint_changes.bind(&label),
+            cleanup_failures: self.cleanup_failures.get_or_create_owned(&label),
+            without_local_endpoints: ["internal", "external"].map(|traffic_policy| {
+                let label = PolicyLabel {
+                    ip_family: family,
+                    traffic_policy,
+                };
+                self.without_local_endpoints.get_or_create_owned(&label)
+            }),
         }
+    }
+
+    /// So many Services changed, and the endpoints of so many.
+    pub fn changed(&self, services: u32, endpoints: u32) {
+        self.service_changes.seen(services);
+        self.endpoint_changes.seen(endpoints);
+    }
+
+    /// No change is pending any more: every family has all of them.
+    pub fn all_applied(&self) {
+        self.service_changes.applied();
+        self.endpoint_changes.applied();
     }
 
     /// What the health port counts.
@@ -225,17 +235,7 @@ impl FamilyMetrics {
         self.last_queued.set(now.unix_seconds());
     }
 
-    /// So many Services changed.
-    pub fn services_changed(&self, count: u32) {
-        self.service_changes.add(count);
-    }
-
-    /// The endpoints of so many Services changed.
-    pub fn endpoints_changed(&self, count: u32) {
-        self.endpoint_changes.add(count);
-    }
-
-    /// A sync that took `took` ended at `now`. When it succeeded, no change is pending any more.
+    /// A sync that took `took` ended at `now`.
     pub fn synced(&self, kind: SyncKind, outcome: SyncOutcome, took: Duration, now: Moment) {
         self.any.observe(took.as_secs_f64());
         match kind {
@@ -248,9 +248,23 @@ impl FamilyMetrics {
             }
             SyncOutcome::Applied => {
                 self.last_synced.set(now.unix_seconds());
-                self.service_changes.pending.set(0);
-                self.endpoint_changes.pending.set(0);
             }
+        }
+    }
+
+    /// What is no longer used could not be removed; that the sync failed is told apart.
+    pub fn cleanup_failed(&self) {
+        self.cleanup_failures.inc();
+    }
+
+    /// So many Services have a policy `Local` and endpoints, but none on this node.
+    pub fn without_local_endpoints(&self, internal: usize, external: usize) {
+        for (gauge, count) in self
+            .without_local_endpoints
+            .iter()
+            .zip([internal, external])
+        {
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 
@@ -260,23 +274,7 @@ impl FamilyMetrics {
     }
 }
 
-// === impl Changes, Answers ===
-
-impl Changes {
-    fn bind(&self, label: &FamilyLabel) -> BoundChanges {
-        BoundChanges {
-            pending: self.pending.get_or_create_owned(label),
-            total: self.total.get_or_create_owned(label),
-        }
-    }
-}
-
-impl BoundChanges {
-    fn add(&self, count: u32) {
-        self.pending.inc_by(i64::from(count));
-        self.total.inc_by(u64::from(count));
-    }
-}
+// === impl Answers ===
 
 impl Answers {
     pub(crate) fn answered(&self, status: StatusCode) {

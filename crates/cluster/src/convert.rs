@@ -8,6 +8,7 @@ pub(crate) mod node;
 pub(crate) mod path;
 pub(crate) mod service;
 pub(crate) mod slice;
+pub(crate) mod trigger;
 
 use fairway_model::{ObjectName, Port, Protocol};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;

@@ -12,13 +12,14 @@ mod services;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fairway_model::{Changes, Node, ObjectName, Snapshot, Update};
+use fairway_model::{Changes, Node, ObjectName, Snapshot, Trigger, Update};
 use ipnet::IpNet;
 
 pub(crate) use interner::Interner;
 
 use crate::convert::node::{node, normal_name, service_cidrs};
 use crate::convert::object_name;
+use crate::convert::trigger::trigger;
 use crate::problem::{Problem, Report};
 use crate::{Event, Kind, Object, Options};
 use ingresses::Ingresses;
@@ -40,6 +41,8 @@ pub(crate) struct Index {
     problems: Problems,
     snapshot: Snapshot,
     published: bool,
+    /// What caused changes of slices since the last update, with their Services.
+    triggers: Vec<(ObjectName, Trigger)>,
 }
 
 impl Index {
@@ -58,6 +61,7 @@ impl Index {
             problems: Problems::default(),
             snapshot: Snapshot::default(),
             published: false,
+            triggers: Vec::new(),
             options,
         }
     }
@@ -67,6 +71,7 @@ impl Index {
         match event {
             Event::Replace(kind, objects) => self.replace(kind, objects),
             Event::Apply(object) => {
+                self.note_trigger(&object);
                 self.apply_object(&object);
             }
             Event::Delete(kind, name) => self.delete(kind, &name),
@@ -94,6 +99,11 @@ impl Index {
             &mut self.problems,
         );
         changes.node = self.commit_node();
+        changes.triggers = std::mem::take(&mut self.triggers)
+            .into_iter()
+            .filter(|(service, _)| changes.services.contains(service))
+            .map(|(_, trigger)| trigger)
+            .collect();
         if !self.published {
             self.published = true;
             changes = Changes::everything(&self.snapshot);
@@ -102,6 +112,15 @@ impl Index {
             snapshot: Arc::new(self.snapshot.clone()),
             changes,
         })
+    }
+
+    /// Lists are not measured: what is in them may have changed long ago.
+    fn note_trigger(&mut self, object: &Object) {
+        if let Object::EndpointSlice(slice) = object
+            && self.published
+        {
+            self.triggers.extend(trigger(slice));
+        }
     }
 
     /// All that is wrong right now, sorted by object.

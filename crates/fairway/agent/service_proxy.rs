@@ -6,19 +6,22 @@
 //! failed batch does, because what it should have built on is not known until the repair.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fairway_admin::{
     FamilyMetrics, Health, IpFamily, Moment, ServiceProxyMetrics, SyncKind, SyncOutcome,
 };
-use fairway_model::{Service, Snapshot, Update};
-use fairway_nft::{Dataplane, Report};
-use fairway_plan::{Family, Observed, Options, Planner, Transaction};
+use fairway_model::{Service, Snapshot, Trigger, Update};
+use fairway_nft::{Dataplane, Error, Report};
+use fairway_plan::{Family, Observed, Options, Planner, Transaction, WithoutLocalEndpoints};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::causes::with_causes;
 
+use self::clients::Latecomers;
+
+mod clients;
 #[cfg(test)]
 mod tests;
 
@@ -27,12 +30,18 @@ mod tests;
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// Changes whose arrival is measured, when they cannot arrive: more would tell nothing new.
+const LONGEST_WAITING: usize = 10_000;
+
 /// Keeps the tables of both families.
 pub(crate) struct ServiceProxy<D> {
     dataplane: D,
     planner: Planner,
     families: Vec<FamilyState>,
     health: Health,
+    metrics: ServiceProxyMetrics,
+    /// Changes that began before are no delay of ours.
+    started: SystemTime,
     /// What was planned last.
     snapshot: Arc<Snapshot>,
     /// Contested addresses that have been reported.
@@ -44,7 +53,12 @@ struct FamilyState {
     metrics: FamilyMetrics,
     /// The kernel has what was planned, but for elements that it refused.
     sound: bool,
+    /// When changes began that the kernel does not have yet.
+    waiting: Vec<SystemTime>,
+    without_local_endpoints: WithoutLocalEndpoints,
     retry: Option<Retry>,
+    /// Clients that may have been stored while those that were outdated were removed.
+    latecomers: Option<Latecomers>,
 }
 
 #[derive(Clone, Copy)]
@@ -70,7 +84,10 @@ impl<D: Dataplane> ServiceProxy<D> {
                 family: *family,
                 metrics: metrics.family(ip_family(*family)),
                 sound: false,
+                waiting: Vec::new(),
+                without_local_endpoints: WithoutLocalEndpoints::new(*family),
                 retry: None,
+                latecomers: None,
             })
             .collect();
         let observed = Family::ALL.map(|family| {
@@ -88,9 +105,14 @@ impl<D: Dataplane> ServiceProxy<D> {
             planner,
             families,
             health,
+            metrics: metrics.clone(),
+            started: SystemTime::now(),
             snapshot: update.snapshot.clone(),
             conflicts: Vec::new(),
         };
+        for state in &mut proxy.families {
+            state.count_local_endpoints(update);
+        }
         for (transaction, observed) in transactions.iter().zip(&observed) {
             if observed.is_some() {
                 proxy.commit(transaction, SyncKind::Full, started);
@@ -105,20 +127,26 @@ impl<D: Dataplane> ServiceProxy<D> {
         let started = Instant::now();
         let transactions = self.planner.update(&update.snapshot, &update.changes);
         let [services, endpoints] = self.count(update);
+        self.metrics.changed(services, endpoints);
         self.snapshot = update.snapshot.clone();
+        for state in &mut self.families {
+            state.count_local_endpoints(update);
+            state.wait_for(&update.changes.triggers, self.started);
+        }
         for transaction in transactions {
-            let mut states = self.families.iter();
+            let mut states = self.families.iter_mut();
             let Some(state) = states.find(|state| state.family == transaction.family) else {
                 continue;
             };
-            state.metrics.services_changed(services);
-            state.metrics.endpoints_changed(endpoints);
             if !state.sound {
                 self.health.queued(ip_family(state.family), Moment::now());
-            } else if !transaction.is_empty() {
+            } else if transaction.is_empty() {
+                state.arrived();
+            } else {
                 self.commit(&transaction, SyncKind::Partial, started);
             }
         }
+        self.settle();
         self.report_conflicts();
     }
 
@@ -148,8 +176,15 @@ impl<D: Dataplane> ServiceProxy<D> {
 
     /// When [`Self::retry`] should be called.
     pub(crate) fn next_retry(&self) -> Option<Instant> {
-        let retries = self.families.iter().filter_map(|state| state.retry);
-        retries.map(|retry| retry.at).min()
+        let families = self.families.iter();
+        let times = families.flat_map(|state| {
+            let latecomers = state.latecomers.as_ref();
+            [
+                state.retry.map(|retry| retry.at),
+                latecomers.map(|latecomers| latecomers.at),
+            ]
+        });
+        times.flatten().min()
     }
 
     /// Tries the families again whose time has come.
@@ -162,6 +197,7 @@ impl<D: Dataplane> ServiceProxy<D> {
             {
                 self.repair(index);
             }
+            self.forget_latecomers(index, now);
         }
     }
 
@@ -174,6 +210,14 @@ impl<D: Dataplane> ServiceProxy<D> {
         };
         let transaction = self.planner.repair(family, &observed);
         self.commit(&transaction, SyncKind::Full, started);
+        self.settle();
+    }
+
+    /// Counts no change as pending any more, once every family has all of them.
+    fn settle(&self) {
+        if self.families.iter().all(|state| state.sound) {
+            self.metrics.all_applied();
+        }
     }
 
     fn commit(&mut self, transaction: &Transaction, kind: SyncKind, started: Instant) {
@@ -186,7 +230,7 @@ impl<D: Dataplane> ServiceProxy<D> {
         state.metrics.queued(Moment::now());
         let result = match transaction.is_empty() {
             true => Ok(Report::default()),
-            false => self.dataplane.commit(transaction),
+            false => clients::commit(&mut self.dataplane, &self.planner, transaction),
         };
         let took = started.elapsed();
         let outcome = match &result {
@@ -202,6 +246,8 @@ impl<D: Dataplane> ServiceProxy<D> {
                     info!(%family, writes, ?took, "the kernel's table is as planned");
                 }
                 state.sound = true;
+                state.expect_latecomers(&transaction.outdated);
+                state.arrived();
                 if report.refused.is_empty() {
                     // A lone change says nothing about elements that were refused before.
                     state.retry = state.retry.filter(|_| kind == SyncKind::Partial);
@@ -222,6 +268,9 @@ impl<D: Dataplane> ServiceProxy<D> {
             }
             Err(error) => {
                 state.sound = false;
+                if matches!(error, Error::Cleanup(_)) {
+                    state.metrics.cleanup_failed();
+                }
                 let retry = state.try_later();
                 let reason = with_causes(&error);
                 error!(%family, reason, ?retry, "could not write the kernel's table; what it holds stays in force");
@@ -255,6 +304,33 @@ impl FamilyState {
                 error!(%family, reason, ?retry, "could not read the kernel's table");
                 None
             }
+        }
+    }
+
+    fn count_local_endpoints(&mut self, update: &Update) {
+        let without = &mut self.without_local_endpoints;
+        without.update(&update.snapshot, &update.changes);
+        let (internal, external) = (without.internal(), without.external());
+        self.metrics.without_local_endpoints(internal, external);
+    }
+
+    /// Takes note of changes whose arrival in the kernel is to be measured.
+    fn wait_for(&mut self, triggers: &[Trigger], started: SystemTime) {
+        let ours = triggers.iter().filter(|trigger| {
+            trigger.ipv4 == (self.family == Family::Ip4) && trigger.time > started
+        });
+        let room = LONGEST_WAITING.saturating_sub(self.waiting.len());
+        self.waiting
+            .extend(ours.take(room).map(|trigger| trigger.time));
+    }
+
+    /// The kernel has everything: measures how long that took.
+    fn arrived(&mut self) {
+        let now = SystemTime::now();
+        for began in self.waiting.drain(..) {
+            // The control plane's clock may be ahead of ours.
+            let took = now.duration_since(began).unwrap_or_default();
+            self.metrics.programmed(took);
         }
     }
 

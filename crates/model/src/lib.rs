@@ -23,7 +23,7 @@ pub use node::Node;
 pub use route::{
     Action, Backend, BackendPort, Filter, HostPattern, HostRoutes, NameMatch, PathMatch, Redirect,
     RequestMatch, RouteTable, Rule, RuleId, SecretRef, TextMatch, TlsPolicy, UpstreamPolicy,
-    UpstreamProtocol, WildcardSpan,
+    UpstreamProtocol, UpstreamTls, WildcardSpan,
 };
 pub use service::{Affinity, Port, Protocol, Service, ServiceKind, ServicePort, TrafficPolicy};
-pub use snapshot::{Changes, ServiceMap, Snapshot, Update};
+pub use snapshot::{Changes, ServiceMap, Snapshot, Trigger, Update};

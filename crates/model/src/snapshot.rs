@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::{HostPattern, Node, ObjectName, RouteTable, Service};
 
@@ -29,6 +30,17 @@ pub struct Changes {
     pub hosts: BTreeSet<HostPattern>,
     /// The node's facts changed.
     pub node: bool,
+    /// What caused endpoints of `services` to change, where their source tells.
+    pub triggers: Vec<Trigger>,
+}
+
+/// The beginning of a change of endpoints: what the delay until it is programmed is measured from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trigger {
+    /// Endpoints with IPv4 addresses changed, else such with IPv6 addresses.
+    pub ipv4: bool,
+    /// When, by the clock of the control plane.
+    pub time: SystemTime,
 }
 
 impl Changes {
@@ -42,6 +54,7 @@ impl Changes {
         self.services.extend(later.services);
         self.hosts.extend(later.hosts);
         self.node |= later.node;
+        self.triggers.extend(later.triggers);
     }
 
     /// Everything that `snapshot` holds: what to do when nothing is known of the past.
@@ -50,6 +63,7 @@ impl Changes {
             services: snapshot.services.keys().cloned().collect(),
             hosts: snapshot.routes.hosts.keys().cloned().collect(),
             node: true,
+            triggers: Vec::new(),
         }
     }
 }

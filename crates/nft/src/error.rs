@@ -41,6 +41,9 @@ pub enum Error {
         /// The network.
         network: ipnet::IpNet,
     },
+    /// Everything new is in place; what is no longer used could not be removed.
+    #[error("what is no longer used could not be removed")]
+    Cleanup(#[source] Box<Self>),
     /// The refused elements did not come to an end.
     #[error(
         "the kernel refused elements in {0} attempts in a row; see the log for the first of them"

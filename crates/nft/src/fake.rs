@@ -28,6 +28,7 @@ pub struct Fake {
     refused: BTreeSet<(Family, SetName, Bytes)>,
     /// Families whose tables can be neither read nor written.
     failing: BTreeSet<Family>,
+    failing_cleanup: bool,
     writes: usize,
     commits: usize,
 }
@@ -81,10 +82,27 @@ impl Fake {
         };
     }
 
+    /// From now on cannot remove what is no longer used, until told otherwise.
+    pub fn fail_cleanup(&mut self, failing: bool) {
+        self.failing_cleanup = failing;
+    }
+
     /// Does what `nft flush ruleset` does.
     pub fn flush(&mut self) {
         self.tables.clear();
         self.refused.clear();
+    }
+
+    /// Does what a packet does that is remembered: adds the element unless its key is there, or
+    /// there is no such map.
+    pub fn remember(&mut self, family: Family, element: Element) {
+        let map = self
+            .tables
+            .get_mut(&family)
+            .and_then(|table| table.sets.get_mut(&element.set));
+        if let Some(map) = map {
+            map.entry(element.key).or_insert(element.value);
+        }
     }
 
     /// Lets somebody else add a set to our table, which is created where needed.
@@ -257,7 +275,8 @@ impl Table {
             }
             Change::Delete(element) => {
                 let set = self.sets.get_mut(&element.set).ok_or(Errno::ENOENT)?;
-                if set.remove(&element.key).is_none() && !refused {
+                let may_be_gone = refused || element.set.is_filled_by_packets();
+                if set.remove(&element.key).is_none() && !may_be_gone {
                     return Err(Errno::ENOENT);
                 }
             }
@@ -268,9 +287,10 @@ impl Table {
     /// What a statement names must exist.
     fn check(&self, statement: &Statement) -> Result<(), Errno> {
         let found = match statement {
-            Statement::InSet { set, .. } | Statement::Translate { map: set, .. } => {
-                self.sets.contains_key(set)
-            }
+            Statement::InSet { set, .. }
+            | Statement::Translate { map: set, .. }
+            | Statement::Remember { map: set, .. }
+            | Statement::Forget { map: set, .. } => self.sets.contains_key(set),
             Statement::Jump(name) | Statement::Goto(name) => {
                 self.chains.iter().any(|chain| chain.name == *name)
             }
@@ -281,9 +301,10 @@ impl Table {
 
     fn uses_set(&self, name: &str) -> bool {
         self.statements().any(|statement| match statement {
-            Statement::InSet { set, .. } | Statement::Translate { map: set, .. } => {
-                set.to_string() == name
-            }
+            Statement::InSet { set, .. }
+            | Statement::Translate { map: set, .. }
+            | Statement::Remember { map: set, .. }
+            | Statement::Forget { map: set, .. } => set.to_string() == name,
             _ => false,
         })
     }
@@ -346,10 +367,23 @@ impl Dataplane for Fake {
         })
     }
 
+    fn elements(&mut self, family: Family, set: SetName) -> Result<Vec<Element>, Error> {
+        let elements = Self::elements(self, family, set).into_iter().flatten();
+        let elements = elements.map(|(key, value)| Element {
+            set,
+            key: key.clone(),
+            value: value.clone(),
+        });
+        Ok(elements.collect())
+    }
+
     fn commit(&mut self, transaction: &Transaction) -> Result<Report, Error> {
         self.check(transaction.family)?;
         let mut report = Report::default();
-        for changes in [&transaction.make, &transaction.release] {
+        for (changes, cleanup) in [(&transaction.make, false), (&transaction.release, true)] {
+            if cleanup && self.failing_cleanup && !changes.is_empty() {
+                return Err(Error::Cleanup(Error::Denied.into()));
+            }
             let before = (self.tables.clone(), self.refused.clone());
             self.run(transaction.family, changes, &mut report).map_err(
                 |Failure(errno, change)| {

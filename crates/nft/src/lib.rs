@@ -18,7 +18,7 @@ mod socket;
 pub mod text;
 mod wire;
 
-use fairway_plan::{Element, Family, Observed, Transaction};
+use fairway_plan::{Element, Family, Observed, SetName, Transaction};
 
 pub use error::{Errno, Error};
 pub use fake::Fake;
@@ -32,6 +32,10 @@ pub use netlink::Netlink;
 pub trait Dataplane {
     /// What it holds of our table, all of it from one moment. Elements are in the order of their keys.
     fn read(&mut self, family: Family) -> Result<Observed, Error>;
+
+    /// The elements of one of our sets, in the order of their keys; none if there is no such set.
+    /// Of a map that packets fill, those that were there all the while.
+    fn elements(&mut self, family: Family, set: SetName) -> Result<Vec<Element>, Error>;
 
     /// Runs `make`, then `release`.
     ///

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Weak;
 
-use fairway_plan::{Change, Family, Observed, Transaction};
+use fairway_plan::{Change, Element, Family, Observed, SetName, Transaction};
 
 use crate::batch::{Batch, Progress};
 use crate::error::{Errno, Error};
@@ -198,12 +198,18 @@ impl Dataplane for Netlink {
         read::table(&mut self.socket, family)
     }
 
+    fn elements(&mut self, family: Family, set: SetName) -> Result<Vec<Element>, Error> {
+        read::set(&mut self.socket, family, set)
+    }
+
     fn commit(&mut self, transaction: &Transaction) -> Result<Report, Error> {
         let commit = |netlink: &mut Self| {
             let mut report = Report::default();
-            for changes in [&transaction.make, &transaction.release] {
-                netlink.run(transaction.family, changes, &mut report)?;
-            }
+            let (family, make, release) =
+                (transaction.family, &transaction.make, &transaction.release);
+            netlink.run(family, make, &mut report)?;
+            let released = netlink.run(family, release, &mut report);
+            released.map_err(|error| Error::Cleanup(error.into()))?;
             Ok(report)
         };
         if transaction.make.len() + transaction.release.len() < QUIET_FROM {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter, Write as _};
 use std::net::IpAddr;
 
+use fairway_model::Protocol;
 use fairway_plan::{
     Bytes, Chain, Family, Hook, HookPoint, Rule, Ruleset, Selector, SetName, Statement, TABLE,
 };
@@ -17,6 +18,9 @@ mod tests;
 
 /// nft takes comments of up to 128 bytes with the closing zero.
 const COMMENT_LIMIT: usize = 127;
+
+/// nft prints keys of up to so many fields by example, longer ones by their types.
+pub(crate) const LONGEST_TYPEOF: usize = 4;
 
 /// Renders a ruleset. `nft -f` loads the text; apart from spacing and the order of elements it is
 /// what `nft list table` prints of the same ruleset.
@@ -39,9 +43,17 @@ fn write_table(out: &mut String, ruleset: &Ruleset) -> fmt::Result {
             "map"
         };
         writeln!(out, "\t{kind} {name} {{")?;
-        writeln!(out, "\t\ttypeof {}", TypeOf(*name, family))?;
+        match name.shape().key.len() {
+            ..=LONGEST_TYPEOF => writeln!(out, "\t\ttypeof {}", TypeOf(*name, family))?,
+            _ => writeln!(out, "\t\ttype {}", Types(family, &name.shape().key))?,
+        }
         if name.shape().has_networks() {
             writeln!(out, "\t\tflags interval")?;
+        }
+        if let Some((capacity, timeout)) = name.capacity().zip(name.timeout()) {
+            writeln!(out, "\t\tsize {capacity}")?;
+            writeln!(out, "\t\tflags dynamic,timeout")?;
+            writeln!(out, "\t\ttimeout {}", Time(timeout))?;
         }
         let mut separator = "\t\telements = { ";
         for (key, value) in elements {
@@ -107,11 +119,18 @@ struct RuleText<'a>(Family, &'a Rule);
 impl Display for RuleText<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self(family, rule) = self;
+        let mut context = Context {
+            family: *family,
+            protocol: None,
+        };
         for (index, statement) in rule.statements.iter().enumerate() {
             if index > 0 {
                 f.write_str(" ")?;
             }
-            write_statement(f, *family, statement)?;
+            if let Statement::ProtocolIs(protocol) = statement {
+                context.protocol = Some(*protocol);
+            }
+            write_statement(f, context, statement)?;
         }
         match comment(rule) {
             empty if empty.is_empty() => Ok(()),
@@ -120,7 +139,27 @@ impl Display for RuleText<'_> {
     }
 }
 
-fn write_statement(f: &mut Formatter<'_>, family: Family, statement: &Statement) -> fmt::Result {
+/// What nft knows of the packets that reach a statement.
+#[derive(Clone, Copy)]
+struct Context {
+    family: Family,
+    protocol: Option<Protocol>,
+}
+
+impl Context {
+    /// nft's word for the header that ports are in.
+    fn transport(self) -> &'static str {
+        match self.protocol {
+            Some(Protocol::Tcp) => "tcp",
+            Some(Protocol::Udp) => "udp",
+            Some(Protocol::Sctp) => "sctp",
+            None => "th",
+        }
+    }
+}
+
+fn write_statement(f: &mut Formatter<'_>, context: Context, statement: &Statement) -> fmt::Result {
+    let family = context.family;
     match statement {
         Statement::SourceIn { network, negated } => {
             write!(f, "{family} saddr {}{}", not(*negated), Network(*network))
@@ -138,14 +177,23 @@ fn write_statement(f: &mut Formatter<'_>, family: Family, statement: &Statement)
             let star = if *prefix { "*" } else { "" };
             write!(f, "iifname {}\"{name}{star}\"", not(*negated))
         }
-        Statement::InSet { key, set } => write!(f, "{} @{set}", Key(family, key)),
+        Statement::InSet { key, set } => write!(f, "{} @{set}", Key(context, key)),
         Statement::ConnectionIsNew => f.write_str("ct state new"),
         Statement::ConnectionIsTranslated => f.write_str("ct status dnat"),
         Statement::MarkHas(bits) => write!(f, "meta mark & {bits:#010x} == {bits:#010x}"),
         Statement::SetMark(bits) => write!(f, "meta mark set meta mark | {bits:#010x}"),
         Statement::ClearMark(bits) => write!(f, "meta mark set meta mark & {:#010x}", !bits),
         Statement::Translate { key, map } => {
-            write!(f, "dnat {family} to {} map @{map}", Key(family, key))
+            write!(f, "dnat {family} to {} map @{map}", Key(context, key))
+        }
+        Statement::ProtocolIs(_) => write!(f, "{} dport != 0", context.transport()),
+        Statement::Remember { key, value, map } => {
+            let (key, value) = (Key(context, key), Key(context, value));
+            write!(f, "update @{map} {{ {key} : {value} }}")
+        }
+        Statement::Forget { key, value, map } => {
+            let (key, value) = (Key(context, key), Key(context, value));
+            write!(f, "delete @{map} {{ {key} : {value} }}")
         }
         Statement::Masquerade => f.write_str("masquerade fully-random"),
         Statement::Reset => f.write_str("reject with tcp reset"),
@@ -176,11 +224,12 @@ impl Display for Network {
 }
 
 /// Fields of a key: `ip daddr . meta l4proto`.
-struct Key<'a>(Family, &'a [Selector]);
+struct Key<'a>(Context, &'a [Selector]);
 
 impl Display for Key<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self(family, selectors) = self;
+        let Self(context, selectors) = self;
+        let family = context.family;
         for (index, selector) in selectors.iter().enumerate() {
             if index > 0 {
                 f.write_str(" . ")?;
@@ -189,7 +238,10 @@ impl Display for Key<'_> {
                 Selector::SourceAddress | Selector::SourceNetwork => write!(f, "{family} saddr")?,
                 Selector::DestinationAddress => write!(f, "{family} daddr")?,
                 Selector::Protocol => f.write_str("meta l4proto")?,
-                Selector::DestinationPort => f.write_str("th dport")?,
+                Selector::DestinationPort => write!(f, "{} dport", context.transport())?,
+                Selector::Client => write!(f, "ct original {family} saddr")?,
+                Selector::AskedAddress => write!(f, "ct original {family} daddr")?,
+                Selector::AskedPort => f.write_str("ct original proto-dst")?,
                 Selector::RandomSlot(modulus) => write!(f, "numgen random mod {modulus}")?,
             }
         }
@@ -203,11 +255,31 @@ struct TypeOf(SetName, Family);
 impl Display for TypeOf {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let set = self.0.shape();
-        Key(self.1, &set.key).fmt(f)?;
+        let context = Context {
+            family: self.1,
+            protocol: None,
+        };
+        Key(context, &set.key).fmt(f)?;
         if !set.value.is_empty() {
-            write!(f, " : {}", Key(self.1, &set.value))?;
+            write!(f, " : {}", Key(context, &set.value))?;
         }
         Ok(())
+    }
+}
+
+/// What follows `type`.
+struct Types<'a>(Family, &'a [Selector]);
+
+impl Display for Types<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let names = self.1.iter().map(|selector| match (selector, self.0) {
+            (Selector::Protocol, _) => "inet_proto",
+            (Selector::DestinationPort | Selector::AskedPort, _) => "inet_service",
+            (Selector::RandomSlot(_), _) => "integer",
+            (_, Family::Ip4) => "ipv4_addr",
+            (_, Family::Ip6) => "ipv6_addr",
+        });
+        f.write_str(&names.collect::<Vec<_>>().join(" . "))
     }
 }
 
@@ -264,6 +336,23 @@ fn write_field(f: &mut Formatter<'_>, selector: Selector, field: &[u8]) -> fmt::
             Some(address) => address.fmt(f),
             None => f.write_char('?'),
         },
+    }
+}
+
+/// Seconds as nft prints them: `3h`, `1m30s`.
+struct Time(u32);
+
+impl Display for Time {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        for (unit, seconds) in [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)] {
+            let count = rest / seconds;
+            if count > 0 {
+                write!(f, "{count}{unit}")?;
+            }
+            rest %= seconds;
+        }
+        Ok(())
     }
 }
 

@@ -2,10 +2,10 @@
 //! Service to another, and some elements serve several Services.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::set::split_network;
-use crate::{Bytes, Element, Family, SetName};
+use crate::{Bytes, Element, Family, SetName, layout};
 
 type Key = (SetName, Bytes);
 
@@ -56,6 +56,20 @@ impl Changed {
         });
         self.deleted = rest;
         detours
+    }
+}
+
+impl Changed {
+    /// Takes out the endpoints that clients may not stay with any more, unless all clients go with
+    /// their map: first nobody is to be sent there again, then nobody is sent there any more,
+    /// then it may go.
+    pub(crate) fn take_lost(&mut self, destroyed: &BTreeSet<SetName>) -> Vec<Element> {
+        let deleted = std::mem::take(&mut self.deleted).into_iter();
+        let (lost, rest) = deleted.partition(|element| {
+            layout::companion(element.set).is_some_and(|map| !destroyed.contains(&map))
+        });
+        self.deleted = rest;
+        lost
     }
 }
 

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use fairway_model::{Changes, Node, ObjectName, Service, Snapshot};
+use fairway_model::{Affinity, Changes, Node, ObjectName, Service, Snapshot};
 
+use crate::affinity;
 use crate::difference::Difference;
 use crate::found::FoundSlots;
 use crate::frontend::{Claims, Frontend};
@@ -109,22 +110,24 @@ impl FamilyPlanner {
     fn transaction(&mut self, rules_may_differ: bool) -> Transaction {
         let mut transaction = Transaction::new(self.family);
         let mut changed = self.difference.take();
-        let before: BTreeSet<SetName> = self.on_demand.keys().copied().collect();
+        let before = self.sets_on_demand();
         for element in &changed.added {
             if !layout::is_permanent(element.set) {
                 *self.on_demand.entry(element.set).or_default() += 1;
             }
         }
-        let during: BTreeSet<SetName> = self.on_demand.keys().copied().collect();
+        let during = self.sets_on_demand();
         for element in &changed.deleted {
             if let Some(count) = self.on_demand.get_mut(&element.set) {
                 *count -= 1;
             }
         }
         self.on_demand.retain(|_, count| *count > 0);
-        let after: BTreeSet<SetName> = self.on_demand.keys().copied().collect();
+        let after = self.sets_on_demand();
         let created: Vec<SetName> = during.difference(&before).copied().collect();
         let destroyed: BTreeSet<SetName> = during.difference(&after).copied().collect();
+        let lost = changed.take_lost(&destroyed);
+        transaction.outdated = affinity::outdated_by(&lost);
         let new_ways = changed.take_new_ways();
         let old_detours = changed.take_old_detours(self.family);
 
@@ -136,6 +139,7 @@ impl FamilyPlanner {
             self.chains = chains;
         }
         make.extend(old_detours.into_iter().map(Change::Delete));
+        make.extend(lost.into_iter().map(Change::Delete));
         make.extend(changed.added.into_iter().map(Change::Add));
         make.extend(changed.replaced.into_iter().map(Change::Replace));
 
@@ -157,6 +161,12 @@ impl FamilyPlanner {
         transaction
     }
 
+    /// The sets that exist only while somebody needs them.
+    fn sets_on_demand(&self) -> BTreeSet<SetName> {
+        let sets = || self.on_demand.keys().copied();
+        sets().chain(sets().filter_map(layout::companion)).collect()
+    }
+
     /// All chains, when these sets exist beside the permanent ones.
     fn chains_with(&self, on_demand: &BTreeSet<SetName>) -> Vec<Chain> {
         let on_demand = on_demand.iter().copied();
@@ -166,7 +176,7 @@ impl FamilyPlanner {
 
     pub(crate) fn ruleset(&self) -> Ruleset {
         let mut sets: BTreeMap<SetName, BTreeMap<_, _>> = layout::permanent_sets()
-            .chain(self.on_demand.keys().copied())
+            .chain(self.sets_on_demand())
             .map(|set| (set, BTreeMap::new()))
             .collect();
         for element in self.services.values().flat_map(|planned| &planned.elements) {
@@ -179,6 +189,15 @@ impl FamilyPlanner {
             sets,
             chains: self.chains.clone(),
         }
+    }
+
+    pub(crate) fn forget(&self, clients: &[Element]) -> Transaction {
+        let services = self.services.values();
+        let sticky = services.filter(|planned| planned.service.affinity != Affinity::None);
+        let reasons = affinity::reasons_in(sticky.flat_map(|planned| &planned.elements));
+        affinity::forget(self.family, clients.iter(), |set, key| {
+            reasons.contains(&(set, key.clone()))
+        })
     }
 
     pub(crate) fn owners(&self, element: &Element) -> Vec<ObjectName> {

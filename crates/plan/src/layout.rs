@@ -9,12 +9,14 @@ use crate::{
     Chain, Family, Hook, HookKind, HookPoint, Options, Rule, SetName, SlotClass, Statement,
 };
 
+use self::affinity::{affinity_chains, remembering_rule, sticky_rule};
 use self::conditions::{FromPods, node_port_addresses};
 use self::refuse::{refuse_cluster_ip_rules, refuse_rules, reject_rules, source_range_chains};
 use self::translate::{
     cluster_ip_rules, external_rules, local_policy_rules, service_rules, translate_rules,
 };
 
+mod affinity;
 mod conditions;
 mod refuse;
 mod translate;
@@ -70,8 +72,28 @@ pub(crate) fn is_permanent(set: SetName) -> bool {
         SetName::LocalEndpoints(_)
         | SetName::LocalNodePortEndpoints(_)
         | SetName::Restricted
-        | SetName::AllowedSources => false,
+        | SetName::AllowedSources
+        | SetName::Affinity
+        | SetName::AffinityNodePorts
+        | SetName::AffinityEndpoints(_)
+        | SetName::LocalAffinityEndpoints(_)
+        | SetName::AffinityNodePortEndpoints(_)
+        | SetName::LocalAffinityNodePortEndpoints(_)
+        | SetName::Clients(_)
+        | SetName::LocalClients(_) => false,
         _ => true,
+    }
+}
+
+/// The map that must be there while the set is: packets fill it.
+pub(crate) fn companion(set: SetName) -> Option<SetName> {
+    match set {
+        SetName::AffinityEndpoints(timeout) | SetName::AffinityNodePortEndpoints(timeout) => {
+            Some(SetName::Clients(timeout))
+        }
+        SetName::LocalAffinityEndpoints(timeout)
+        | SetName::LocalAffinityNodePortEndpoints(timeout) => Some(SetName::LocalClients(timeout)),
+        _ => None,
     }
 }
 
@@ -87,25 +109,40 @@ pub(crate) fn chains(
     let to_services = || rule("", [Statement::Jump(SERVICES)]);
     let new_to = |chain| rule("", [Statement::ConnectionIsNew, Statement::Jump(chain)]);
     let plain = |name, rules| chain(name, None, rules);
-    let endpoints = |name, is_in: fn(SetName) -> bool| {
+    let endpoints = |name, guard, local, is_in: fn(SetName) -> bool| {
         let maps = sets.iter().copied().filter(|set| is_in(*set));
-        plain(name, translate_rules(maps))
+        let sticky = sticky_rule(sets, guard, local).into_iter();
+        plain(name, sticky.chain(translate_rules(maps)).collect())
     };
     let from_pods = FromPods::new(family, options, node);
     let on_node_ports = node_port_addresses(family, options, node);
 
+    let filter_rules = |chains: &[&'static str]| -> Vec<Rule> {
+        let remember = remembering_rule(sets).into_iter();
+        remember.chain(chains.iter().copied().map(new_to)).collect()
+    };
+
     let mut chains = source_range_chains(sets);
+    chains.extend(affinity_chains(sets));
     chains.extend([
-        endpoints(ENDPOINTS, |set| matches!(set, SetName::Endpoints(_))),
-        endpoints(LOCAL_ENDPOINTS, |set| {
+        endpoints(ENDPOINTS, SetName::Affinity, false, |set| {
+            matches!(set, SetName::Endpoints(_))
+        }),
+        endpoints(LOCAL_ENDPOINTS, SetName::Affinity, true, |set| {
             matches!(set, SetName::LocalEndpoints(_))
         }),
-        endpoints(NODE_PORT_ENDPOINTS, |set| {
-            matches!(set, SetName::NodePortEndpoints(_))
-        }),
-        endpoints(LOCAL_NODE_PORT_ENDPOINTS, |set| {
-            matches!(set, SetName::LocalNodePortEndpoints(_))
-        }),
+        endpoints(
+            NODE_PORT_ENDPOINTS,
+            SetName::AffinityNodePorts,
+            false,
+            |set| matches!(set, SetName::NodePortEndpoints(_)),
+        ),
+        endpoints(
+            LOCAL_NODE_PORT_ENDPOINTS,
+            SetName::AffinityNodePorts,
+            true,
+            |set| matches!(set, SetName::LocalNodePortEndpoints(_)),
+        ),
         plain(CLUSTER_IP, cluster_ip_rules(options, from_pods.as_ref())),
         plain(
             EXTERNAL_LOCAL,
@@ -155,17 +192,17 @@ pub(crate) fn chains(
         chain(
             "filter-input",
             filter(HookPoint::Input),
-            vec![new_to(REFUSE)],
+            filter_rules(&[REFUSE]),
         ),
         chain(
             "filter-forward",
             filter(HookPoint::Forward),
-            vec![new_to(REFUSE), new_to(REFUSE_CLUSTER_IP)],
+            filter_rules(&[REFUSE, REFUSE_CLUSTER_IP]),
         ),
         chain(
             "filter-output",
             filter(HookPoint::Output),
-            vec![new_to(REFUSE), new_to(REFUSE_CLUSTER_IP)],
+            filter_rules(&[REFUSE, REFUSE_CLUSTER_IP]),
         ),
     ]);
     chains

@@ -6,12 +6,14 @@
 //! Observed (read back at start) -^
 //! ```
 
+mod affinity;
 mod difference;
 mod family;
 mod found;
 mod frontend;
 mod layout;
 mod lint;
+mod local_endpoints;
 mod node_port_scope;
 mod options;
 mod planner;
@@ -24,11 +26,12 @@ mod slots;
 mod transaction;
 
 pub use lint::lint;
+pub use local_endpoints::WithoutLocalEndpoints;
 pub use node_port_scope::NodePortScope;
 pub use options::{LocalPods, NodePortAddresses, Options};
 pub use planner::Planner;
 pub use ruleset::{
     Chain, Family, Hook, HookKind, HookPoint, Rule, Ruleset, Selector, Statement, TABLE,
 };
-pub use set::{Bytes, Element, Set, SetName, SlotClass};
+pub use set::{Bytes, Element, IdleTimeout, Set, SetName, SlotClass};
 pub use transaction::{Change, Observed, ObservedChain, ObservedSet, Transaction};

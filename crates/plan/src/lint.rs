@@ -7,12 +7,17 @@ use ipnet::IpNet;
 use crate::set::split_network;
 use crate::{Bytes, Ruleset, Selector, SetName, SlotClass, Statement};
 
+use self::affinity::affinity;
+
+mod affinity;
+
 /// Lists every broken invariant in a line for people; empty for a sound table.
 pub fn lint(ruleset: &Ruleset) -> Vec<String> {
     let mut faults = Vec::new();
     lengths(ruleset, &mut faults);
     addresses(ruleset, &mut faults);
     node_ports(ruleset, &mut faults);
+    affinity(ruleset, &mut faults);
     rules(ruleset, &mut faults);
     faults
 }
@@ -217,7 +222,10 @@ fn rules(ruleset: &Ruleset, faults: &mut Vec<String>) {
     for chain in &ruleset.chains {
         for statement in chain.rules.iter().flat_map(|rule| &rule.statements) {
             match statement {
-                Statement::InSet { set, .. } | Statement::Translate { map: set, .. } => {
+                Statement::InSet { set, .. }
+                | Statement::Translate { map: set, .. }
+                | Statement::Remember { map: set, .. }
+                | Statement::Forget { map: set, .. } => {
                     used.insert(*set);
                 }
                 Statement::Jump(target) | Statement::Goto(target) if !chains.contains(target) => {

@@ -52,6 +52,12 @@ impl Planner {
         repair(&self.ruleset(family), observed)
     }
 
+    /// Removes from maps that packets fill what leads to endpoints that are not for these clients
+    /// any more. `clients` is what the [outdated](Transaction::outdated) maps hold.
+    pub fn forget(&self, family: Family, clients: &[Element]) -> Transaction {
+        self.family(family).forget(clients)
+    }
+
     /// The whole planned table: expensive, for rendering, repair and tests.
     pub fn ruleset(&self, family: Family) -> Ruleset {
         self.family(family).ruleset()
@@ -81,6 +87,9 @@ mod tests;
 
 #[cfg(test)]
 mod history;
+
+#[cfg(test)]
+mod remember;
 
 #[cfg(test)]
 mod walk;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::affinity;
 use crate::{Bytes, Change, Element, Observed, ObservedSet, Ruleset, SetName, Transaction};
 
 /// The transaction that turns the observed table into the planned one; empty if they agree.
@@ -111,6 +112,15 @@ fn repair_elements(
     transaction: &mut Transaction,
 ) {
     for (set, elements) in &planned.sets {
+        if set.is_filled_by_packets() {
+            let clients = known.get(set).into_iter().flat_map(|set| &set.elements);
+            let outdated = affinity::forget(planned.family, clients, |set, key| {
+                let endpoints = planned.sets.get(&set);
+                endpoints.is_some_and(|endpoints| endpoints.contains_key(key))
+            });
+            transaction.release.extend(outdated.make);
+            continue;
+        }
         let there: BTreeMap<&Bytes, &Bytes> = known
             .get(set)
             .into_iter()

@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use fairway_model::Protocol;
 use ipnet::IpNet;
 
 use crate::{Bytes, SetName};
@@ -156,6 +157,9 @@ pub enum Statement {
         /// Inverts the condition.
         negated: bool,
     },
+    /// The packet is of this protocol (`tcp dport != 0`): what nft needs to be told before it reads
+    /// `ct original proto-dst`. Port 0 is nobody's.
+    ProtocolIs(Protocol),
     /// The selected values are an element of the set.
     InSet {
         /// What is looked up.
@@ -179,6 +183,25 @@ pub enum Statement {
         /// What is looked up.
         key: Vec<Selector>,
         /// A map to address and port.
+        map: SetName,
+    },
+    /// Adds the element to a map that packets fill, or renews the time it has left if the key is
+    /// there (`update @MAP { KEY : VALUE }`). The rule ends here if the map is full.
+    Remember {
+        /// The key.
+        key: Vec<Selector>,
+        /// The value; one that is there is kept.
+        value: Vec<Selector>,
+        /// A map that packets fill.
+        map: SetName,
+    },
+    /// Removes the element of this key, if there is one (`delete @MAP { KEY : VALUE }`).
+    Forget {
+        /// The key.
+        key: Vec<Selector>,
+        /// Does not matter to the kernel; nft wants one.
+        value: Vec<Selector>,
+        /// A map that packets fill.
         map: SetName,
     },
     /// Translates the source to the outgoing interface's address and a random port
@@ -213,16 +236,25 @@ pub enum Selector {
     DestinationPort,
     /// `numgen random mod N`: 0 to N-1, in host byte order.
     RandomSlot(u32),
+    /// `ct original ip saddr`: who opened the connection, whatever translation made of it.
+    Client,
+    /// `ct original ip daddr`: the address that the client asked for.
+    AskedAddress,
+    /// `ct original proto-dst`: the port that the client asked for. Only in a rule that knows the
+    /// protocol by [`ProtocolIs`](Statement::ProtocolIs).
+    AskedPort,
 }
 
 impl Selector {
     /// Bytes in a key, padded to a multiple of 4 as in the kernel's registers.
     pub fn padded_length(self, family: Family) -> usize {
         match self {
-            Self::SourceAddress | Self::DestinationAddress | Self::SourceNetwork => {
-                family.address_length()
-            }
-            Self::Protocol | Self::DestinationPort | Self::RandomSlot(_) => 4,
+            Self::SourceAddress
+            | Self::DestinationAddress
+            | Self::SourceNetwork
+            | Self::Client
+            | Self::AskedAddress => family.address_length(),
+            Self::Protocol | Self::DestinationPort | Self::RandomSlot(_) | Self::AskedPort => 4,
         }
     }
 

@@ -3,13 +3,15 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use fairway_model::{Endpoint, Node, Port, Protocol, Service, ServicePort, TrafficPolicy};
+use fairway_model::{
+    Affinity, Endpoint, Node, Port, Protocol, Service, ServicePort, TrafficPolicy,
+};
 use ipnet::IpNet;
 
 use crate::frontend::{Access, Exposed, Frontend};
 use crate::selection;
 use crate::slots::assign;
-use crate::{Bytes, Element, Family, SetName, SlotClass};
+use crate::{Bytes, Element, Family, IdleTimeout, SetName, SlotClass};
 
 /// A Service as it is programmed.
 #[derive(Clone, Debug)]
@@ -148,14 +150,49 @@ impl Planned {
                 TrafficPolicy::Local => &slots.local,
             };
             self.translate(sets.endpoints, &key, used);
+            self.stay(sets, &key, used, &[]);
             return;
         }
         self.translate(sets.endpoints, &key, &slots.cluster);
+        let local = match policy {
+            TrafficPolicy::Cluster => &[],
+            TrafficPolicy::Local => &*slots.local,
+        };
+        self.stay(sets, &key, &slots.cluster, local);
         if policy == TrafficPolicy::Local {
             self.translate(sets.local_endpoints, &key, &slots.local);
             self.add(sets.local_policy, key.clone(), Bytes::new());
         }
         self.add(sets.served, key, Bytes::new());
+    }
+
+    /// Lets clients stay with their endpoint, if they are to.
+    fn stay(
+        &mut self,
+        sets: &FrontendSets,
+        key: &Bytes,
+        cluster: &[SocketAddr],
+        local: &[SocketAddr],
+    ) {
+        let Affinity::ClientIp { timeout_seconds } = self.service.affinity else {
+            return;
+        };
+        if cluster.is_empty() {
+            return;
+        }
+        self.add(sets.affinity, key.clone(), Bytes::new());
+        let lists = [
+            (sets.affinity_endpoints, cluster),
+            (sets.local_affinity_endpoints, local),
+        ];
+        for (set, endpoints) in lists {
+            for endpoint in endpoints {
+                if let Some(port) = Port::new(endpoint.port()) {
+                    let key = key.clone().address(endpoint.ip()).port(port);
+                    self.add(set(timeout_seconds), key, Bytes::new());
+                }
+            }
+        }
     }
 
     fn restrict(&mut self, frontend: Frontend, allowed: &[IpNet]) {
@@ -199,6 +236,9 @@ struct FrontendSets {
     refused: SetName,
     endpoints: fn(SlotClass) -> SetName,
     local_endpoints: fn(SlotClass) -> SetName,
+    affinity: SetName,
+    affinity_endpoints: fn(IdleTimeout) -> SetName,
+    local_affinity_endpoints: fn(IdleTimeout) -> SetName,
 }
 
 const ADDRESS: FrontendSets = FrontendSets {
@@ -208,6 +248,9 @@ const ADDRESS: FrontendSets = FrontendSets {
     refused: SetName::Refused,
     endpoints: SetName::Endpoints,
     local_endpoints: SetName::LocalEndpoints,
+    affinity: SetName::Affinity,
+    affinity_endpoints: SetName::AffinityEndpoints,
+    local_affinity_endpoints: SetName::LocalAffinityEndpoints,
 };
 
 const NODE_PORT: FrontendSets = FrontendSets {
@@ -217,6 +260,9 @@ const NODE_PORT: FrontendSets = FrontendSets {
     refused: SetName::RefusedNodePorts,
     endpoints: SetName::NodePortEndpoints,
     local_endpoints: SetName::LocalNodePortEndpoints,
+    affinity: SetName::AffinityNodePorts,
+    affinity_endpoints: SetName::AffinityNodePortEndpoints,
+    local_affinity_endpoints: SetName::LocalAffinityNodePortEndpoints,
 };
 
 /// The key of a frontend, without a slot.

@@ -1,8 +1,6 @@
 //! The sets and maps of a table, and their elements as the kernel holds them.
 
-use std::fmt;
 use std::net::IpAddr;
-use std::str::FromStr;
 
 use fairway_model::{Port, Protocol};
 use ipnet::IpNet;
@@ -10,46 +8,13 @@ use smallvec::SmallVec;
 
 use crate::{Family, Selector};
 
+pub use self::name::{IdleTimeout, SetName};
+
+mod name;
+
 /// How many slots the endpoints of a service port are spread over; see [`SlotClass::of`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SlotClass(u32);
-
-/// A set (without values) or map of the table. Its shape follows from its name and the family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SetName {
-    /// Every ClusterIP.
-    ClusterIps,
-    /// Address, protocol and port of load balancers and external IPs that have endpoints.
-    ExternalAddresses,
-    /// Protocol and port of every node port that has endpoints.
-    NodePorts,
-    /// Those of the external addresses whose outside clients get local endpoints only.
-    LocalPolicy,
-    /// Those of the node ports whose outside clients get local endpoints only.
-    LocalPolicyNodePorts,
-    /// Address, protocol and port of service ports that have endpoints, but none that may be used here.
-    Dropped,
-    /// The same for node ports.
-    DroppedNodePorts,
-    /// Address, protocol and port of service ports without endpoints.
-    Refused,
-    /// Protocol and port of node ports without endpoints.
-    RefusedNodePorts,
-    /// Address, protocol and port of load balancers that not everybody may use.
-    Restricted,
-    /// The same with the networks that may use them.
-    AllowedSources,
-    /// Local endpoint addresses, each paired with itself.
-    Hairpin,
-    /// Address, protocol, port (and slot) to endpoint.
-    Endpoints(SlotClass),
-    /// The same for those under [`LocalPolicy`](Self::LocalPolicy): local endpoints only.
-    LocalEndpoints(SlotClass),
-    /// Protocol, port (and slot) to endpoint.
-    NodePortEndpoints(SlotClass),
-    /// The same for those under [`LocalPolicyNodePorts`](Self::LocalPolicyNodePorts): local endpoints only.
-    LocalNodePortEndpoints(SlotClass),
-}
 
 /// The shape of a set or map.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,134 +63,6 @@ impl SlotClass {
     /// Every slot of the class is taken, always.
     pub fn is_exact(self) -> bool {
         self.0 <= Self::LARGEST_EXACT
-    }
-}
-
-impl SetName {
-    /// The shape of the set of this name.
-    pub fn shape(self) -> Set {
-        use Selector::{
-            DestinationAddress, DestinationPort, Protocol, RandomSlot, SourceAddress, SourceNetwork,
-        };
-
-        let address = || vec![DestinationAddress, Protocol, DestinationPort];
-        let node_port = || vec![Protocol, DestinationPort];
-        let mut key = match self {
-            Self::ClusterIps => vec![DestinationAddress],
-            Self::Hairpin => vec![SourceAddress, DestinationAddress],
-            Self::AllowedSources => [address(), vec![SourceNetwork]].concat(),
-            Self::ExternalAddresses
-            | Self::Restricted
-            | Self::LocalPolicy
-            | Self::Dropped
-            | Self::Refused
-            | Self::Endpoints(_)
-            | Self::LocalEndpoints(_) => address(),
-            Self::NodePorts
-            | Self::LocalPolicyNodePorts
-            | Self::DroppedNodePorts
-            | Self::RefusedNodePorts
-            | Self::NodePortEndpoints(_)
-            | Self::LocalNodePortEndpoints(_) => node_port(),
-        };
-        let value = match self.class() {
-            Some(class) => {
-                key.extend((class.0 > 1).then_some(RandomSlot(class.0)));
-                vec![DestinationAddress, DestinationPort]
-            }
-            None => vec![],
-        };
-        Set {
-            name: self,
-            key,
-            value,
-        }
-    }
-
-    /// The class of a map of endpoints.
-    pub fn class(self) -> Option<SlotClass> {
-        match self {
-            Self::Endpoints(class)
-            | Self::LocalEndpoints(class)
-            | Self::NodePortEndpoints(class)
-            | Self::LocalNodePortEndpoints(class) => Some(class),
-            _ => None,
-        }
-    }
-
-    /// The name, for maps of endpoints without their class.
-    fn stem(self) -> &'static str {
-        match self {
-            Self::ClusterIps => "cluster-ips",
-            Self::ExternalAddresses => "external-addresses",
-            Self::NodePorts => "node-ports",
-            Self::LocalPolicy => "local-policy",
-            Self::LocalPolicyNodePorts => "local-policy-node-ports",
-            Self::Dropped => "dropped",
-            Self::DroppedNodePorts => "dropped-node-ports",
-            Self::Refused => "refused",
-            Self::RefusedNodePorts => "refused-node-ports",
-            Self::Restricted => "restricted",
-            Self::AllowedSources => "allowed-sources",
-            Self::Hairpin => "hairpin",
-            Self::Endpoints(_) => "endpoints",
-            Self::LocalEndpoints(_) => "local-endpoints",
-            Self::NodePortEndpoints(_) => "node-port-endpoints",
-            Self::LocalNodePortEndpoints(_) => "local-node-port-endpoints",
-        }
-    }
-
-    /// Everything that has a name of its own.
-    const WITHOUT_CLASS: [Self; 12] = [
-        Self::ClusterIps,
-        Self::ExternalAddresses,
-        Self::NodePorts,
-        Self::LocalPolicy,
-        Self::LocalPolicyNodePorts,
-        Self::Dropped,
-        Self::DroppedNodePorts,
-        Self::Refused,
-        Self::RefusedNodePorts,
-        Self::Restricted,
-        Self::AllowedSources,
-        Self::Hairpin,
-    ];
-
-    /// Everything whose name ends with a class.
-    const WITH_CLASS: [fn(SlotClass) -> Self; 4] = [
-        Self::Endpoints,
-        Self::LocalEndpoints,
-        Self::NodePortEndpoints,
-        Self::LocalNodePortEndpoints,
-    ];
-}
-
-impl fmt::Display for SetName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.stem())?;
-        match self.class() {
-            Some(class) => write!(f, "-{}", class.0),
-            None => Ok(()),
-        }
-    }
-}
-
-impl FromStr for SetName {
-    type Err = ();
-
-    /// Fails for names that no table of ours has.
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let mut names = Self::WITHOUT_CLASS.into_iter();
-        if let Some(name) = names.find(|name| name.stem() == text) {
-            return Ok(name);
-        }
-        let (stem, digits) = text.rsplit_once('-').ok_or(())?;
-        let slots = digits.parse::<u32>().map_err(drop)?;
-        let class = SlotClass::of(slots as usize)
-            .filter(|class| class.0 == slots && digits == slots.to_string())
-            .ok_or(())?;
-        let mut names = Self::WITH_CLASS.into_iter().map(|name| name(class));
-        names.find(|name| name.stem() == stem).ok_or(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! What passes between the planner and the kernel.
 
+use std::collections::BTreeSet;
+
 use crate::{Chain, Element, Family, Hook, SetName};
 
 /// The way from one state of a family's table to another, in two atomic batches.
@@ -16,6 +18,9 @@ pub struct Transaction {
     pub make: Vec<Change>,
     /// Second batch, in order.
     pub release: Vec<Change>,
+    /// Maps that packets fill, and that may hold elements which lead to what `release` removes: to
+    /// be read between the two batches, and cleared by [`Planner::forget`](crate::Planner::forget).
+    pub outdated: BTreeSet<SetName>,
 }
 
 impl Transaction {
@@ -25,6 +30,7 @@ impl Transaction {
             family,
             make: Vec::new(),
             release: Vec::new(),
+            outdated: BTreeSet::new(),
         }
     }
 

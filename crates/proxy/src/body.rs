@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use crate::downstream::watch::{Stall, Upload};
 use crate::downstream::wire::Wire;
 use crate::record::Record;
-use crate::upstream::pool::Lease;
+use crate::upstream::connection::Lease;
 
 /// A body broke off; hyper closes the connection that was to carry it.
 #[derive(Debug, thiserror::Error)]

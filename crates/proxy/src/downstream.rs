@@ -5,7 +5,6 @@ pub(crate) mod connection;
 mod head_scan;
 mod http2;
 mod preface;
-pub(crate) mod stream;
 pub(crate) mod watch;
 pub(crate) mod wire;
 

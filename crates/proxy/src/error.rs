@@ -33,6 +33,8 @@ pub(crate) enum Retry {
     OtherEndpoint,
     /// Nothing came back on a connection that was used before; for replayable requests only.
     IfReused,
+    /// The endpoint says that it has done nothing with the request: any method.
+    Unprocessed,
 }
 
 /// What happened.
@@ -50,6 +52,8 @@ pub(crate) enum Kind {
     NoEndpoints,
     /// The Service is of a kind that is not forwarded to.
     UnsupportedService,
+    /// The route's TLS policy towards its upstream cannot be used.
+    InvalidTls,
     /// No connection: refused, unreachable.
     ConnectFailed,
     /// No connection in time.
@@ -155,7 +159,7 @@ impl ProxyError {
             Kind::Rejected(_) | Kind::NoRoute | Kind::BodyTimeout | Kind::InvalidBody => {
                 (Side::Client, Retry::No)
             }
-            Kind::NoService | Kind::NoPort | Kind::UnsupportedService => {
+            Kind::NoService | Kind::NoPort | Kind::UnsupportedService | Kind::InvalidTls => {
                 (Side::Configuration, Retry::No)
             }
             Kind::ConnectFailed | Kind::ConnectTimeout => (Side::Upstream, Retry::OtherEndpoint),
@@ -196,6 +200,7 @@ impl Kind {
             Self::NoPort => "no_service_port",
             Self::NoEndpoints => "no_endpoints",
             Self::UnsupportedService => "unsupported_service",
+            Self::InvalidTls => "invalid_upstream_tls",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
             Self::UpstreamClosed => "upstream_closed",

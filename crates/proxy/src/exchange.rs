@@ -15,7 +15,7 @@ use hyper::body::{Body, Incoming};
 
 use crate::body::{RequestBody, ResponseBody};
 use crate::config::Protocol;
-use crate::dispatch::{Dispatch, Times};
+use crate::dispatch::Dispatch;
 use crate::downstream::connection::Client;
 use crate::error::{Kind, ProxyError, Rejection};
 use crate::forwarding;
@@ -27,9 +27,8 @@ use crate::redirect;
 use crate::rescue::{self, Reader};
 use crate::route_state::{HeaderChange, RouteState};
 use crate::tls::{self, Verdict};
-use crate::upstream::balance::Choice;
 use response::{Answer, ask_for_websocket, finish, prepare};
-use route::Destination;
+use route::{Destination, Upstream};
 
 /// Answers one request of a client connection. Errors become responses; nothing else can fail.
 pub(crate) fn serve(
@@ -96,9 +95,7 @@ enum Plan {
 /// A request, rewritten, and where it goes.
 struct Forward {
     request: Option<Request<RequestBody>>,
-    route: Rc<RouteState>,
-    choice: Choice,
-    times: Times,
+    upstream: Upstream,
     websocket: bool,
 }
 
@@ -127,17 +124,20 @@ fn plan(
         Verdict::Misdirected => return Err(Rejection::Misdirected.into()),
     }
     // The places of later filters: rate limits, allow lists, authentication, body limits.
-    let (route, choice, times) = match route::find(client, &mut request, &admitted, reader, record)?
-    {
+    let upstream = match route::find(client, &mut request, &admitted, reader, record)? {
         Destination::Own(response) => return Ok(Plan::Own(response)),
-        Destination::Upstream(route, choice, times) => (route, choice, times),
+        Destination::Upstream(upstream) => upstream,
     };
-    rewrite(client, &mut request, &route, admitted.websocket, record);
+    rewrite(
+        client,
+        &mut request,
+        &upstream.route,
+        admitted.websocket,
+        record,
+    );
     Ok(Plan::Forward(Forward {
         request: Some(request.map(|body| RequestBody::new(body, client.wire.clone()))),
-        route,
-        choice,
-        times,
+        upstream,
         websocket: admitted.websocket,
     }))
 }
@@ -148,27 +148,29 @@ impl Forward {
         client: &Rc<Client>,
         record: &mut Record,
     ) -> Result<Answer, ProxyError> {
+        let upstream = &mut self.upstream;
         let mut dispatch = Dispatch {
             client,
-            choice: &mut self.choice,
-            times: self.times,
+            choice: &mut upstream.choice,
+            transport: &upstream.transport,
+            times: upstream.times,
             record,
             request: &mut self.request,
         };
         if !self.websocket {
             let (mut response, lease) = dispatch.send().await?;
-            prepare(&mut response, &self.route)?;
+            prepare(&mut response, &upstream.route)?;
             return Ok(Answer::Upstream(response, lease));
         }
         let (mut response, lease, parts) = Box::pin(dispatch.upgrade()).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            prepare(&mut response, &self.route)?;
+            prepare(&mut response, &upstream.route)?;
             return Ok(Answer::Upstream(response, lease));
         }
         hop_by_hop::strip_response(response.headers_mut());
         ask_for_websocket(response.headers_mut());
-        HeaderChange::apply_all(&self.route.response, response.headers_mut());
-        Ok(Answer::Switched(response, parts, self.times))
+        HeaderChange::apply_all(&upstream.route.response, response.headers_mut());
+        Ok(Answer::Switched(response, parts, upstream.times))
     }
 }
 

@@ -32,7 +32,11 @@ pub(crate) fn response(error: &ProxyError, reader: &Reader) -> Response<Bytes> {
             let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
             headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
         }
-        Kind::NoService | Kind::NoPort | Kind::NoEndpoints | Kind::UnsupportedService => {
+        Kind::NoService
+        | Kind::NoPort
+        | Kind::NoEndpoints
+        | Kind::UnsupportedService
+        | Kind::InvalidTls => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         _ => {}
@@ -95,9 +99,11 @@ fn status(kind: Kind) -> StatusCode {
     match kind {
         Kind::Rejected(rejection) => rejection.status(),
         Kind::NoRoute => StatusCode::NOT_FOUND,
-        Kind::NoService | Kind::NoPort | Kind::NoEndpoints | Kind::UnsupportedService => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Kind::NoService
+        | Kind::NoPort
+        | Kind::NoEndpoints
+        | Kind::UnsupportedService
+        | Kind::InvalidTls => StatusCode::SERVICE_UNAVAILABLE,
         Kind::ConnectFailed | Kind::UpstreamClosed | Kind::InvalidResponse => {
             StatusCode::BAD_GATEWAY
         }

@@ -1,17 +1,20 @@
 //! What a worker keeps about a route, so that a request looks nothing up by name.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairway_model::{Filter, HostPattern, RuleId};
-use fairway_router::{Route, Target};
+use fairway_model::{Filter, HostPattern, RuleId, UpstreamPolicy, UpstreamProtocol};
+use fairway_router::{Route, Target, Upstream};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::clock::{Clock, Tick};
+use crate::config::Protocol;
 use crate::metrics::{RouteLabels, RouteStats, Shard};
+use crate::upstream::client_tls::{ClientTls, ClientTlsCache, InvalidTls};
+use crate::upstream::transport::Transport;
 
 /// Routes without requests for so long lose their counters; also what bounds the table when routes churn.
 const KEEP: Duration = Duration::from_secs(3600);
@@ -23,6 +26,8 @@ pub(crate) struct RouteState {
     host: HostPattern,
     filters: Vec<Filter>,
     upstreams: Vec<u64>,
+    policy: Arc<UpstreamPolicy>,
+    client_tls: OnceCell<Rc<ClientTls>>,
     /// One for each backend, or a single one without.
     pub(crate) stats: Vec<Arc<RouteStats>>,
     pub(crate) request: Vec<HeaderChange>,
@@ -120,6 +125,8 @@ impl RouteStates {
             host: route.host.clone(),
             filters: route.filters.clone(),
             upstreams,
+            policy: route.policy.clone(),
+            client_tls: OnceCell::new(),
             stats,
             request,
             response: response.into(),
@@ -129,6 +136,30 @@ impl RouteStates {
 }
 
 impl RouteState {
+    /// How an upstream of the route is spoken to.
+    pub(crate) fn transport(
+        &self,
+        upstream: &Upstream,
+        cache: &ClientTlsCache,
+    ) -> Result<Transport, InvalidTls> {
+        let protocol = self.policy.protocol.or_else(|| upstream.protocol());
+        let (protocol, has_tls) = match protocol.unwrap_or(UpstreamProtocol::Http1) {
+            UpstreamProtocol::Http1 => (Protocol::Http1, false),
+            UpstreamProtocol::Http2 => (Protocol::Http2, false),
+            UpstreamProtocol::Https => (Protocol::Http1, true),
+            UpstreamProtocol::Http2Tls => (Protocol::Http2, true),
+        };
+        let tls = match (has_tls, self.client_tls.get()) {
+            (false, _) => None,
+            (true, Some(tls)) => Some(tls.clone()),
+            (true, None) => {
+                let tls = cache.of(&self.policy.tls)?;
+                Some(self.client_tls.get_or_init(|| tls).clone())
+            }
+        };
+        Ok(Transport { protocol, tls })
+    }
+
     fn is_of(&self, route: &Route) -> bool {
         let same_target = match &route.target {
             Target::Forward(backends) => backends
@@ -141,6 +172,7 @@ impl RouteState {
             && self.id == route.id
             && self.host == route.host
             && self.filters == route.filters
+            && (Arc::ptr_eq(&self.policy, &route.policy) || self.policy == route.policy)
     }
 }
 

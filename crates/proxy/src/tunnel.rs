@@ -13,9 +13,9 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy_bidirectional_with_si
 
 use crate::clock::{Clock, Tick};
 use crate::deadline::Deadline;
-use crate::downstream::stream::Stream;
 use crate::observed::{Observed, Observer};
 use crate::record::Record;
+use crate::stream::Stream;
 use crate::upstream::connect::Parts;
 
 /// WebSocket messages are small; two such buffers are what a quiet tunnel costs.

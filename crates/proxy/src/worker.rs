@@ -11,7 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use fairway_router::Index;
 use http::HeaderValue;
-use hyper::{client, server};
+use hyper::server;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{self, LocalOptions, LocalRuntime};
 use tokio::sync::{Notify, mpsc, watch};
@@ -28,6 +28,8 @@ use crate::random::Random;
 use crate::route_state::RouteStates;
 use crate::tls::TlsTable;
 use crate::upstream::balance::Balancer;
+use crate::upstream::client_tls::ClientTlsCache;
+use crate::upstream::connect::Dialer;
 use crate::upstream::pool::Pool;
 
 /// After a failed accept. The usual reason is the file descriptor limit, which only time can help.
@@ -73,7 +75,8 @@ pub(crate) struct Worker {
     /// What browsers are told of hosts that have a certificate.
     pub(crate) strict_transport_security: Option<HeaderValue>,
     pub(crate) to_client: server::conn::http1::Builder,
-    pub(crate) to_upstream: client::conn::http1::Builder,
+    pub(crate) dialer: Dialer,
+    pub(crate) client_tls: ClientTlsCache,
     draining: Cell<Option<Tick>>,
     connections: Cell<usize>,
     /// A connection came or went.
@@ -155,10 +158,6 @@ impl Worker {
         to_client
             .max_header_size(config.limits.head_bytes)
             .max_buf_size(config.limits.head_bytes);
-        let mut to_upstream = client::conn::http1::Builder::new();
-        to_upstream
-            .max_header_size(config.limits.head_bytes)
-            .max_buf_size(config.limits.head_bytes);
         let worker = Self {
             routes: seed.routes,
             tls: seed.tls,
@@ -170,7 +169,8 @@ impl Worker {
             shard: seed.shard,
             strict_transport_security: config.hsts.map(Hsts::header),
             to_client,
-            to_upstream,
+            dialer: Dialer::new(&config),
+            client_tls: ClientTlsCache::new(),
             config,
             clock,
             random,
@@ -273,6 +273,7 @@ impl Worker {
                 self.balancer.sweep();
                 self.pool.sweep();
                 self.route_states.sweep();
+                self.client_tls.sweep();
             }
         }
     }

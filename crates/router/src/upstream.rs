@@ -1,10 +1,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use fairway_model::{
     BackendPort, Endpoint, ObjectName, Protocol, Service, ServiceKind, ServicePort,
+    UpstreamProtocol,
 };
 
 mod registry;
@@ -31,7 +32,16 @@ pub struct Upstream {
     /// What it stands for.
     pub key: UpstreamKey,
     endpoints: ArcSwap<Endpoints>,
+    /// Where in [`PROTOCOLS`], or beyond where the port does not say.
+    protocol: AtomicU8,
 }
+
+const PROTOCOLS: [UpstreamProtocol; 4] = [
+    UpstreamProtocol::Http1,
+    UpstreamProtocol::Http2,
+    UpstreamProtocol::Https,
+    UpstreamProtocol::Http2Tls,
+];
 
 /// What an upstream currently offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,13 +60,17 @@ pub enum Endpoints {
 }
 
 impl Upstream {
-    fn new(key: UpstreamKey, endpoints: Endpoints) -> Self {
+    fn new(key: UpstreamKey, service: Option<&Service>) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-        Self {
+        let endpoints = Endpoints::of(service, &key.port);
+        let upstream = Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             key,
             endpoints: ArcSwap::from_pointee(endpoints),
-        }
+            protocol: AtomicU8::default(),
+        };
+        upstream.update(service);
+        upstream
     }
 
     /// The endpoints right now: one atomic load, never blocks.
@@ -64,8 +78,21 @@ impl Upstream {
         self.endpoints.load()
     }
 
+    /// What the Service says that its endpoints speak (`appProtocol`).
+    pub fn protocol(&self) -> Option<UpstreamProtocol> {
+        let at = self.protocol.load(Ordering::Relaxed);
+        PROTOCOLS.get(usize::from(at)).copied()
+    }
+
     /// Keeps the value in place where nothing changed, so that whoever compares pointers need not look.
-    fn update(&self, endpoints: Endpoints) {
+    fn update(&self, service: Option<&Service>) {
+        let protocol = service
+            .and_then(|service| tcp_port(service, &self.key.port)?.app_protocol.as_deref())
+            .and_then(UpstreamProtocol::of_app_protocol);
+        let at = PROTOCOLS.iter().position(|it| Some(*it) == protocol);
+        let at = u8::try_from(at.unwrap_or(PROTOCOLS.len())).expect("there are few protocols");
+        self.protocol.store(at, Ordering::Relaxed);
+        let endpoints = Endpoints::of(service, &self.key.port);
         if **self.endpoints.load() != endpoints {
             self.endpoints.store(Arc::new(endpoints));
         }

@@ -145,11 +145,11 @@ fn names_types_and_labels_are_those_of_kube_proxy() {
         ),
         (
             "kubeproxy_sync_proxy_rules_endpoint_changes_pending",
-            ("gauge", by_family.clone()),
+            ("gauge", vec![]),
         ),
         (
             "kubeproxy_sync_proxy_rules_endpoint_changes_total",
-            ("counter", by_family.clone()),
+            ("counter", vec![]),
         ),
         (
             "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds",
@@ -160,16 +160,24 @@ fn names_types_and_labels_are_those_of_kube_proxy() {
             ("gauge", by_family.clone()),
         ),
         (
-            "kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
+            "kubeproxy_sync_proxy_rules_nftables_cleanup_failures_total",
             ("counter", by_family.clone()),
         ),
         (
+            "kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
+            ("counter", by_family),
+        ),
+        (
+            "kubeproxy_sync_proxy_rules_no_local_endpoints_total",
+            ("gauge", vec!["ip_family", "traffic_policy"]),
+        ),
+        (
             "kubeproxy_sync_proxy_rules_service_changes_pending",
-            ("gauge", by_family.clone()),
+            ("gauge", vec![]),
         ),
         (
             "kubeproxy_sync_proxy_rules_service_changes_total",
-            ("counter", by_family),
+            ("counter", vec![]),
         ),
     ]);
     assert_eq!(found, expected);
@@ -226,59 +234,63 @@ fn buckets_are_those_of_kube_proxy_and_cumulative() {
 }
 
 #[test]
-fn changes_are_pending_until_a_sync_succeeds() {
+fn each_sync_leaves_its_times_and_its_failure() {
     let metrics = ServiceProxyMetrics::new();
     let v6 = metrics.family(IpFamily::Ipv6);
+    let of = |name: &str| {
+        let name = format!("kubeproxy_sync_proxy_rules_{name}");
+        value(&scrape(&metrics), &name, "IPv6")
+    };
     v6.queued(now());
-    v6.services_changed(2);
-    v6.endpoints_changed(3);
-    v6.synced(
-        SyncKind::Partial,
-        SyncOutcome::Failed,
-        Duration::ZERO,
-        now(),
-    );
-    let families = scrape(&metrics);
-    let v6_value = |families, name: &str| value(families, &format!("kubeproxy_{name}"), "IPv6");
-    assert_eq!(
-        v6_value(&families, "sync_proxy_rules_service_changes_pending"),
-        2.0
-    );
-    assert_eq!(
-        v6_value(&families, "sync_proxy_rules_endpoint_changes_pending"),
-        3.0
-    );
-    assert_eq!(
-        v6_value(&families, "sync_proxy_rules_nftables_sync_failures_total"),
-        1.0
-    );
-    assert_eq!(
-        v6_value(&families, "sync_proxy_rules_last_timestamp_seconds"),
-        0.0
-    );
-    assert_eq!(
-        v6_value(&families, "sync_proxy_rules_last_queued_timestamp_seconds"),
-        1_795_341_600.5
-    );
+    let failed = SyncOutcome::Failed;
+    v6.synced(SyncKind::Partial, failed, Duration::ZERO, now());
+    assert_eq!(of("nftables_sync_failures_total"), 1.0);
+    assert_eq!(of("last_timestamp_seconds"), 0.0);
+    assert_eq!(of("last_queued_timestamp_seconds"), 1_795_341_600.5);
 
     v6.synced(SyncKind::Full, SyncOutcome::Applied, Duration::ZERO, now());
+    assert_eq!(of("last_timestamp_seconds"), 1_795_341_600.5);
+    assert_eq!(of("nftables_cleanup_failures_total"), 0.0);
+    v6.cleanup_failed();
+    assert_eq!(of("nftables_cleanup_failures_total"), 1.0);
+}
+
+#[test]
+fn changes_are_pending_until_every_family_has_them() {
+    let metrics = ServiceProxyMetrics::new();
+    metrics.changed(2, 3);
+    let counts = || {
+        let families = scrape(&metrics);
+        let of = |name: &str| {
+            let samples = &families[&format!("kubeproxy_sync_proxy_rules_{name}")].samples;
+            assert_eq!(samples.len(), 1, "{name}");
+            samples[0].value
+        };
+        [
+            of("service_changes_pending"),
+            of("service_changes_total"),
+            of("endpoint_changes_pending"),
+            of("endpoint_changes_total"),
+        ]
+    };
+    assert_eq!(counts(), [2.0, 2.0, 3.0, 3.0]);
+    metrics.all_applied();
+    assert_eq!(counts(), [0.0, 2.0, 0.0, 3.0]);
+    metrics.changed(1, 0);
+    assert_eq!(counts(), [1.0, 3.0, 0.0, 3.0]);
+}
+
+#[test]
+fn services_without_local_endpoints_are_told_by_policy() {
+    let metrics = ServiceProxyMetrics::new();
+    metrics.family(IpFamily::Ipv4).without_local_endpoints(2, 3);
     let families = scrape(&metrics);
-    assert_eq!(
-        v6_value(&families, "sync_proxy_rules_service_changes_pending"),
-        0.0
-    );
-    assert_eq!(
-        v6_value(&families, "sync_proxy_rules_endpoint_changes_pending"),
-        0.0
-    );
-    assert_eq!(
-        v6_value(&families, "sync_proxy_rules_service_changes_total"),
-        2.0
-    );
-    assert_eq!(
-        v6_value(&families, "sync_proxy_rules_last_timestamp_seconds"),
-        1_795_341_600.5
-    );
+    let samples = &families["kubeproxy_sync_proxy_rules_no_local_endpoints_total"].samples;
+    for (policy, count) in [("internal", 2.0), ("external", 3.0)] {
+        let mut samples = samples.iter();
+        let sample = samples.find(|sample| sample.labels["traffic_policy"] == policy);
+        assert_eq!(sample.unwrap().value, count);
+    }
 }
 
 #[test]
@@ -287,6 +299,7 @@ fn a_family_that_is_not_proxied_shows_no_series() {
     metrics.family(IpFamily::Ipv4);
     let families = scrape(&metrics);
     for sample in families.values().flat_map(|family| &family.samples) {
-        assert_eq!(sample.labels["ip_family"], "IPv4", "{sample:?}");
+        let family = sample.labels.get("ip_family");
+        assert!(family.is_none_or(|family| family == "IPv4"), "{sample:?}");
     }
 }

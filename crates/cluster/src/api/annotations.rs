@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use crate::convert::trigger::TRIGGER_TIME;
+
 type Annotations = Option<BTreeMap<String, String>>;
 
-/// Keeps what configures service proxies; everything else on a Service or EndpointSlice is for others.
+/// Keeps what configures service proxies and what is measured; everything else on a Service or
+/// EndpointSlice is for others.
 pub(super) fn keep_service_proxy(annotations: &mut Annotations) {
-    retain(annotations, |key| key.starts_with("service.kubernetes.io/"));
+    retain(annotations, |key| {
+        key.starts_with("service.kubernetes.io/") || key == TRIGGER_TIME
+    });
 }
 
 /// Keeps what may configure an ingress controller, ours or one that is being replaced: `check` names

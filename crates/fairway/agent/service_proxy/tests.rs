@@ -37,17 +37,27 @@ fn update(services: &[Service]) -> Update {
 }
 
 fn start(dataplane: Fake, update: &Update) -> ServiceProxy<Fake> {
-    start_with(dataplane, update, &Health::default())
+    start_with(
+        dataplane,
+        update,
+        &Health::default(),
+        &ServiceProxyMetrics::new(),
+    )
 }
 
-fn start_with(dataplane: Fake, update: &Update, health: &Health) -> ServiceProxy<Fake> {
+fn start_with(
+    dataplane: Fake,
+    update: &Update,
+    health: &Health,
+    metrics: &ServiceProxyMetrics,
+) -> ServiceProxy<Fake> {
     ServiceProxy::start(
         dataplane,
         &Family::ALL,
         Options::default(),
         update,
         health.clone(),
-        &ServiceProxyMetrics::new(),
+        metrics,
     )
 }
 
@@ -165,7 +175,8 @@ fn fresh_after_a_minute(health: &Health) -> [bool; 2] {
 #[tokio::test(start_paused = true)]
 async fn a_family_that_cannot_be_written_is_stale_until_it_can() {
     let health = Health::default();
-    let mut proxy = start_with(Fake::new(), &update(&[service("a", 1, &[1])]), &health);
+    let first = update(&[service("a", 1, &[1])]);
+    let mut proxy = start_with(Fake::new(), &first, &health, &ServiceProxyMetrics::new());
     assert_eq!(fresh_after_a_minute(&health), [true, true]);
 
     proxy.dataplane.fail(Family::Ip4, true);
@@ -190,10 +201,131 @@ async fn a_family_that_could_never_be_read_is_stale_too() {
     let health = Health::default();
     let mut dataplane = Fake::new();
     dataplane.fail(Family::Ip6, true);
-    let mut proxy = start_with(dataplane, &update(&[service("a", 1, &[1])]), &health);
+    let first = update(&[service("a", 1, &[1])]);
+    let mut proxy = start_with(dataplane, &first, &health, &ServiceProxyMetrics::new());
     assert_eq!(fresh_after_a_minute(&health), [true, false]);
     proxy.dataplane.fail(Family::Ip6, false);
     advance(SHORTEST_PAUSE).await;
     proxy.retry();
     assert_eq!(fresh_after_a_minute(&health), [true, true]);
+}
+
+/// The metrics of a proxy, by name and label as in the text format, less the prefix.
+fn measured(metrics: &ServiceProxyMetrics, series: &str) -> f64 {
+    let mut registry = prometheus_client::registry::Registry::default();
+    metrics.register(&mut registry);
+    let text = fairway_admin::encode(&registry).unwrap();
+    let mut lines = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("kubeproxy_"));
+    let value = lines.find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    value
+        .unwrap_or_else(|| panic!("{series} is not in\n{text}"))
+        .parse()
+        .unwrap()
+}
+
+const PROGRAMMED_IP4: &str = "network_programming_duration_seconds_count{ip_family=\"IPv4\"}";
+const PROGRAMMED_IP6: &str = "network_programming_duration_seconds_count{ip_family=\"IPv6\"}";
+
+#[tokio::test(start_paused = true)]
+async fn the_way_of_a_change_is_measured_when_it_has_arrived() {
+    let metrics = ServiceProxyMetrics::new();
+    let first = update(&[service("a", 1, &[1])]);
+    let mut proxy = start_with(Fake::new(), &first, &Health::default(), &metrics);
+    let caused = |hosts: &[u8], time, ipv4| {
+        let mut update = update(&[service("a", 1, hosts)]);
+        update.changes.triggers.push(Trigger { ipv4, time });
+        update
+    };
+    let counts = || [PROGRAMMED_IP4, PROGRAMMED_IP6].map(|series| measured(&metrics, series));
+    let now = || SystemTime::now() + SECOND;
+    proxy.apply(&caused(&[2], now(), true));
+    assert_eq!(counts(), [1.0, 0.0]);
+    // Nothing to write, but arrived.
+    proxy.apply(&caused(&[2], now(), false));
+    assert_eq!(counts(), [1.0, 1.0]);
+    proxy.apply(&caused(&[3], proxy.started - SECOND, true));
+    assert_eq!(counts(), [1.0, 1.0], "it began before us");
+
+    proxy.dataplane.fail(Family::Ip4, true);
+    for host in [4, 5, 6] {
+        proxy.apply(&caused(&[host], now(), true));
+    }
+    assert_eq!(counts(), [1.0, 1.0], "it is still on its way");
+    proxy.dataplane.fail(Family::Ip4, false);
+    advance(LONGEST_PAUSE).await;
+    proxy.retry();
+    assert_eq!(counts(), [4.0, 1.0]);
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test(start_paused = true)]
+async fn changes_are_pending_until_both_families_have_them() {
+    let metrics = ServiceProxyMetrics::new();
+    let first = update(&[service("a", 1, &[1])]);
+    let mut proxy = start_with(Fake::new(), &first, &Health::default(), &metrics);
+    let counts = || {
+        let names = ["service", "endpoint"];
+        let kinds = ["pending", "total"];
+        names.map(|name| {
+            kinds.map(|kind| measured(&metrics, &format!("sync_proxy_rules_{name}_changes_{kind}")))
+        })
+    };
+    proxy.apply(&update(&[service("a", 1, &[2]), service("b", 2, &[1])]));
+    assert_eq!(counts(), [[0.0, 1.0], [0.0, 2.0]]);
+    proxy.dataplane.fail(Family::Ip4, true);
+    proxy.apply(&update(&[service("a", 1, &[3])]));
+    assert_eq!(counts(), [[0.0, 1.0], [1.0, 3.0]]);
+    proxy.apply(&update(&[service("a", 2, &[3])]));
+    assert_eq!(counts(), [[1.0, 2.0], [1.0, 3.0]]);
+    proxy.dataplane.fail(Family::Ip4, false);
+    advance(LONGEST_PAUSE).await;
+    proxy.retry();
+    assert_eq!(counts(), [[0.0, 2.0], [0.0, 3.0]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_counted_by_family_and_those_of_cleaning_up_apart() {
+    let metrics = ServiceProxyMetrics::new();
+    let first = update(&[service("a", 1, &[1])]);
+    let mut proxy = start_with(Fake::new(), &first, &Health::default(), &metrics);
+    let counts = || {
+        let series = |what: &str, family: &str| {
+            let name = format!("sync_proxy_rules_nftables_{what}_failures_total");
+            measured(&metrics, &format!("{name}{{ip_family=\"{family}\"}}"))
+        };
+        let families = ["IPv4", "IPv6"];
+        families.map(|family| [series("sync", family), series("cleanup", family)])
+    };
+    assert_eq!(counts(), [[0.0, 0.0], [0.0, 0.0]]);
+    proxy.dataplane.fail_cleanup(true);
+    proxy.apply(&update(&[service("a", 2, &[1])]));
+    assert_eq!(counts(), [[1.0, 1.0], [0.0, 0.0]]);
+    proxy.dataplane.fail_cleanup(false);
+    proxy.dataplane.fail(Family::Ip4, true);
+    advance(LONGEST_PAUSE).await;
+    proxy.retry();
+    assert_eq!(counts()[1], [0.0, 0.0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn services_without_local_endpoints_are_counted() {
+    let metrics = ServiceProxyMetrics::new();
+    let local = |hosts| Service {
+        internal_policy: TrafficPolicy::Local,
+        ..service("a", 1, hosts)
+    };
+    let mut proxy = start_with(
+        Fake::new(),
+        &update(&[local(&[1])]),
+        &Health::default(),
+        &metrics,
+    );
+    let series = "sync_proxy_rules_no_local_endpoints_total\
+                  {ip_family=\"IPv4\",traffic_policy=\"internal\"}";
+    assert_eq!(measured(&metrics, series), 1.0);
+    proxy.apply(&update(&[service("a", 1, &[1])]));
+    assert_eq!(measured(&metrics, series), 0.0);
 }

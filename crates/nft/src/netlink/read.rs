@@ -35,6 +35,22 @@ pub(super) fn table(socket: &mut Socket, family: Family) -> Result<Observed, Err
     Err(Error::Unsteady(ATTEMPTS))
 }
 
+/// The elements of one set.
+pub(super) fn set(
+    socket: &mut Socket,
+    family: Family,
+    name: SetName,
+) -> Result<Vec<Element>, Error> {
+    for _ in 0..ATTEMPTS {
+        match elements(socket, family, name)? {
+            Elements::Ours(elements) => return Ok(elements),
+            Elements::Foreign => return Ok(Vec::new()),
+            Elements::Changed => {}
+        }
+    }
+    Err(Error::Unsteady(ATTEMPTS))
+}
+
 /// Reads everything once; None if something changed under it.
 fn attempt(socket: &mut Socket, family: Family) -> Result<Option<Observed>, Error> {
     let mut observed = Observed {

@@ -31,6 +31,17 @@ const CT_STATE_NEW: u32 = 8;
 /// `ct status dnat`, `IPS_DST_NAT`.
 const CT_STATUS_DNAT: u32 = 0x20;
 
+/// `NFT_CT_PROTO_DST`.
+const CT_DESTINATION_PORT: u32 = 12;
+/// `NFT_CT_SRC_IP`, `NFT_CT_DST_IP` and the same for IPv6.
+const CT_SOURCE: [u32; 2] = [19, 21];
+const CT_DESTINATION: [u32; 2] = [20, 22];
+/// `IP_CT_DIR_ORIGINAL`.
+const CT_ORIGINAL: u8 = 0;
+
+const DYNSET_UPDATE: u32 = 1;
+const DYNSET_DELETE: u32 = 2;
+
 const FIB_RESULT_ADDRESS_TYPE: u32 = 3;
 const FIB_SOURCE_ADDRESS: u32 = 1;
 const FIB_DESTINATION_ADDRESS: u32 = 2;
@@ -125,6 +136,18 @@ pub(crate) fn statement(
             look_up(writer, *map, Some(FIRST));
             translate(writer, family);
         }
+        Statement::ProtocolIs(protocol) => {
+            load_meta(writer, FIRST, META_L4_PROTOCOL);
+            compare(writer, Comparison::Equal, &[protocol.number()]);
+            load(writer, family, Selector::DestinationPort, FIRST, None);
+            compare(writer, Comparison::NotEqual, &[0; 2]);
+        }
+        Statement::Remember { key, value, map } => {
+            change_map(writer, family, DYNSET_UPDATE, key, value, *map);
+        }
+        Statement::Forget { key, value, map } => {
+            change_map(writer, family, DYNSET_DELETE, key, value, *map);
+        }
         Statement::Masquerade => {
             expression(writer, "masq", |writer| writer.u32(1, NAT_FULLY_RANDOM));
         }
@@ -168,6 +191,7 @@ pub(crate) fn module(family: Family, statement: &Statement) -> Option<&'static s
         Statement::ConnectionIsNew | Statement::ConnectionIsTranslated => Some("nft_ct"),
         Statement::Translate { key, .. } if random(key) => Some("nft_nat, nft_numgen"),
         Statement::Translate { .. } => Some("nft_nat"),
+        Statement::Remember { .. } | Statement::Forget { .. } => Some("nft_ct"),
         Statement::Masquerade => Some("nft_masq"),
         Statement::Reset | Statement::Reject => {
             Some(by_family("nft_reject_ipv4", "nft_reject_ipv6"))
@@ -234,11 +258,16 @@ fn address_in(
 
 /// Loads the fields of a key, one after the other, as a set holds them.
 fn load_key(writer: &mut Writer, family: Family, key: &[Selector]) {
-    let mut register = FIRST;
-    for selector in key {
+    load_fields(writer, family, key, FIRST);
+}
+
+/// Loads fields from a register on. Returns the register after them.
+fn load_fields(writer: &mut Writer, family: Family, fields: &[Selector], mut register: u32) -> u32 {
+    for selector in fields {
         load(writer, family, *selector, register, None);
         register += registers(*selector, family);
     }
+    register
 }
 
 fn registers(selector: Selector, family: Family) -> u32 {
@@ -262,6 +291,11 @@ fn load(
         Selector::DestinationAddress => address(16, 24),
         Selector::DestinationPort => (TRANSPORT_HEADER, 2, 2),
         Selector::Protocol => return load_meta(writer, register, META_L4_PROTOCOL),
+        Selector::Client => return load_original(writer, register, of_family(family, CT_SOURCE)),
+        Selector::AskedAddress => {
+            return load_original(writer, register, of_family(family, CT_DESTINATION));
+        }
+        Selector::AskedPort => return load_original(writer, register, CT_DESTINATION_PORT),
         Selector::RandomSlot(modulus) => {
             return expression(writer, "numgen", |writer| {
                 writer.u32(1, register);
@@ -284,6 +318,22 @@ fn load_meta(writer: &mut Writer, register: u32, key: u32) {
         writer.u32(2, key);
         writer.u32(1, register);
     });
+}
+
+/// Loads what the connection's first packet had.
+fn load_original(writer: &mut Writer, register: u32, key: u32) {
+    expression(writer, "ct", |writer| {
+        writer.u32(1, register);
+        writer.u32(2, key);
+        writer.attribute(3, &[CT_ORIGINAL]);
+    });
+}
+
+fn of_family(family: Family, [ip4, ip6]: [u32; 2]) -> u32 {
+    match family {
+        Family::Ip4 => ip4,
+        Family::Ip6 => ip6,
+    }
 }
 
 fn write_mark(writer: &mut Writer, mask: u32, xor: u32) {
@@ -330,6 +380,25 @@ fn look_up(writer: &mut Writer, set: SetName, destination: Option<u32>) {
         if let Some(register) = destination {
             writer.u32(3, register);
         }
+    });
+}
+
+/// Key and value follow one another in the registers: 15 of the 16 for IPv6.
+fn change_map(
+    writer: &mut Writer,
+    family: Family,
+    operation: u32,
+    key: &[Selector],
+    value: &[Selector],
+    map: SetName,
+) {
+    let value_register = load_fields(writer, family, key, FIRST);
+    load_fields(writer, family, value, value_register);
+    expression(writer, "dynset", |writer| {
+        writer.string(1, &map.to_string());
+        writer.u32(3, operation);
+        writer.u32(4, FIRST);
+        writer.u32(5, value_register);
     });
 }
 

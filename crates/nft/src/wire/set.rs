@@ -6,12 +6,13 @@ use fairway_plan::{Bytes, Element, Family, Selector, SetName, TABLE};
 
 use super::constants::{
     NFT_MSG_DELSET, NFT_MSG_DELSETELEM, NFT_MSG_NEWSET, NFT_MSG_NEWSETELEM, NFT_SET_CONCAT,
-    NFT_SET_INTERVAL, NFT_SET_MAP, NFTA_DATA_VALUE, NFTA_LIST_ELEM, NFTA_SET_DATA_LEN,
-    NFTA_SET_DATA_TYPE, NFTA_SET_DESC, NFTA_SET_DESC_CONCAT, NFTA_SET_ELEM_DATA, NFTA_SET_ELEM_KEY,
-    NFTA_SET_ELEM_KEY_END, NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET,
-    NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_FIELD_LEN, NFTA_SET_FLAGS, NFTA_SET_ID, NFTA_SET_KEY_LEN,
-    NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NFTA_SET_TABLE, NFTA_SET_TIMEOUT, NFTA_SET_USERDATA,
-    NLM_F_CREATE, family_number,
+    NFT_SET_EVAL, NFT_SET_INTERVAL, NFT_SET_MAP, NFT_SET_TIMEOUT, NFTA_DATA_VALUE, NFTA_LIST_ELEM,
+    NFTA_SET_DATA_LEN, NFTA_SET_DATA_TYPE, NFTA_SET_DESC, NFTA_SET_DESC_CONCAT, NFTA_SET_DESC_SIZE,
+    NFTA_SET_ELEM_DATA, NFTA_SET_ELEM_EXPIRATION, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_KEY_END,
+    NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_LIST_TABLE,
+    NFTA_SET_ELEM_PAD, NFTA_SET_ELEM_TIMEOUT, NFTA_SET_FIELD_LEN, NFTA_SET_FLAGS, NFTA_SET_ID,
+    NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NFTA_SET_TABLE, NFTA_SET_TIMEOUT,
+    NFTA_SET_USERDATA, NLM_F_CREATE, family_number,
 };
 use super::reader;
 use super::writer::Writer;
@@ -28,6 +29,9 @@ pub(crate) struct Shape {
     key_length: u32,
     data_type: u32,
     data_length: u32,
+    /// Milliseconds.
+    timeout: u64,
+    size: u32,
 }
 
 impl Shape {
@@ -35,34 +39,42 @@ impl Shape {
     pub(crate) fn of(name: SetName, family: Family) -> Self {
         let set = name.shape();
         Self {
-            flags: match (set.has_networks(), set.value.is_empty()) {
+            flags: match (set.has_networks(), name.is_filled_by_packets()) {
                 (true, _) => NFT_SET_INTERVAL | NFT_SET_CONCAT,
-                (false, true) => 0,
+                (false, true) => NFT_SET_MAP | NFT_SET_EVAL | NFT_SET_TIMEOUT,
+                (false, false) if set.value.is_empty() => 0,
                 (false, false) => NFT_SET_MAP,
             },
             key_type: data_type(&set.key, family),
             key_length: length(&set.key, family),
             data_type: data_type(&set.value, family),
             data_length: length(&set.value, family),
+            timeout: u64::from(name.timeout().unwrap_or_default()) * 1_000,
+            size: name.capacity().unwrap_or_default(),
         }
     }
 
     /// The shape of the set described by these attributes.
     pub(crate) fn read(attributes: &[u8]) -> Option<Self> {
-        // Elements of ours do not expire.
-        if reader::find(attributes, NFTA_SET_TIMEOUT).is_some() {
-            return None;
-        }
         let number = |kind| match reader::find(attributes, kind) {
             Some(value) => reader::number(value),
             None => Some(0),
         };
+        let description = reader::find(attributes, NFTA_SET_DESC).unwrap_or_default();
         Some(Self {
             flags: number(NFTA_SET_FLAGS)?,
             key_type: number(NFTA_SET_KEY_TYPE)?,
             key_length: number(NFTA_SET_KEY_LEN)?,
             data_type: number(NFTA_SET_DATA_TYPE)?,
             data_length: number(NFTA_SET_DATA_LEN)?,
+            timeout: match reader::find(attributes, NFTA_SET_TIMEOUT) {
+                Some(value) => u64::from_be_bytes(value.try_into().ok()?),
+                None => 0,
+            },
+            size: match reader::find(description, NFTA_SET_DESC_SIZE) {
+                Some(value) => reader::number(value)?,
+                None => 0,
+            },
         })
     }
 }
@@ -82,14 +94,18 @@ fn data_type(selectors: &[Selector], family: Family) -> u32 {
         let field = match (selector, family) {
             (Selector::RandomSlot(_), _) => 4,
             (
-                Selector::SourceAddress | Selector::SourceNetwork | Selector::DestinationAddress,
+                Selector::SourceAddress
+                | Selector::SourceNetwork
+                | Selector::DestinationAddress
+                | Selector::Client
+                | Selector::AskedAddress,
                 family,
             ) => match family {
                 Family::Ip4 => 7,
                 Family::Ip6 => 8,
             },
             (Selector::Protocol, _) => 12,
-            (Selector::DestinationPort, _) => 13,
+            (Selector::DestinationPort | Selector::AskedPort, _) => 13,
         };
         concatenation << 6 | field
     })
@@ -112,6 +128,12 @@ pub(crate) fn create(writer: &mut Writer, sequence: u32, family: Family, name: S
         }
         if set.has_networks() {
             describe_fields(writer, &set.key, family);
+        }
+        if name.is_filled_by_packets() {
+            writer.nested(NFTA_SET_DESC, |writer| {
+                writer.u32(NFTA_SET_DESC_SIZE, shape.size);
+            });
+            writer.attribute(NFTA_SET_TIMEOUT, &shape.timeout.to_be_bytes());
         }
         writer.u32(NFTA_SET_ID, id);
         writer.attribute(NFTA_SET_USERDATA, &userdata::of(&set, family));
@@ -217,17 +239,17 @@ fn value(writer: &mut Writer, kind: u16, bytes: &Bytes) {
 
 /// A set's name as text, without an allocation: there is one for every small change.
 struct SetText {
-    bytes: [u8; 32],
+    bytes: [u8; 48],
     length: usize,
 }
 
 impl SetText {
     fn of(name: SetName) -> Self {
         let mut text = Self {
-            bytes: [0; 32],
+            bytes: [0; 48],
             length: 0,
         };
-        write!(text, "{name}").expect("nf_tables names of ours have at most 30 bytes");
+        write!(text, "{name}").expect("nf_tables names of ours have at most 48 bytes");
         text
     }
 
@@ -270,6 +292,12 @@ pub(crate) fn element(name: SetName, attributes: &[u8]) -> Option<Element> {
                 last = Some(Bytes(
                     reader::find(attribute.value, NFTA_DATA_VALUE)?.into(),
                 ));
+                continue;
+            }
+            // How long it will be there, which is its own matter.
+            NFTA_SET_ELEM_TIMEOUT | NFTA_SET_ELEM_EXPIRATION | NFTA_SET_ELEM_PAD
+                if name.is_filled_by_packets() =>
+            {
                 continue;
             }
             // The comment of an element that somebody added by hand.

@@ -5,7 +5,7 @@ use fairway_plan::Family;
 
 use crate::namespace::in_namespace;
 use crate::nft::{expressions, list, load, nft, normalise};
-use crate::sample::{create, destroy, observed, ruleset};
+use crate::sample::{create, destroy, loadable, observed, ruleset};
 
 #[test]
 fn nft_lists_what_render_says() {
@@ -26,7 +26,7 @@ fn nft_lists_what_render_says() {
 fn nft_loads_what_render_says() {
     in_namespace(|| {
         for family in Family::ALL {
-            let text = text::render(&ruleset(family));
+            let text = text::render(&loadable(family));
             load(&text);
             assert_eq!(normalise(&list(family)), normalise(&text));
         }
@@ -37,7 +37,7 @@ fn nft_loads_what_render_says() {
 fn expressions_are_those_of_nft() {
     for family in Family::ALL {
         in_namespace(move || {
-            let ruleset = ruleset(family);
+            let ruleset = loadable(family);
             let mut netlink = Netlink::open().unwrap();
             netlink.commit(&create(&ruleset)).unwrap();
             let ours = expressions(family);
@@ -72,7 +72,7 @@ fn reads_sets_of_nft_as_ours_and_its_rules_as_foreign() {
     in_namespace(|| {
         let mut netlink = Netlink::open().unwrap();
         for family in Family::ALL {
-            let ruleset = ruleset(family);
+            let ruleset = loadable(family);
             load(&text::render(&ruleset));
             let mut expected = observed(&ruleset);
             for chain in &mut expected.chains {

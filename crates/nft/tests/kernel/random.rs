@@ -102,9 +102,9 @@ fn kernel_and_fake_agree_on_elements() {
                         .unwrap();
                     let release = changes(family, &ahead, &second);
                     let transaction = Transaction {
-                        family,
                         make,
                         release,
+                        ..Transaction::new(family)
                     };
                     let report = netlink.commit(&transaction).unwrap();
                     prop_assert_eq!(report, fake.commit(&transaction).unwrap());

@@ -57,6 +57,22 @@ pub(crate) fn ruleset(family: Family) -> Ruleset {
     }
 }
 
+/// What nft 1.0.6 can load of the [`ruleset`]. It lists every rule of it, but its parser aborts where
+/// a rule adds to a map by a key of more than 16 bytes, a fault that went with nft 1.0.7.
+pub(crate) fn loadable(family: Family) -> Ruleset {
+    let mut ruleset = ruleset(family);
+    let fills = |rule: &Rule| {
+        let mut statements = rule.statements.iter();
+        statements.any(|it| matches!(it, Statement::Remember { .. } | Statement::Forget { .. }))
+    };
+    if family == Family::Ip6 {
+        for chain in &mut ruleset.chains {
+            chain.rules.retain(|rule| !fills(rule));
+        }
+    }
+    ruleset
+}
+
 /// A service that the network of address 198.51.100.4 or fd00:4:: with that prefix may use, longer
 /// for IPv6.
 fn restricted(family: Family, number: u32, prefix: u8) -> Bytes {
@@ -152,6 +168,35 @@ fn sets(family: Family) -> BTreeMap<SetName, BTreeMap<Bytes, Bytes>> {
                 .map(|(number, prefix)| (restricted(family, number, prefix), none()))
                 .into(),
         ),
+        (SetName::Affinity, [(service(family, 0), none())].into()),
+        (
+            SetName::AffinityNodePorts,
+            [(node_port(30001), none())].into(),
+        ),
+        (
+            SetName::AffinityEndpoints(10_800),
+            (0..2)
+                .map(|n| {
+                    let endpoint = endpoint(family, n).0;
+                    let mut key = service(family, 0);
+                    key.0.extend_from_slice(&endpoint);
+                    (key, none())
+                })
+                .collect(),
+        ),
+        (
+            SetName::LocalAffinityNodePortEndpoints(10_800),
+            (0..2)
+                .map(|n| {
+                    let endpoint = endpoint(family, n).0;
+                    let mut key = node_port(30001);
+                    key.0.extend_from_slice(&endpoint);
+                    (key, none())
+                })
+                .collect(),
+        ),
+        (SetName::Clients(10_800), BTreeMap::new()),
+        (SetName::LocalClients(86_399), BTreeMap::new()),
         // Not used by a rule, and empty.
         (
             SetName::LocalNodePortEndpoints(class(65536)),
@@ -257,6 +302,56 @@ fn chains(family: Family) -> Vec<Chain> {
                     )],
                 ),
             ],
+        },
+        Chain {
+            name: "sticky",
+            hook: None,
+            rules: vec![rule(
+                "",
+                &[translate(
+                    &[&[Selector::SourceAddress], &SERVICE[..]].concat(),
+                    SetName::Clients(10_800),
+                )],
+            )],
+        },
+        Chain {
+            name: "remember",
+            hook: None,
+            rules: [Protocol::Tcp, Protocol::Udp, Protocol::Sctp]
+                .into_iter()
+                .flat_map(|protocol| {
+                    let had_asked = [
+                        Selector::AskedAddress,
+                        Selector::Protocol,
+                        Selector::AskedPort,
+                    ];
+                    let endpoint = [Selector::DestinationAddress, Selector::DestinationPort];
+                    let client = [&[Selector::Client], &had_asked[..]].concat();
+                    let is_endpoint = in_set(
+                        &[&had_asked[..], &endpoint].concat(),
+                        SetName::AffinityEndpoints(10_800),
+                    );
+                    let node_port = in_set(
+                        &[&had_asked[1..], &endpoint].concat(),
+                        SetName::LocalAffinityNodePortEndpoints(10_800),
+                    );
+                    let remember = Remember {
+                        key: client.clone(),
+                        value: endpoint.to_vec(),
+                        map: SetName::Clients(10_800),
+                    };
+                    let forget = Forget {
+                        key: client,
+                        value: endpoint.to_vec(),
+                        map: SetName::LocalClients(86_399),
+                    };
+                    [
+                        rule("", &[ProtocolIs(protocol), is_endpoint, remember, Return]),
+                        rule("", &[ProtocolIs(protocol), node_port, Return]),
+                        rule("forget", &[ProtocolIs(protocol), forget]),
+                    ]
+                })
+                .collect(),
         },
         Chain {
             name: "nat-prerouting",

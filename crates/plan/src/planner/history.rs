@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
-use fairway_model::{Endpoint, Protocol, Service, ServicePort, TrafficPolicy};
+use fairway_model::{Affinity, Endpoint, Protocol, Service, ServicePort, TrafficPolicy};
 use proptest::prelude::*;
 
+use super::remember::remember;
 use super::tests::{Bench, port, service};
 use super::walk::{Generation, Outcome, Packet, Sets, lets_in, outcomes, outcomes_behind};
 use super::*;
@@ -122,8 +123,10 @@ fn leaves_no_gap(
     packet: &Packet,
 ) -> Result<(), TestCaseError> {
     let packets = SOURCES.map(|source| packet.from(source));
+    let strangers = [old, new].map(without_clients);
     let everything = packets.map(|packet| {
-        let outcomes = [old, new].map(|generation| outcomes_behind(generation, &packet));
+        let outcomes = strangers.each_ref();
+        let outcomes = outcomes.map(|generation| outcomes_behind(generation, &packet));
         seen(outcomes.into_iter().flatten().collect())
     });
     // While a frontend changes hands or policy, all of its endpoints are as good.
@@ -154,6 +157,135 @@ fn leaves_no_gap(
         }
     }
     Ok(())
+}
+
+/// The same table before anybody asked.
+fn without_clients(generation: &Generation) -> Generation {
+    let mut generation = generation.clone();
+    for (set, elements) in &mut generation.sets {
+        if set.is_filled_by_packets() {
+            elements.clear();
+        }
+    }
+    generation
+}
+
+/// Where a packet of a client may go, if it is let in.
+fn endpoints(generation: &Generation, packet: &Packet) -> BTreeSet<Bytes> {
+    let outcomes = outcomes_behind(generation, packet).into_iter();
+    let endpoints = outcomes.filter_map(|outcome| match outcome {
+        Outcome::Translated { endpoint, .. } => Some(endpoint),
+        _ => None,
+    });
+    endpoints.collect()
+}
+
+/// Removes the clients that the planner has forgotten. Who may still use the endpoint that he was
+/// sent to before, and has the same timeout, is not among them; who may not, is.
+fn forget(
+    planner: &Planner,
+    kernel: &mut Generation,
+    outdated: &BTreeSet<SetName>,
+) -> Result<(), TestCaseError> {
+    let remembered = |kernel: &Generation| -> BTreeSet<Element> {
+        let maps = kernel
+            .sets
+            .iter()
+            .filter(|(set, _)| set.is_filled_by_packets());
+        let clients = maps.flat_map(|(set, clients)| {
+            clients.iter().map(|(key, value)| Element {
+                set: *set,
+                key: key.clone(),
+                value: value.clone(),
+            })
+        });
+        clients.collect()
+    };
+    let before = remembered(kernel);
+    let read: Vec<_> = before
+        .iter()
+        .filter(|client| outdated.contains(&client.set))
+        .cloned()
+        .collect();
+    apply(&mut kernel.sets, &planner.forget(Family::Ip4, &read).make);
+    let after = remembered(kernel);
+    let may_stay = |client: &Element| {
+        let (key, value) = (&client.key.0, &client.value.0);
+        let [address, node_port] =
+            [4, 8].map(|skipped| Bytes([&key[skipped..], value].concat().into()));
+        let is_in = |set, key| {
+            kernel
+                .sets
+                .get(&set)
+                .is_some_and(|set| set.contains_key(key))
+        };
+        match client.set {
+            SetName::Clients(timeout) => {
+                is_in(SetName::AffinityEndpoints(timeout), &address)
+                    || is_in(SetName::AffinityNodePortEndpoints(timeout), &node_port)
+            }
+            SetName::LocalClients(timeout) => {
+                is_in(SetName::LocalAffinityEndpoints(timeout), &address)
+                    || is_in(SetName::LocalAffinityNodePortEndpoints(timeout), &node_port)
+            }
+            _ => unreachable!(),
+        }
+    };
+    // Those in a map that is about to go as a whole need not be looked at.
+    let stay = planner.ruleset(Family::Ip4).sets;
+    for client in before
+        .iter()
+        .filter(|client| stay.contains_key(&client.set))
+    {
+        prop_assert_eq!(after.contains(client), may_stay(client), "{:?}", client);
+    }
+    Ok(())
+}
+
+/// Every client goes where it went before, as long as that is one of the places it may go to. A
+/// frontend that comes under the policy `Local`, or leaves it, begins anew with clients outside.
+fn clients_stay(kernel: &Generation) -> Result<(), TestCaseError> {
+    let strangers = without_clients(kernel);
+    for packet in packets().flat_map(|packet| SOURCES.map(|source| packet.from(source))) {
+        let (any, own) = (endpoints(&strangers, &packet), endpoints(kernel, &packet));
+        prop_assert!(own.is_subset(&any), "{packet:?}: {own:?}, {any:?}");
+        let node_port = Bytes::new().protocol(packet.protocol).port(packet.port);
+        let address = Bytes::new().address(packet.destination);
+        let address = Bytes([&address.0[..], &node_port.0].concat().into());
+        let client = Bytes::new().address(packet.source);
+        let client = Bytes([&client.0[..], &address.0].concat().into());
+        let is_in = |set, key| {
+            kernel
+                .sets
+                .get(&set)
+                .is_some_and(|set| set.contains_key(key))
+        };
+        let local = is_in(SetName::LocalPolicy, &address)
+            || is_in(SetName::LocalPolicyNodePorts, &node_port);
+        let maps = kernel.sets.iter().filter(|(set, _)| match set {
+            SetName::Clients(_) => !(local && packet.source == OUTSIDE),
+            SetName::LocalClients(_) => local && packet.source == OUTSIDE,
+            _ => false,
+        });
+        let homes = maps.filter_map(|(_, clients)| clients.get(&client));
+        let homes: BTreeSet<_> = homes.cloned().collect();
+        if !homes.is_disjoint(&any) {
+            let stays = own.len() == 1 && own.is_subset(&homes);
+            prop_assert!(stays, "{packet:?}: {own:?}, {homes:?}");
+        }
+    }
+    Ok(())
+}
+
+/// Lets everybody connect, here and there.
+fn connect(kernel: &mut Generation, pick: usize) {
+    for packet in packets().flat_map(|packet| SOURCES.map(|source| packet.from(source))) {
+        let endpoints = endpoints(kernel, &packet);
+        let endpoint = endpoints.iter().nth(pick % endpoints.len().max(1));
+        if let Some(endpoint) = endpoint {
+            remember(kernel, &packet, endpoint);
+        }
+    }
 }
 
 /// The reply to a client outside passes this node: its endpoint is here, or it was masqueraded.
@@ -246,6 +378,7 @@ struct Wanted {
     external_policy: TrafficPolicy,
     source_ranges: Vec<&'static str>,
     hosts: BTreeSet<u8>,
+    affinity: Affinity,
 }
 
 /// One covers the client outside, one the pod, two the node, and one overlaps with another.
@@ -271,6 +404,7 @@ impl Wanted {
             load_balancer_ips: external.into_iter().collect(),
             internal_policy: self.internal_policy,
             external_policy: self.external_policy,
+            affinity: self.affinity,
             ports: vec![ServicePort {
                 node_port: node_port.map(|number| port(30_000 + u16::from(number))),
                 endpoints: self.hosts.iter().map(endpoint).collect(),
@@ -293,14 +427,21 @@ fn wanted() -> impl Strategy<Value = Wanted> {
         Just(vec![]),
         proptest::sample::subsequence(RANGES.to_vec(), 1..=RANGES.len()),
     ];
-    (0i64..3, addresses, policy(), policy(), ranges, hosts).prop_map(
-        |(created, addresses, internal_policy, external_policy, source_ranges, hosts)| Wanted {
+    let affinity = prop_oneof![
+        Just(Affinity::None),
+        prop_oneof![Just(10), Just(10_800)]
+            .prop_map(|timeout_seconds| Affinity::ClientIp { timeout_seconds }),
+    ];
+    let policies = (policy(), policy());
+    (0i64..3, addresses, policies, ranges, hosts, affinity).prop_map(
+        |(created, addresses, policies, source_ranges, hosts, affinity)| Wanted {
             created,
             addresses,
-            internal_policy,
-            external_policy,
+            internal_policy: policies.0,
+            external_policy: policies.1,
             source_ranges,
             hosts,
+            affinity,
         },
     )
 }
@@ -336,6 +477,7 @@ proptest! {
     #[test]
     fn transactions_lead_to_the_plan_and_leave_no_gap(
         steps in proptest::collection::vec(step(), 1..8),
+        pick in 0usize..24,
     ) {
         let mut bench = Bench::with(options());
         let start = bench.planner.ruleset(Family::Ip4);
@@ -354,15 +496,19 @@ proptest! {
                 .collect();
             let transaction = bench.update(&services.into_iter().collect::<Vec<_>>());
 
-            let made = after(&kernel, &transaction.make);
+            let mut made = after(&kernel, &transaction.make);
+            forget(&bench.planner, &mut made, &transaction.outdated)?;
             let released = after(&made, &transaction.release);
             let planned = bench.planner.ruleset(Family::Ip4);
-            prop_assert_eq!(&released.sets, &planned.sets);
+            prop_assert_eq!(&without_clients(&released).sets, &planned.sets);
             prop_assert_eq!(by_name(&released.chains), by_name(&planned.chains));
             for packet in packets() {
                 leaves_no_gap(&kernel, &made, &released, &packet)?;
             }
             kernel = released;
+            clients_stay(&kernel)?;
+            connect(&mut kernel, pick);
+            clients_stay(&kernel)?;
         }
 
         // A restart finds nothing to do, whatever the history.

@@ -295,6 +295,7 @@ impl<'a> Walk<'a> {
             Selector::Protocol => key.protocol(packet.protocol),
             Selector::DestinationPort => key.port(packet.port),
             Selector::RandomSlot(_) => key.slot(slot),
+            other => panic!("not known before translation: {other:?}"),
         };
         selectors.iter().fold(Bytes::new(), add)
     }

@@ -4,9 +4,9 @@ use std::rc::Rc;
 use tokio::net::TcpStream;
 
 use super::preface;
-use super::stream::Stream;
 use crate::config::Protocol;
 use crate::listen::Transport;
+use crate::stream::Stream;
 use crate::tls::{self, Session};
 use crate::worker::Worker;
 

@@ -16,7 +16,6 @@ use hyper_util::rt::TokioIo;
 
 use super::arrival::Arrival;
 use super::http2;
-use super::stream::Stream;
 use super::watch::{Stall, Upload, Watch};
 use super::wire::Wire;
 use crate::body::ResponseBody;
@@ -27,6 +26,7 @@ use crate::exchange;
 use crate::forwarding::Sender;
 use crate::observed::Observed;
 use crate::record::Record;
+use crate::stream::Stream;
 use crate::tls::Session;
 use crate::tunnel::Tunnel;
 use crate::worker::Worker;
@@ -62,10 +62,10 @@ pub(crate) struct Client {
 }
 
 /// Limits in bytes for what a connection and its request cost in futures, checked in debug builds because
-/// futures grow unnoticed: 1048 and 1368 when this was written. hyper's buffers come on top, 8 KiB or more
+/// futures grow unnoticed: 1048 and 1584 when this was written. hyper's buffers come on top, 8 KiB or more
 /// each for a connection in use.
 const CONNECTION_SIZE: usize = 1280;
-const REQUEST_SIZE: usize = 1536;
+const REQUEST_SIZE: usize = 1664;
 
 impl Client {
     pub(crate) fn new(

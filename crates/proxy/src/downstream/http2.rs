@@ -16,12 +16,12 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
-use super::stream::Stream;
 use super::watch::Stall;
 use crate::config::Config;
 use crate::exchange;
 use crate::forwarding::Sender;
 use crate::observed::Observed;
+use crate::stream::Stream;
 use crate::tls;
 use crate::worker::Worker;
 use session::{Session, Streams};

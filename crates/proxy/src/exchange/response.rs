@@ -16,7 +16,7 @@ use crate::rescue;
 use crate::route_state::{HeaderChange, RouteState};
 use crate::tunnel::Tunnel;
 use crate::upstream::connect::Parts;
-use crate::upstream::pool::Lease;
+use crate::upstream::connection::Lease;
 
 /// What a request is answered with.
 pub(super) enum Answer {

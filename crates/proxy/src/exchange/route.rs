@@ -20,11 +20,20 @@ use crate::redirect;
 use crate::rescue::{self, Reader};
 use crate::route_state::RouteState;
 use crate::upstream::balance::Choice;
+use crate::upstream::transport::Transport;
 
 /// Who answers.
 pub(super) enum Destination {
     Own(Response<Bytes>),
-    Upstream(Rc<RouteState>, Choice, Times),
+    Upstream(Upstream),
+}
+
+/// Endpoints, and how to deal with them.
+pub(super) struct Upstream {
+    pub(super) route: Rc<RouteState>,
+    pub(super) choice: Choice,
+    pub(super) transport: Transport,
+    pub(super) times: Times,
 }
 
 /// Finds where the request goes, and brings its target into the form that was looked at.
@@ -78,16 +87,22 @@ pub(super) fn find(
         .backend(backends)
         .ok_or_else(|| ProxyError::new(Kind::NoEndpoints))?;
     record.stats = state.stats[index].clone();
-    let choice = worker
-        .balancer
-        .choose(&backends[index].1)
-        .map_err(ProxyError::new)?;
+    let upstream = &backends[index].1;
+    let choice = worker.balancer.choose(upstream).map_err(ProxyError::new)?;
+    let transport = state
+        .transport(upstream, &worker.client_tls)
+        .map_err(|error| ProxyError::because(Kind::InvalidTls, error))?;
     let times = Times::of(&route.policy, reader);
     let target = target(request.uri(), &path.forwarded)?;
     if let Some(target) = target {
         *request.uri_mut() = target;
     }
-    Ok(Destination::Upstream(state, choice, times))
+    Ok(Destination::Upstream(Upstream {
+        route: state,
+        choice,
+        transport,
+        times,
+    }))
 }
 
 /// The target for the upstream, in origin form; None where the client's can stay.

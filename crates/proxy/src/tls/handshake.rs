@@ -5,8 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use rustls::pki_types::CertificateDer;
 use tokio::net::TcpStream;
-use tokio_rustls::StartHandshake;
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::{StartHandshake, TlsStream};
 
 use super::hello::{self, Hello};
 use super::host::{Host, Server};
@@ -120,7 +119,7 @@ async fn shake(worker: &Worker, mut stream: TcpStream) -> Result<Outcome, Failur
         host,
         client,
     };
-    Ok(Outcome::Terminated(Box::new(stream), session))
+    Ok(Outcome::Terminated(Box::new(stream.into()), session))
 }
 
 fn identity(chain: &[CertificateDer<'_>]) -> Option<Box<Identity>> {

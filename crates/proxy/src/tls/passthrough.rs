@@ -6,8 +6,8 @@ use tokio::net::TcpStream;
 
 use super::Failure;
 use crate::deadline::within;
-use crate::downstream::stream::Stream;
 use crate::record::Record;
+use crate::stream::Stream;
 use crate::tunnel::{Early, relay};
 use crate::worker::Worker;
 

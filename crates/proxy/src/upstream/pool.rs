@@ -1,39 +1,25 @@
-//! Idle upstream connections of one worker.
+//! Upstream connections of one worker that take another request.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hyper::client::conn::http1::SendRequest;
-
-use crate::body::RequestBody;
+use super::connect::Dialer;
+use super::connection::{Connection, Sender};
+use super::multiplexed::{MultiplexedPool, Turn};
+use super::transport::Transport;
 use crate::clock::{Clock, Tick};
-use crate::config::Config;
-
-/// A connection to an endpoint, driven by a task of its own.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    pub(crate) sender: SendRequest<RequestBody>,
-    pub(crate) link: Rc<Link>,
-    pub(crate) endpoint: SocketAddr,
-    /// It has carried a request before, so the endpoint may be about to close it.
-    pub(crate) reused: bool,
-}
-
-/// What a connection's socket tells about the current request.
-#[derive(Debug, Default)]
-pub(crate) struct Link {
-    /// At least one byte of an answer has arrived.
-    pub(crate) answered: Cell<bool>,
-}
+use crate::config::{Config, Protocol};
 
 /// Most recently used first: under light load few connections stay warm and the rest times out.
 #[derive(Debug)]
 pub(crate) struct Pool {
     clock: Rc<Clock>,
     idle: RefCell<ByEndpoint<VecDeque<Idle>>>,
+    multiplexed: Rc<MultiplexedPool>,
     /// The endpoints there are, and how many upstreams each belongs to. A connection that is busy when
     /// its endpoint goes comes back to find it gone.
     current: RefCell<ByEndpoint<usize>>,
@@ -54,32 +40,73 @@ struct Idle {
 impl Pool {
     pub(crate) fn new(clock: Rc<Clock>, config: &Config) -> Self {
         Self {
-            clock,
             idle: RefCell::default(),
+            multiplexed: Rc::new(MultiplexedPool::new(
+                clock.clone(),
+                config.timeouts.upstream_idle,
+            )),
             current: RefCell::default(),
             count: Cell::new(0),
             per_endpoint: config.limits.idle_per_endpoint,
             total: config.limits.idle_per_worker,
             keep: config.timeouts.upstream_idle,
+            clock,
         }
     }
 
-    /// An idle connection to the endpoint that still looks alive.
-    pub(crate) fn take(&self, endpoint: SocketAddr) -> Option<Connection> {
+    /// A connection to the endpoint that still looks alive and has nothing to do, or room.
+    pub(crate) fn take(&self, endpoint: SocketAddr, transport: &Transport) -> Option<Connection> {
+        if transport.protocol == Protocol::Http2 {
+            return self.multiplexed.take(endpoint, transport);
+        }
         let mut idle = self.idle.borrow_mut();
         let connections = idle.get_mut(&endpoint)?;
-        while let Some(Idle { connection, since }) = connections.pop_back() {
+        // Nearly always the last one: few endpoints are spoken to in several ways.
+        while let Some(at) = connections
+            .iter()
+            .rposition(|idle| idle.connection.transport == *transport)
+        {
+            let Idle { connection, since } = connections.remove(at)?;
             self.count.set(self.count.get() - 1);
-            if connection.sender.is_ready() && self.clock.now().since(since) < self.keep {
+            if is_ready(&connection) && self.clock.now().since(since) < self.keep {
                 return Some(connection);
             }
         }
         None
     }
 
-    /// Keeps a connection whose exchange is complete on both sides. Anything else is closed.
-    fn put(&self, mut connection: Connection) {
-        if !connection.sender.is_ready() || self.per_endpoint == 0 || self.total == 0 {
+    /// Opens a connection to the endpoint, or waits for one that somebody else is just opening.
+    pub(crate) async fn open(
+        &self,
+        dialer: &Dialer,
+        endpoint: SocketAddr,
+        transport: &Transport,
+    ) -> io::Result<Connection> {
+        if transport.protocol == Protocol::Http1 {
+            return dialer.open(endpoint, transport).await;
+        }
+        loop {
+            if let Some(connection) = self.multiplexed.take(endpoint, transport) {
+                return Ok(connection);
+            }
+            match self.multiplexed.turn(endpoint, transport) {
+                Turn::Theirs(over) => over.notified().await,
+                Turn::Ours(_guard) => {
+                    let opened = dialer.open_multiplexed(endpoint, transport).await?;
+                    let opened = Rc::new(opened);
+                    if self.current.borrow().contains_key(&endpoint) {
+                        self.multiplexed.add(opened.clone());
+                    }
+                    return Ok(self.multiplexed.share(&opened));
+                }
+            }
+        }
+    }
+
+    /// Keeps a connection whose exchange is complete on both sides. Anything else is closed. A share in
+    /// one just ends.
+    pub(super) fn put(&self, mut connection: Connection) {
+        if !is_ready(&connection) || self.per_endpoint == 0 || self.total == 0 {
             return;
         }
         if !self.current.borrow().contains_key(&connection.endpoint) {
@@ -106,13 +133,13 @@ impl Pool {
         let now = self.clock.now();
         let mut count = 0;
         self.idle.borrow_mut().retain(|_, connections| {
-            connections.retain(|idle| {
-                !idle.connection.sender.is_closed() && now.since(idle.since) < self.keep
-            });
+            connections
+                .retain(|idle| is_ready(&idle.connection) && now.since(idle.since) < self.keep);
             count += connections.len();
             !connections.is_empty()
         });
         self.count.set(count);
+        self.multiplexed.sweep();
     }
 
     /// An upstream has this endpoint from now on.
@@ -131,31 +158,21 @@ impl Pool {
             return;
         }
         current.remove(&endpoint);
+        self.multiplexed.remove(endpoint);
         if let Some(connections) = self.idle.borrow_mut().remove(&endpoint) {
             self.count.set(self.count.get() - connections.len());
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.count.get() == 0
+        self.count.get() == 0 && self.multiplexed.is_empty()
     }
 }
 
-/// The right to give a connection back when its response has been read.
-#[derive(Debug)]
-pub(crate) struct Lease {
-    connection: Connection,
-    pool: Rc<Pool>,
-}
-
-impl Lease {
-    pub(crate) fn new(connection: Connection, pool: Rc<Pool>) -> Self {
-        Self { connection, pool }
-    }
-
-    /// The response is complete. The connection is kept if the request is, too: hyper is only then
-    /// ready for another one, and stays closed to us if either side asked for that.
-    pub(crate) fn release(self) {
-        self.pool.put(self.connection);
+/// Whether the connection waits for another request, and nobody else may use it.
+fn is_ready(connection: &Connection) -> bool {
+    match &connection.sender {
+        Sender::Http1(sender, _) => sender.is_ready(),
+        Sender::Http2(_) => false,
     }
 }

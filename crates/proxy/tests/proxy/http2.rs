@@ -511,3 +511,50 @@ fn curl_speaks_it_by_prior_knowledge() {
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "web:hello 2 200");
 }
+
+/// By ALPN; the certificate is the one for strangers.
+#[test]
+fn curl_agrees_on_it_by_alpn() {
+    let upstream = Upstream::echo("web");
+    let config = Config {
+        https: vec!["127.0.0.1:0".parse().unwrap()],
+        ..Config::default()
+    };
+    let proxy = Proxy::configured(single(&[upstream.address]), config);
+    let url = format!("https://{}/x", proxy.https.unwrap());
+    for (version, expected) in [
+        ("--http2", "web:hello 2 200"),
+        ("--http1.1", "web:hello 1.1 200"),
+    ] {
+        let output = Command::new("curl")
+            .args(["--silent", "--insecure", version, "--data", "hello"])
+            .args(["--write-out", " %{http_version} %{http_code}", &url])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+        assert_eq!(
+            upstream.next_head().header("x-forwarded-proto"),
+            Some("https")
+        );
+    }
+}
+
+/// nghttp2's own client, which checks what it is told frame by frame.
+#[test]
+fn h2load_gets_every_answer() {
+    let upstream = Upstream::echo("web");
+    let proxy = Proxy::with_h2c(single(&[upstream.address]));
+    let output = Command::new("h2load")
+        .args([
+            "--requests=2000",
+            "--clients=4",
+            "--max-concurrent-streams=50",
+        ])
+        .arg(format!("http://{}/x", proxy.address))
+        .output()
+        .unwrap();
+    let report = String::from_utf8_lossy(&output.stdout);
+    let expected =
+        "2000 total, 2000 started, 2000 done, 2000 succeeded, 0 failed, 0 errored, 0 timeout";
+    assert!(report.contains(expected), "{report}");
+}

@@ -13,6 +13,8 @@ use crate::upstream::{Upstream, wait_for};
 /// A running proxy with one worker, so that what it keeps per worker can be counted.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
+    /// Where it speaks TLS, if the configuration asks for that.
+    pub(crate) https: Option<SocketAddr>,
     pub(crate) routes: Arc<ArcSwap<Index>>,
     pub(crate) cluster: Cluster,
     handle: Option<Handle>,
@@ -36,12 +38,14 @@ impl Proxy {
         })
         .unwrap();
         let address = bound.local_addresses()[0];
+        let https = bound.https_addresses().first().copied();
         let routes = Arc::new(ArcSwap::from(cluster.index()));
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         let handle = bound.serve(routes.clone(), no_tls(), metrics).unwrap();
         Self {
             address,
+            https,
             routes,
             cluster,
             handle: Some(handle),

@@ -325,6 +325,7 @@ fn unknown_names_in_the_changes_do_no_harm() {
             services: BTreeSet::from([name("ghost")]),
             hosts: BTreeSet::from([exact_host("ghost.com"), HostPattern::Any]),
             node: true,
+            ..Changes::default()
         },
         ..Cluster::default()
     };

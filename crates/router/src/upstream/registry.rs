@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use fairway_model::{BackendPort, ObjectName, Service, ServiceMap};
 
-use super::{Endpoints, Upstream, UpstreamKey};
+use super::{Upstream, UpstreamKey};
 
 /// The upstreams that routes refer to, one for each Service port that is named.
 #[derive(Debug, Default)]
@@ -24,9 +24,8 @@ impl Upstreams {
         let ports = self.services.entry(key.service.clone()).or_default();
         let entry = ports.entry(key.port.clone()).or_insert_with(|| {
             let service = services.get(&key.service).map(Arc::as_ref);
-            let endpoints = Endpoints::of(service, &key.port);
             Entry {
-                upstream: Arc::new(Upstream::new(key, endpoints)),
+                upstream: Arc::new(Upstream::new(key, service)),
                 hosts: 0,
             }
         });
@@ -53,8 +52,13 @@ impl Upstreams {
 
     /// Brings all upstreams of a Service up to date.
     pub(crate) fn refresh(&self, name: &ObjectName, service: Option<&Service>) {
-        for (port, entry) in self.services.get(name).into_iter().flatten() {
-            entry.upstream.update(Endpoints::of(service, port));
+        for entry in self
+            .services
+            .get(name)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+        {
+            entry.upstream.update(service);
         }
     }
 

@@ -119,10 +119,33 @@ fn an_update_without_a_change_keeps_the_value_in_place() {
         service: name("web"),
         port: number(80),
     };
-    let upstream = Upstream::new(key, Endpoints::of(Some(&web), &number(80)));
+    let upstream = Upstream::new(key, Some(&web));
     let before = upstream.endpoints().clone();
-    upstream.update(Endpoints::of(Some(&web), &number(80)));
+    upstream.update(Some(&web));
     assert!(Arc::ptr_eq(&before, &upstream.endpoints()));
-    upstream.update(Endpoints::NoService);
+    upstream.update(None);
     assert_eq!(**upstream.endpoints(), Endpoints::NoService);
+}
+
+#[test]
+fn the_app_protocol_is_that_of_the_port() {
+    let mut web = service("web", [("10.0.0.1:8080", READY)]);
+    let key = UpstreamKey {
+        service: name("web"),
+        port: number(80),
+    };
+    let upstream = Upstream::new(key, Some(&web));
+    for (name, protocol) in [
+        ("kubernetes.io/h2c", Some(UpstreamProtocol::Http2)),
+        ("https", Some(UpstreamProtocol::Https)),
+        ("grpcs", Some(UpstreamProtocol::Http2Tls)),
+        ("kubernetes.io/ws", Some(UpstreamProtocol::Http1)),
+        ("example.com/unknown", None),
+    ] {
+        web.ports[0].app_protocol = Some(name.into());
+        upstream.update(Some(&web));
+        assert_eq!(upstream.protocol(), protocol, "{name}");
+    }
+    upstream.update(None);
+    assert_eq!(upstream.protocol(), None);
 }

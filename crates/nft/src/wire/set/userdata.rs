@@ -4,6 +4,8 @@
 
 use fairway_plan::{Family, Selector, Set};
 
+use crate::text::LONGEST_TYPEOF;
+
 // enum nftnl_udata_set_types
 const KEY_BYTE_ORDER: u8 = 0;
 const DATA_BYTE_ORDER: u8 = 1;
@@ -41,7 +43,9 @@ pub(super) fn of(set: &Set, family: Family) -> Vec<u8> {
     if !set.value.is_empty() {
         number(&mut out, DATA_BYTE_ORDER, byte_order(&set.value));
     }
-    nested(&mut out, KEY_TYPEOF, |out| type_of(out, &set.key, family));
+    if set.key.len() <= LONGEST_TYPEOF {
+        nested(&mut out, KEY_TYPEOF, |out| type_of(out, &set.key, family));
+    }
     if !set.value.is_empty() {
         nested(&mut out, DATA_TYPEOF, |out| {
             type_of(out, &set.value, family)
@@ -84,6 +88,9 @@ fn field(out: &mut Vec<u8>, selector: Selector, family: Family) {
         }
         (Selector::DestinationAddress, Family::Ip6) => {
             (EXPRESSION_PAYLOAD, &[PROTOCOL_IP6, IP6_DESTINATION])
+        }
+        (Selector::Client | Selector::AskedAddress | Selector::AskedPort, _) => {
+            unreachable!("rules look up by these, no set is declared with them")
         }
         (Selector::DestinationPort, _) => (
             EXPRESSION_PAYLOAD,

@@ -4,9 +4,9 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::TlsStream;
 
-/// The bytes of a client, in clear text.
+/// A connection's bytes in clear text, to either side.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
