@@ -7,3 +7,4 @@ mod health;
 mod quiet;
 mod repair;
 mod restart;
+mod stale;

@@ -1,9 +1,11 @@
 //! `fairway run`: build, run, drain.
 
 mod announcer;
+mod flows;
 mod ingress;
 mod interfaces;
 mod lock;
+mod loopback;
 mod node_events;
 mod service_health;
 mod service_proxy;
@@ -28,8 +30,10 @@ use prometheus_client::registry::Registry;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
+use self::flows::FlowCleaner;
 use self::ingress::Ingress;
 pub(crate) use self::lock::AgentLock;
+use self::loopback::Loopback;
 use self::service_health::ServiceHealth;
 use self::service_proxy::ServiceProxy;
 use self::signals::Signals;
@@ -107,6 +111,13 @@ pub(crate) async fn run(config: Config, _loader: &Loader) -> anyhow::Result<()> 
     if let Some(service_health) = &mut service_health {
         service_health.apply(&first).await;
     }
+    let mut loopback = match config.service_proxy && config.loopback_node_ports {
+        true => Some(Loopback::start().context("cannot serve node ports on loopback")?),
+        false => None,
+    };
+    if let Some(loopback) = &mut loopback {
+        loopback.apply(&first);
+    }
     let mut ingress = match config.ingress {
         true => Some(Ingress::start(&config, &first, proxy_metrics)?),
         false => None,
@@ -143,6 +154,9 @@ pub(crate) async fn run(config: Config, _loader: &Loader) -> anyhow::Result<()> 
                 }
                 if let Some(service_health) = &mut service_health {
                     service_health.apply(&update).await;
+                }
+                if let Some(loopback) = &mut loopback {
+                    loopback.apply(&update);
                 }
             }
             () = optional(service_health.as_mut().map(ServiceHealth::wake)) => {
@@ -197,6 +211,7 @@ impl Tables {
             first,
             health.clone(),
             metrics,
+            FlowCleaner::open_kernel(),
         );
         Ok(Self { proxy, monitor })
     }

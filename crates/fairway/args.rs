@@ -204,6 +204,12 @@ pub(crate) struct ServiceProxyArgs {
     /// Program Services into nf_tables
     #[arg(long, default_value = "true")]
     pub(crate) service_proxy: bool,
+
+    /// Serve node ports on 127.0.0.1 and ::1, too, through a relay
+    ///
+    /// For tools of the node that ask localhost; TCP and UDP.
+    #[arg(long, default_value = "false")]
+    pub(crate) loopback_node_ports: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]

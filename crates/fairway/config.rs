@@ -62,6 +62,7 @@ pub(crate) struct Config {
     pub(crate) node_name: String,
     /// Whether Services are programmed.
     pub(crate) service_proxy: bool,
+    pub(crate) loopback_node_ports: bool,
     pub(crate) rules: Rules,
     pub(crate) conntrack: Conntrack,
     /// Changes that wait for twice as long make the node unhealthy.

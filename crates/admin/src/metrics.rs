@@ -33,6 +33,8 @@ pub struct ServiceProxyMetrics {
     without_local_endpoints: Family<PolicyLabel, Gauge>,
     service_changes: Changes,
     endpoint_changes: Changes,
+    sweeps: Histograms,
+    deleted_flows: Family<FamilyLabel, Counter>,
     probes: ProbeMetrics,
 }
 
@@ -46,6 +48,8 @@ pub struct FamilyMetrics {
     last_queued: Seconds,
     last_synced: Seconds,
     failures: Counter,
+    sweeps: Histogram,
+    deleted_flows: Counter,
     cleanup_failures: Counter,
     without_local_endpoints: [Gauge; 2],
 }
@@ -113,6 +117,8 @@ impl ServiceProxyMetrics {
             without_local_endpoints: Family::default(),
             service_changes: Changes::default(),
             endpoint_changes: Changes::default(),
+            sweeps: syncs(),
+            deleted_flows: Family::default(),
             probes: ProbeMetrics::default(),
         }
     }
@@ -169,6 +175,16 @@ impl ServiceProxyMetrics {
         self.service_changes.register(registry, "Service");
         self.endpoint_changes.register(registry, "Endpoint");
         registry.register(
+            "conntrack_reconciler_sync_duration_seconds",
+            "How long a look at the flows that conntrack remembers takes",
+            self.sweeps.clone(),
+        );
+        registry.register(
+            "conntrack_reconciler_deleted_entries",
+            "Flows that were removed because their endpoint is gone",
+            self.deleted_flows.clone(),
+        );
+        registry.register(
             "proxy_healthz",
             "Answers to /healthz by status code",
             self.probes.healthz.0.clone(),
@@ -192,6 +208,8 @@ impl ServiceProxyMetrics {
             last_queued: self.last_queued.get_or_create_owned(&label),
             last_synced: self.last_synced.get_or_create_owned(&label),
             failures: self.failures.get_or_create_owned(&label),
+            sweeps: self.sweeps.get_or_create_owned(&label),
+            deleted_flows: self.deleted_flows.get_or_create_owned(&label),
             cleanup_failures: self.cleanup_failures.get_or_create_owned(&label),
             without_local_endpoints: ["internal", "external"].map(|traffic_policy| {
                 let label = PolicyLabel {
@@ -250,6 +268,12 @@ impl FamilyMetrics {
                 self.last_synced.set(now.unix_seconds());
             }
         }
+    }
+
+    /// A look at the flows took `took`, and so many were removed.
+    pub fn swept(&self, deleted: u64, took: Duration) {
+        self.sweeps.observe(took.as_secs_f64());
+        self.deleted_flows.inc_by(deleted);
     }
 
     /// What is no longer used could not be removed; that the sync failed is told apart.

@@ -17,6 +17,7 @@ use fairway_plan::{Family, Observed, Options, Planner, Transaction, WithoutLocal
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
+use super::flows::{self, FlowCleaner};
 use crate::causes::with_causes;
 
 use self::clients::Latecomers;
@@ -37,6 +38,7 @@ const LONGEST_WAITING: usize = 10_000;
 pub(crate) struct ServiceProxy<D> {
     dataplane: D,
     planner: Planner,
+    flows: FlowCleaner,
     families: Vec<FamilyState>,
     health: Health,
     metrics: ServiceProxyMetrics,
@@ -76,6 +78,7 @@ impl<D: Dataplane> ServiceProxy<D> {
         update: &Update,
         health: Health,
         metrics: &ServiceProxyMetrics,
+        open_flows: flows::Open,
     ) -> Self {
         let started = Instant::now();
         let mut families: Vec<_> = families
@@ -100,9 +103,11 @@ impl<D: Dataplane> ServiceProxy<D> {
             .each_ref()
             .map(|it| it.as_ref().unwrap_or(&nothing));
         let (planner, transactions) = Planner::start(options, &update.snapshot, known);
+        let flow_metrics = families.iter().map(|it| (it.family, it.metrics.clone()));
         let mut proxy = Self {
             dataplane,
             planner,
+            flows: FlowCleaner::start(open_flows, flow_metrics.collect()),
             families,
             health,
             metrics: metrics.clone(),
@@ -114,8 +119,10 @@ impl<D: Dataplane> ServiceProxy<D> {
             state.count_local_endpoints(update);
         }
         for (transaction, observed) in transactions.iter().zip(&observed) {
-            if observed.is_some() {
-                proxy.commit(transaction, SyncKind::Full, started);
+            if let Some(observed) = observed
+                && proxy.commit(transaction, SyncKind::Full, started).is_some()
+            {
+                proxy.check_all_flows(transaction.family, observed);
             }
         }
         proxy.report_conflicts();
@@ -128,22 +135,35 @@ impl<D: Dataplane> ServiceProxy<D> {
         let transactions = self.planner.update(&update.snapshot, &update.changes);
         let [services, endpoints] = self.count(update);
         self.metrics.changed(services, endpoints);
-        self.snapshot = update.snapshot.clone();
+        let before = std::mem::replace(&mut self.snapshot, update.snapshot.clone());
         for state in &mut self.families {
             state.count_local_endpoints(update);
             state.wait_for(&update.changes.triggers, self.started);
         }
         for transaction in transactions {
+            let family = transaction.family;
             let mut states = self.families.iter_mut();
-            let Some(state) = states.find(|state| state.family == transaction.family) else {
+            let Some(state) = states.find(|state| state.family == family) else {
                 continue;
             };
             if !state.sound {
-                self.health.queued(ip_family(state.family), Moment::now());
-            } else if transaction.is_empty() {
+                self.health.queued(ip_family(family), Moment::now());
+                continue;
+            }
+            let flows =
+                self.planner
+                    .flow_changes(family, &before, &update.snapshot, &update.changes);
+            self.flows.hold(family, &flows);
+            let in_kernel = if transaction.is_empty() {
                 state.arrived();
+                true
             } else {
-                self.commit(&transaction, SyncKind::Partial, started);
+                self.commit(&transaction, SyncKind::Partial, started)
+                    .is_some()
+            };
+            match in_kernel {
+                true => self.flows.check(family, flows),
+                false => self.flows.forget(family, &flows),
             }
         }
         self.settle();
@@ -204,12 +224,16 @@ impl<D: Dataplane> ServiceProxy<D> {
     fn repair(&mut self, index: usize) {
         let started = Instant::now();
         let state = &mut self.families[index];
-        let family = state.family;
+        let (family, was_sound) = (state.family, state.sound);
         let Some(observed) = state.read(&mut self.dataplane, &self.health) else {
             return;
         };
         let transaction = self.planner.repair(family, &observed);
-        self.commit(&transaction, SyncKind::Full, started);
+        let writes = self.commit(&transaction, SyncKind::Full, started);
+        // Flows may have begun while the rules were wrong.
+        if writes.is_some_and(|writes| writes > 0 || !was_sound) {
+            self.check_all_flows(family, &observed);
+        }
         self.settle();
     }
 
@@ -220,12 +244,21 @@ impl<D: Dataplane> ServiceProxy<D> {
         }
     }
 
-    fn commit(&mut self, transaction: &Transaction, kind: SyncKind, started: Instant) {
+    fn check_all_flows(&self, family: Family, observed: &Observed) {
+        let flows = self.planner.all_flows(family, &self.snapshot, observed);
+        self.flows.check(family, flows);
+    }
+
+    /// Returns the number of changes that were taken; None after a failure.
+    fn commit(
+        &mut self,
+        transaction: &Transaction,
+        kind: SyncKind,
+        started: Instant,
+    ) -> Option<usize> {
         let family = transaction.family;
         let mut states = self.families.iter_mut();
-        let Some(state) = states.find(|state| state.family == family) else {
-            return;
-        };
+        let state = states.find(|state| state.family == family)?;
         self.health.queued(ip_family(family), Moment::now());
         state.metrics.queued(Moment::now());
         let result = match transaction.is_empty() {
@@ -251,7 +284,7 @@ impl<D: Dataplane> ServiceProxy<D> {
                 if report.refused.is_empty() {
                     // A lone change says nothing about elements that were refused before.
                     state.retry = state.retry.filter(|_| kind == SyncKind::Partial);
-                    return;
+                    return Some(writes);
                 }
                 for refused in &report.refused {
                     let services = self.planner.owners(family, &refused.element);
@@ -265,6 +298,7 @@ impl<D: Dataplane> ServiceProxy<D> {
                     );
                 }
                 state.try_later();
+                Some(writes)
             }
             Err(error) => {
                 state.sound = false;
@@ -274,6 +308,7 @@ impl<D: Dataplane> ServiceProxy<D> {
                 let retry = state.try_later();
                 let reason = with_causes(&error);
                 error!(%family, reason, ?retry, "could not write the kernel's table; what it holds stays in force");
+                None
             }
         }
     }

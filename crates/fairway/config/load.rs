@@ -79,6 +79,7 @@ impl Loader {
             source,
             node_name,
             service_proxy: fairway.service_proxy.service_proxy,
+            loopback_node_ports: fairway.service_proxy.loopback_node_ports,
             rules: Rules::try_from(&kube_proxy)?,
             conntrack: Conntrack::new(&kube_proxy.conntrack, self.environment.online_processors)?,
             sync_period: period.unwrap_or_default(),

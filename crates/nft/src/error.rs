@@ -21,6 +21,16 @@ pub enum Error {
         "the kernel denies access to nf_tables: run as root or with CAP_NET_ADMIN in this network namespace"
     )]
     Denied,
+    /// The kernel does not let its flows be listed.
+    #[error(
+        "this kernel does not tell its flows: load the module nf_conntrack_netlink, or use a kernel built with CONFIG_NF_CT_NETLINK"
+    )]
+    NoConntrack,
+    /// Not allowed.
+    #[error(
+        "the kernel denies access to its flows: run as root or with CAP_NET_ADMIN in this network namespace"
+    )]
+    ConntrackDenied,
     /// Not an element but a table, chain, set or rule was refused; nothing of its batch was done.
     #[error("the kernel refused to {what}: {errno}{details}{hint}")]
     Refused {

@@ -8,8 +8,11 @@
 //! Observed <- netlink::read <----------------------------------------------------+
 //! Monitor  <- notifications <----------------------------------------------------'
 //! ```
+//!
+//! Beside it [`Conntrack`], which finds the flows that a change leaves behind.
 
 mod batch;
+mod conntrack;
 mod error;
 mod fake;
 mod monitor;
@@ -20,6 +23,7 @@ mod wire;
 
 use fairway_plan::{Element, Family, Observed, SetName, Transaction};
 
+pub use conntrack::{Conntrack, LocalAddresses, Sweep};
 pub use error::{Errno, Error};
 pub use fake::Fake;
 pub use monitor::Monitor;

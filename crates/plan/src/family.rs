@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use fairway_model::{Affinity, Changes, Node, ObjectName, Service, Snapshot};
+use fairway_model::{Affinity, Changes, Node, ObjectName, Protocol, Service, Snapshot};
 
 use crate::affinity;
 use crate::difference::Difference;
+use crate::flows::{self, NodePortDestination};
 use crate::found::FoundSlots;
 use crate::frontend::{Claims, Frontend};
 use crate::layout;
@@ -209,6 +210,17 @@ impl FamilyPlanner {
             .collect();
         owners.sort_unstable();
         owners
+    }
+
+    pub(crate) fn flow_context(&self) -> flows::Context<'_> {
+        let scope = layout::node_port_addresses(self.family, &self.options, &self.node);
+        flows::Context {
+            family: self.family,
+            node: &self.node,
+            claims: &self.claims,
+            scope: NodePortDestination(scope),
+            protocols: &[Protocol::Udp],
+        }
     }
 
     pub(crate) fn conflicts(&self) -> impl Iterator<Item = String> {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use fairway_model::{ObjectName, Port, Protocol, Service, ServiceKind, ServicePort};
 
-use crate::Family;
+use crate::{Element, Family, SetName};
 
 /// Something that clients connect to, and that only one Service can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,6 +47,46 @@ pub(crate) enum Access {
 }
 
 impl Frontend {
+    /// Its protocol.
+    pub(crate) fn protocol(&self) -> Protocol {
+        match self {
+            Self::Address(_, protocol, _) | Self::NodePort(protocol, _) => *protocol,
+        }
+    }
+
+    /// Its port.
+    pub(crate) fn port(&self) -> Port {
+        match self {
+            Self::Address(_, _, port) | Self::NodePort(_, port) => *port,
+        }
+    }
+
+    /// The frontend that an element of a map of endpoints is for.
+    pub(crate) fn of_key(family: Family, element: &Element) -> Option<Self> {
+        let fields = &*element.key.0;
+        let protocol_and_port = |fields: &[u8]| {
+            let protocol = match fields.first()? {
+                6 => Protocol::Tcp,
+                17 => Protocol::Udp,
+                132 => Protocol::Sctp,
+                _ => return None,
+            };
+            let port = fields.get(4..6)?.try_into().ok()?;
+            Some((protocol, Port::new(u16::from_be_bytes(port))?))
+        };
+        if let SetName::NodePortEndpoints(_) | SetName::LocalNodePortEndpoints(_) = element.set {
+            let (protocol, port) = protocol_and_port(fields)?;
+            return Some(Self::NodePort(protocol, port));
+        }
+        let (address, fields) = fields.split_at_checked(family.address_length())?;
+        let address = match family {
+            Family::Ip4 => IpAddr::from(*address.first_chunk::<4>()?),
+            Family::Ip6 => IpAddr::from(*address.first_chunk::<16>()?),
+        };
+        let (protocol, port) = protocol_and_port(fields)?;
+        Some(Self::Address(address, protocol, port))
+    }
+
     /// All frontends of a Service in one family, each once. A Service without a ClusterIP of the
     /// family does not exist in it.
     pub(crate) fn of(service: &Service, family: Family) -> Vec<Exposed<'_>> {
@@ -136,6 +176,11 @@ impl Claims {
     pub(crate) fn owner(&self, frontend: &Frontend) -> Option<&ObjectName> {
         let claim = self.by_frontend.get(frontend)?.first()?;
         Some(&claim.service)
+    }
+
+    /// Whether more than one Service asks for the frontend.
+    pub(crate) fn is_contested(&self, frontend: &Frontend) -> bool {
+        self.contested.contains(frontend)
     }
 
     /// A line for each frontend that more than one Service asks for.

@@ -10,7 +10,8 @@ use crate::{
 };
 
 use self::affinity::{affinity_chains, remembering_rule, sticky_rule};
-use self::conditions::{FromPods, node_port_addresses};
+use self::conditions::FromPods;
+pub(crate) use self::conditions::node_port_addresses;
 use self::refuse::{refuse_cluster_ip_rules, refuse_rules, reject_rules, source_range_chains};
 use self::translate::{
     cluster_ip_rules, external_rules, local_policy_rules, service_rules, translate_rules,

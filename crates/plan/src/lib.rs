@@ -9,6 +9,7 @@
 mod affinity;
 mod difference;
 mod family;
+mod flows;
 mod found;
 mod frontend;
 mod layout;
@@ -25,6 +26,7 @@ mod set;
 mod slots;
 mod transaction;
 
+pub use flows::{Flow, FlowChanges, FlowChecks, FlowFilter, NodePortDestination, Round, Verdict};
 pub use lint::lint;
 pub use local_endpoints::WithoutLocalEndpoints;
 pub use node_port_scope::NodePortScope;

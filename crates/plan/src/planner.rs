@@ -8,7 +8,7 @@ use fairway_model::{Changes, ObjectName, Snapshot};
 
 use crate::family::FamilyPlanner;
 use crate::repair::repair;
-use crate::{Element, Family, Observed, Options, Ruleset, Transaction};
+use crate::{Element, Family, FlowChanges, Observed, Options, Ruleset, Transaction};
 
 /// Plans both families.
 #[derive(Debug)]
@@ -66,6 +66,30 @@ impl Planner {
     /// The Services that need an element: whom to name when the kernel refuses it.
     pub fn owners(&self, family: Family, element: &Element) -> Vec<ObjectName> {
         self.family(family).owners(element)
+    }
+
+    /// What an [`update`](Self::update) from one snapshot to the next means for flows that exist.
+    pub fn flow_changes(
+        &self,
+        family: Family,
+        old: &Snapshot,
+        new: &Snapshot,
+        changes: &Changes,
+    ) -> FlowChanges {
+        let context = self.family(family).flow_context();
+        FlowChanges::between(context, old, new, changes)
+    }
+
+    /// What the planned snapshot means for flows, when not all is known of the past; `observed` is what
+    /// the kernel held before. Costs as much as there are Services.
+    pub fn all_flows(
+        &self,
+        family: Family,
+        snapshot: &Snapshot,
+        observed: &Observed,
+    ) -> FlowChanges {
+        let context = self.family(family).flow_context();
+        FlowChanges::everything(context, snapshot, observed)
     }
 
     /// Addresses and node ports that several Services ask for: a line for people each, naming who has it.

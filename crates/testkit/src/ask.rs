@@ -3,6 +3,7 @@
 //! Each opens a connection (or socket) of its own, gives up after [`PATIENCE`], and says in a
 //! [`Failure`] how it failed.
 
+mod conversation;
 mod failure;
 mod http;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 pub(crate) use self::http::plain;
 pub use self::http::{Answer, Response, http, http_get};
+pub use conversation::Conversation;
 pub use failure::{AskError, Failure};
 
 use crate::lab::Namespace;

@@ -126,6 +126,14 @@ fn names_types_and_labels_are_those_of_kube_proxy() {
     let by_family = vec!["ip_family"];
     let expected = BTreeMap::from([
         (
+            "kubeproxy_conntrack_reconciler_deleted_entries_total",
+            ("counter", by_family.clone()),
+        ),
+        (
+            "kubeproxy_conntrack_reconciler_sync_duration_seconds",
+            ("histogram", by_family.clone()),
+        ),
+        (
             "kubeproxy_network_programming_duration_seconds",
             ("histogram", by_family.clone()),
         ),

@@ -1,11 +1,12 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use fairway_model::*;
-use fairway_nft::{Errno, Fake};
-use fairway_plan::{Bytes, SetName, SlotClass};
+use fairway_nft::{Errno, Fake, Sweep};
+use fairway_plan::{Bytes, Flow, FlowFilter, SetName, SlotClass};
 use tokio::time::advance;
 
 use super::*;
+use crate::agent::flows::FlowTable;
 
 fn port(number: u16) -> Port {
     Port::new(number).unwrap()
@@ -58,7 +59,32 @@ fn start_with(
         update,
         health.clone(),
         metrics,
+        Box::new(|| Ok(Box::new(Flows::default()))),
     )
+}
+
+/// Flows as conntrack would have them.
+#[derive(Clone, Default)]
+struct Flows(Arc<Mutex<Vec<Flow>>>);
+
+impl FlowTable for Flows {
+    fn sweep(
+        &mut self,
+        family: Family,
+        filter: FlowFilter,
+        is_stale: &mut dyn FnMut(&Flow) -> bool,
+    ) -> Result<Sweep, fairway_nft::Error> {
+        let mut flows = self.0.lock().unwrap();
+        let before = flows.len();
+        flows.retain(|flow| {
+            let of_family = Family::of(flow.destination.ip()) == family;
+            let listed = of_family && flow.protocol == filter.protocol;
+            !(listed && is_stale(flow))
+        });
+        let seen = before as u64;
+        let deleted = (before - flows.len()) as u64;
+        Ok(Sweep { seen, deleted })
+    }
 }
 
 fn key(ip: u8) -> Bytes {
@@ -160,6 +186,52 @@ async fn changes_of_services_and_of_endpoints_are_told_apart() {
         counts(&[service("a", 1, &[1]), service("b", 2, &[1])]),
         [1, 1]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn stale_flows_go_when_the_rules_are_in_the_kernel() {
+    let udp = |hosts: &[u8]| {
+        let mut service = service("dns", 1, hosts);
+        service.ports[0].protocol = Protocol::Udp;
+        service
+    };
+    let flow = |host: u8| Flow {
+        protocol: Protocol::Udp,
+        destination: ([10, 96, 0, 1], 80).into(),
+        answered_from: ([10, 244, 1, host], 8080).into(),
+        translated: true,
+    };
+    let flows = Flows(Arc::new(Mutex::new(vec![flow(1), flow(2), flow(3)])));
+    let become_those_of = |hosts: &[u8]| {
+        let hosts = hosts.iter().map(|host| flow(*host)).collect::<Vec<_>>();
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        while *flows.0.lock().unwrap() != hosts {
+            assert!(std::time::Instant::now() < deadline);
+            std::thread::yield_now();
+        }
+    };
+    let table = flows.clone();
+    let mut proxy = ServiceProxy::start(
+        Fake::new(),
+        &Family::ALL,
+        Options::default(),
+        &update(&[udp(&[1, 2])]),
+        Health::default(),
+        &ServiceProxyMetrics::new(),
+        Box::new(move || Ok(Box::new(table.clone()))),
+    );
+    // What was stale before the start, too.
+    become_those_of(&[1, 2]);
+    proxy.apply(&update(&[udp(&[2])]));
+    become_those_of(&[2]);
+    proxy.dataplane.flush();
+    flows.0.lock().unwrap().push(flow(4));
+    proxy.verify();
+    become_those_of(&[2]);
+    let mut gone = update(&[]);
+    gone.changes.services.insert(udp(&[]).name);
+    proxy.apply(&gone);
+    become_those_of(&[]);
 }
 
 /// What the probes will say of each family when nothing more happens for a minute.

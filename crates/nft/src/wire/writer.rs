@@ -96,6 +96,12 @@ impl Writer {
         self.pad();
     }
 
+    /// Attributes as they were read.
+    pub(crate) fn raw(&mut self, attributes: &[u8]) {
+        self.buffer.extend_from_slice(attributes);
+        self.pad();
+    }
+
     /// A number, big-endian as nf_tables has it.
     pub(crate) fn u32(&mut self, kind: u16, value: u32) {
         self.attribute(kind, &value.to_be_bytes());

@@ -72,7 +72,7 @@ impl FromPods {
 
 /// The alternatives for the destination of a node port; the kernel knows which addresses are the
 /// node's, so nothing has to follow when they come and go.
-pub(super) fn node_port_addresses(
+pub(crate) fn node_port_addresses(
     family: Family,
     options: &Options,
     node: &Node,
