@@ -5,9 +5,9 @@
 //! network namespace of its own; the two take turns, so that the ratio holds when the machine's speed
 //! drifts. `--quick` leaves 30,000 Services out of the peer's cold start, which takes minutes.
 
-use std::fmt::Write as _;
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+#[allow(dead_code, reason = "the other bench needs more of it")]
+mod chain_per_service;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,8 @@ use fairway_model::{
 use fairway_nft::{Dataplane, Netlink};
 use fairway_plan::{Family, Observed, Options, Planner};
 use fairway_testkit::lab::Namespace;
+
+use chain_per_service::{ChainPerService, cluster_ip, endpoint};
 
 const SIZES: [usize; 3] = [1_000, 10_000, 30_000];
 /// Single changes: ours are so short that many are needed, the peer's so long that few must do.
@@ -135,35 +137,9 @@ fn measure_peer(size: usize, cold: bool) -> Peer {
     }
     let namespace = Namespace::new("peer").expect("a network namespace");
     namespace.run(|| {
-        let mut script = String::from(
-            "add table ip peer\n\
-             add map ip peer service-ips { type ipv4_addr . inet_proto . inet_service : verdict ; }\n\
-             add chain ip peer services\n\
-             add rule ip peer services ip daddr . meta l4proto . th dport vmap @service-ips\n",
-        );
-        for index in 0..size {
-            let name = format!("service-{index}");
-            let address = cluster_ip(index);
-            let _ = writeln!(script, "add chain ip peer {name}");
-            peer_rule(&mut script, &name, index, 0);
-            let _ = writeln!(
-                script,
-                "add element ip peer service-ips {{ {address} . tcp . 80 : goto {name} }}"
-            );
-        }
-        let started = Instant::now();
-        nft(&script);
-        let cold = started.elapsed();
+        let (table, cold) = ChainPerService::cold(size, 2);
         let mut times: Vec<_> = (0..PEER_CHANGES)
-            .map(|round| {
-                let index = round * 7 % size;
-                let name = format!("service-{index}");
-                let mut script = format!("flush chain ip peer {name}\n");
-                peer_rule(&mut script, &name, index, round + 1);
-                let started = Instant::now();
-                nft(&script);
-                started.elapsed()
-            })
+            .map(|round| table.change_endpoint(round * 7 % size, round + 1))
             .collect();
         Peer {
             cold: Some(cold),
@@ -172,61 +148,21 @@ fn measure_peer(size: usize, cold: bool) -> Peer {
     })
 }
 
-fn peer_rule(script: &mut String, chain: &str, index: usize, version: usize) {
-    let [first, second] = endpoint_addresses(index, version);
-    let _ = writeln!(
-        script,
-        "add rule ip peer {chain} meta l4proto tcp dnat ip addr . port to numgen random mod 2 map \
-         {{ 0 : {first} . 8080, 1 : {second} . 8080 }}"
-    );
-}
-
-fn nft(script: &str) {
-    let mut child = Command::new("nft")
-        .args(["-f", "-"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("nft: install Debian's nftables for the comparison");
-    let mut stdin = child.stdin.take().expect("piped above");
-    stdin
-        .write_all(script.as_bytes())
-        .expect("nft reads its input");
-    drop(stdin);
-    assert!(child.wait().expect("nft ends").success());
-}
-
+/// The first endpoint of a Service stays, the second is another in each version.
 fn service(index: usize, version: usize) -> Service {
-    let endpoint = |address: std::net::Ipv4Addr| Endpoint {
+    let addresses = [endpoint(2 * index, 0), endpoint(2 * index + 1, version)];
+    let endpoint = |address| Endpoint {
         node: Some("another-node".into()),
-        ..Endpoint::ready(address.into(), port(8080))
+        ..Endpoint::ready(address, port(8080))
     };
     Service {
-        cluster_ips: vec![cluster_ip(index).into()],
+        cluster_ips: vec![cluster_ip(index)],
         ports: vec![ServicePort {
-            endpoints: endpoint_addresses(index, version).map(endpoint).into(),
+            endpoints: addresses.map(endpoint).into(),
             ..ServicePort::new(Protocol::Tcp, port(80))
         }],
         ..Service::new(ObjectName::new("default", format!("service-{index}")))
     }
-}
-
-fn cluster_ip(index: usize) -> std::net::Ipv4Addr {
-    address([10, 96], index)
-}
-
-/// The first endpoint of a Service stays, the second is another in each version.
-fn endpoint_addresses(index: usize, version: usize) -> [std::net::Ipv4Addr; 2] {
-    let second = match version % 2 {
-        0 => [10, 20],
-        _ => [10, 30],
-    };
-    [address([10, 10], index), address(second, index + version)]
-}
-
-/// The host of that number, counted from 10.x.0.1.
-fn address([first, second]: [u8; 2], host: usize) -> std::net::Ipv4Addr {
-    let base = u32::from_be_bytes([first, second, 0, 1]);
-    std::net::Ipv4Addr::from(base + u32::try_from(host).expect("a small number"))
 }
 
 fn port(number: u16) -> Port {

@@ -6,6 +6,7 @@ mod kubeconfig;
 mod manifests;
 mod objects;
 mod ports;
+mod services;
 mod told;
 mod usage;
 

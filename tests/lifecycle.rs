@@ -2,8 +2,12 @@
 
 mod api_server;
 mod cleanup;
+mod configuration;
 mod events;
+mod families;
 mod health;
+mod interference;
+mod kernel;
 mod quiet;
 mod repair;
 mod restart;

@@ -7,13 +7,15 @@ mod interfaces;
 mod lock;
 mod loopback;
 mod node_events;
+mod pod_networks;
+mod reload;
+mod retiring;
 mod service_health;
 mod service_proxy;
 mod signals;
 mod speaker;
 
 use std::path::Path;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,10 +25,11 @@ use fairway_admin::{
     ServiceProxyMetrics, register_build_info, serve,
 };
 use fairway_cluster::{Cluster, EventRecorder};
-use fairway_model::{Snapshot, Update};
+use fairway_model::{Changes, Snapshot, Update};
 use fairway_nft::{Monitor, Netlink};
 use fairway_plan::Family;
 use prometheus_client::registry::Registry;
+use tokio::runtime::Builder;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
@@ -34,6 +37,9 @@ use self::flows::FlowCleaner;
 use self::ingress::Ingress;
 pub(crate) use self::lock::AgentLock;
 use self::loopback::Loopback;
+use self::pod_networks::PodNetworks;
+use self::reload::Reload;
+use self::retiring::Retiring;
 use self::service_health::ServiceHealth;
 use self::service_proxy::ServiceProxy;
 use self::signals::Signals;
@@ -42,18 +48,68 @@ use crate::causes::with_causes;
 use crate::config::{Config, Loader, Source};
 use crate::kernel::Kernel;
 
-/// Runs the agent until it is told to stop.
-pub(crate) async fn run(config: Config, _loader: &Loader) -> anyhow::Result<()> {
-    let as_configured = serde_json::to_value(&config)?;
+/// Runs the agent until it is told to stop. When the files of its configuration change, it starts
+/// anew with them in the same process: the kernel's tables stay, and the router of before serves until
+/// the next one does and finishes what it has begun.
+pub(crate) fn run(config: Config, loader: Loader) -> anyhow::Result<()> {
+    let mut process = Process {
+        signals: Signals::listen().context("cannot listen for signals")?,
+        _lock: AgentLock::take()?,
+        reload: Reload::follow(loader, &config).context("cannot start a thread")?,
+        retiring: Retiring::default(),
+        former: None,
+    };
+    let mut config = config;
+    loop {
+        // Control work is small and in order: one thread, and no locks between its parts. Traffic
+        // has threads of its own. The runtime takes along whatever a configuration had running.
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        match runtime.block_on(serve_config(&config, &mut process))? {
+            Some(changed) => config = changed,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// What outlives a configuration.
+struct Process {
+    signals: Signals,
+    _lock: AgentLock,
+    reload: Reload,
+    retiring: Retiring,
+    /// The router of the configuration of before, with the time that its requests have.
+    former: Option<(Ingress, Duration)>,
+}
+
+impl Process {
+    /// There is another router now, or none is wanted.
+    fn retire_former(&mut self) {
+        if let Some((ingress, grace)) = self.former.take() {
+            self.retiring.add(ingress, grace);
+        }
+    }
+
+    async fn drain(&mut self) {
+        self.retire_former();
+        tokio::select! {
+            () = self.retiring.all() => {}
+            () = self.signals.stop() => warn!("told to stop again: open requests are cut off"),
+        }
+    }
+}
+
+/// Runs the agent with one configuration; returns the next one, or none when told to stop.
+async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<Option<Config>> {
+    let as_configured = serde_json::to_value(config)?;
     info!(version = env!("CARGO_PKG_VERSION"), config = %as_configured, "fairway starts");
     for warning in &config.warnings {
         warn!("{warning}");
     }
-    Kernel::default().prepare(&config);
-    let mut signals = Signals::new().context("cannot listen for signals")?;
-    let _lock = AgentLock::take()?;
+    Kernel::default().prepare(config);
+    // Who was healthy need not prove it again: the tables are in force and the router serves.
+    let anew = process.former.is_some();
 
-    let (source, recorder) = Box::pin(source(&config)).await?;
+    let (source, recorder) = Box::pin(source(config)).await?;
     let health = Health::new(config.sync_period * 2);
     let mut registry = Registry::default();
     register_build_info(&mut registry, env!("CARGO_PKG_VERSION"));
@@ -67,38 +123,43 @@ pub(crate) async fn run(config: Config, _loader: &Loader) -> anyhow::Result<()> 
             health: health.clone(),
             probes: service_proxy_metrics.probes(),
         };
-        start_server(&config, &recorder, Purpose::Health, address, site).await?;
+        start_server(config, &recorder, Purpose::Health, address, site).await?;
     }
     if let Some(address) = config.admin.metrics_bind_address {
         let site = MetricsSite::new(Arc::new(registry), config.configz());
-        start_server(&config, &recorder, Purpose::Metrics, address, site).await?;
+        start_server(config, &recorder, Purpose::Metrics, address, site).await?;
     }
 
-    if !matches!(config.source, Source::Manifests(_)) {
+    if !anew && !matches!(config.source, Source::Manifests(_)) {
         health.set_node(NodeState::Unknown);
     }
-    if config.ingress {
+    if !anew && config.ingress {
         health.set_router_serving(false);
     }
     // Nothing is programmed or served before the first complete state: rules and routes that a
     // former run left behind are better than half of the new ones.
-    let options = cluster_options(&config);
+    let options = cluster_options(config);
     let mut cluster = Box::pin(Cluster::start(source.clone(), options.clone())).await?;
     let first = tokio::select! {
         first = cluster.next() => first,
-        () = signals.stop() => return Ok(()),
+        changed = process.reload.next() => return Ok(Some(changed)),
+        () = process.signals.stop() => {
+            process.drain().await;
+            return Ok(None);
+        }
     };
-    tell_node(&health, &config, &first.snapshot);
+    tell_node(&health, config, &first.snapshot);
 
-    let mut service_proxy = match config.service_proxy {
-        true => Some(Tables::start(
-            &config,
-            &first,
+    let mut service_proxy = None;
+    let mut awaited = PodNetworks::awaited(config, &first.snapshot);
+    if config.service_proxy && awaited.is_none() {
+        service_proxy = Some(Tables::start(
+            config,
+            &first.snapshot,
             &health,
             &service_proxy_metrics,
-        )?),
-        false => None,
-    };
+        )?);
+    }
     let mut service_health = config.service_proxy.then(|| {
         let addresses = config.rules.plan_options().node_port_addresses;
         ServiceHealth::new(
@@ -119,12 +180,23 @@ pub(crate) async fn run(config: Config, _loader: &Loader) -> anyhow::Result<()> 
         loopback.apply(&first);
     }
     let mut ingress = match config.ingress {
-        true => Some(Ingress::start(&config, &first, proxy_metrics)?),
+        true => {
+            let former = process.former.as_ref().map(|(ingress, _)| ingress);
+            let certificates = cluster.certificates();
+            Some(Ingress::start(
+                config,
+                &first,
+                certificates,
+                proxy_metrics,
+                former,
+            )?)
+        }
         false => None,
     };
     if ingress.is_some() {
         health.set_router_serving(true);
     }
+    process.retire_former();
     recorder.record(node_events::starting(&config.node_name));
     let speaker = match config.ingress {
         true => Some(Speaker::start(
@@ -138,16 +210,21 @@ pub(crate) async fn run(config: Config, _loader: &Loader) -> anyhow::Result<()> 
     };
     info!("ready");
 
+    let mut snapshot = first.snapshot;
     loop {
-        let mut stop = pin!(signals.stop());
         tokio::select! {
-            () = &mut stop => break,
+            () = process.signals.stop() => break,
+            changed = process.reload.next() => {
+                process.former = ingress.map(|ingress| (ingress, config.drain));
+                return Ok(Some(changed));
+            }
             update = cluster.next() => {
-                tell_node(&health, &config, &update.snapshot);
+                snapshot = update.snapshot.clone();
+                tell_node(&health, config, &snapshot);
                 // Endpoints leave the router first: it can tell them apart, the kernel's tables
                 // only concern connections that are yet to come.
                 if let Some(ingress) = &mut ingress {
-                    ingress.apply(&update);
+                    ingress.apply(&update, cluster.certificates());
                 }
                 if let Some(tables) = &mut service_proxy {
                     tables.proxy.apply(&update);
@@ -165,6 +242,18 @@ pub(crate) async fn run(config: Config, _loader: &Loader) -> anyhow::Result<()> 
                 }
             }
             () = Tables::wake(service_proxy.as_mut()) => {}
+            () = optional(awaited.as_ref().map(PodNetworks::given_up)) => {}
+        }
+        if awaited
+            .take_if(|awaited| awaited.is_over(&snapshot))
+            .is_some()
+        {
+            service_proxy = Some(Tables::start(
+                config,
+                &snapshot,
+                &health,
+                &service_proxy_metrics,
+            )?);
         }
     }
 
@@ -176,15 +265,10 @@ pub(crate) async fn run(config: Config, _loader: &Loader) -> anyhow::Result<()> 
     if let Some(speaker) = speaker {
         tokio::spawn(speaker.stop());
     }
-    if let Some(ingress) = ingress {
-        let drained = ingress.drain(config.drain);
-        tokio::select! {
-            () = drained => {}
-            () = signals.stop() => warn!("told to stop again: open requests are cut off"),
-        }
-    }
+    process.former = ingress.map(|ingress| (ingress, config.drain));
+    process.drain().await;
     // The kernel's tables stay: they go on working until the next start.
-    Ok(())
+    Ok(None)
 }
 
 /// The kernel's tables and who watches over them.
@@ -196,7 +280,7 @@ struct Tables {
 impl Tables {
     fn start(
         config: &Config,
-        first: &Update,
+        snapshot: &Arc<Snapshot>,
         health: &Health,
         metrics: &ServiceProxyMetrics,
     ) -> anyhow::Result<Self> {
@@ -204,11 +288,15 @@ impl Tables {
         // Listening starts before the tables are read, so that no change in between is missed.
         let monitor = Monitor::open(&mut netlink)?;
         let options = config.rules.plan_options();
+        let first = Update {
+            snapshot: snapshot.clone(),
+            changes: Changes::everything(snapshot),
+        };
         let proxy = ServiceProxy::start(
             netlink,
             &families(),
             options,
-            first,
+            &first,
             health.clone(),
             metrics,
             FlowCleaner::open_kernel(),
@@ -280,6 +368,7 @@ fn cluster_options(config: &Config) -> fairway_cluster::Options {
         controllers: config.router.controllers.clone(),
         watch_ingress_without_class: config.router.watch_ingress_without_class,
         default_backend: None,
+        default_certificate: config.router.default_certificate(),
         service_proxy: config.service_proxy,
         ingress: config.ingress,
     }

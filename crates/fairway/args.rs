@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::spelling::boolean;
@@ -50,7 +50,7 @@ fn parse_from(
         ),
         CommandArgs::Demo(demo) => ("demo", Ok(Command::Demo(Demo { keep: demo.keep }))),
         CommandArgs::Render(render) => {
-            let render = Render::new(render, environment);
+            let render = Render::new(*render, environment);
             ("render", render.map(Command::Render))
         }
         CommandArgs::Cleanup => ("cleanup", Ok(Command::Cleanup)),
@@ -80,7 +80,7 @@ pub(crate) fn load<'a>(
 ) -> Result<Result<crate::config::Config, LoadError>, clap::Error> {
     let (cli, given) = read(arguments)?;
     match cli.command {
-        CommandArgs::Run(run) => Ok(Loader::new(run, given, environment.clone()).load()),
+        CommandArgs::Run(run) => Ok(Loader::new(*run, given, environment.clone()).load()),
         other => panic!("{other:?}"),
     }
 }
@@ -123,11 +123,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum CommandArgs {
     /// Program this node's Services and route its ingress traffic, until SIGTERM
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Show all of it at work: two nodes, pods and a load balancer in network namespaces
     Demo(DemoArgs),
     /// Print the ruleset that `run` would program, as nft text; needs no privileges
-    Render(RenderArgs),
+    Render(Box<RenderArgs>),
     /// Remove everything that fairway programmed on this node
     Cleanup,
 }
@@ -229,6 +229,35 @@ pub(crate) struct IngressArgs {
     )]
     pub(crate) ingress_http_address: Vec<String>,
 
+    /// Where to accept HTTPS; may be repeated; empty: nowhere. The default accepts IPv4 too
+    #[arg(
+        long,
+        value_name = "IP:PORT",
+        value_delimiter = ',',
+        default_value = "[::]:8443"
+    )]
+    pub(crate) ingress_https_address: Vec<String>,
+
+    /// The Secret of the certificate for hosts that have none [default: a self-signed certificate]
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    pub(crate) default_tls_secret: Option<String>,
+
+    /// Send clear-text requests for hosts with TLS to https, by status 308
+    #[arg(long, default_value = "true")]
+    pub(crate) redirect_to_https: bool,
+
+    /// Seconds for which browsers use a host that has a certificate by https only; 0: not said
+    ///
+    /// The header Strict-Transport-Security; one that the application sets itself is left alone.
+    #[arg(long, value_name = "SECONDS", default_value_t = 31_536_000)]
+    pub(crate) hsts_max_age: u32,
+
+    /// Accept HTTP/2 in clear text, too, from clients that begin with it (prior knowledge)
+    ///
+    /// With TLS it needs no flag: clients ask for it by ALPN.
+    #[arg(long)]
+    pub(crate) ingress_h2c: bool,
+
     /// The IngressClass (and legacy annotation value) that is served
     #[arg(long, value_name = "NAME", default_value = "fairway")]
     pub(crate) ingress_class: String,
@@ -248,9 +277,16 @@ pub(crate) struct IngressArgs {
     #[arg(long)]
     pub(crate) watch_ingress_without_class: bool,
 
-    /// Networks whose X-Forwarded-* headers are believed: addresses or CIDRs [default: none]
+    /// Networks whose X-Forwarded-* headers and PROXY protocol are believed: addresses or CIDRs [default: none]
     #[arg(long, value_name = "CIDR[,CIDR...]", value_delimiter = ',')]
     pub(crate) trusted_proxies: Vec<String>,
+
+    /// Whether connections of trusted proxies begin with a PROXY protocol header, on HTTP and HTTPS
+    ///
+    /// With `optional`, whoever is not trusted or sends none speaks for itself; with `required`, both are
+    /// turned away.
+    #[arg(long, value_enum, value_name = "MODE", default_value = "off")]
+    pub(crate) proxy_protocol: ProxyProtocol,
 
     /// Threads that carry traffic [default: one per core]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -280,6 +316,25 @@ pub(crate) struct StatusArgs {
     /// Publish the addresses of all Nodes that are ready and not excluded from load balancers
     #[arg(long)]
     pub(crate) publish_node_addresses: bool,
+}
+
+/// Of `--proxy-protocol`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum ProxyProtocol {
+    Off,
+    Optional,
+    Required,
+}
+
+impl From<ProxyProtocol> for fairway_proxy::ProxyProtocol {
+    fn from(mode: ProxyProtocol) -> Self {
+        match mode {
+            ProxyProtocol::Off => Self::Off,
+            ProxyProtocol::Optional => Self::Optional,
+            ProxyProtocol::Required => Self::Required,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Args)]

@@ -11,6 +11,7 @@ mod kube_proxy;
 mod load;
 mod network;
 mod publish;
+mod router;
 mod rules;
 mod setting;
 #[cfg(test)]
@@ -22,7 +23,6 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use fairway_cluster::Publish;
 use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -32,11 +32,9 @@ pub(crate) use self::fairway::FairwayConfiguration;
 pub(crate) use self::go_duration::GoDuration;
 pub(crate) use self::kube_proxy::KubeProxyConfiguration;
 pub(crate) use self::load::{LoadError, Loader};
-#[cfg(test)]
-pub(crate) use self::rules::LocalPods;
-pub(crate) use self::rules::Rules;
+pub(crate) use self::router::Router;
+pub(crate) use self::rules::{LocalPods, Rules};
 use self::setting::Setting;
-use crate::args::{IngressArgs, StatusArgs};
 use crate::logging::Format;
 
 /// One command, with all that it needs to know.
@@ -95,24 +93,6 @@ pub(crate) enum Source {
     Kubeconfig(PathBuf),
     /// A directory of manifests.
     Manifests(PathBuf),
-}
-
-/// The ingress router's side.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Router {
-    /// At least one; no two overlap.
-    pub(crate) http_addresses: Vec<SocketAddr>,
-    pub(crate) ingress_class: String,
-    /// At least one.
-    pub(crate) controllers: Vec<String>,
-    pub(crate) watch_ingress_without_class: bool,
-    /// Without host bits.
-    pub(crate) trusted_proxies: Vec<IpNet>,
-    pub(crate) workers: NonZeroUsize,
-    /// What Ingresses say of where they are reached; `None` leaves them alone.
-    #[serde(serialize_with = "publish::serialize")]
-    pub(crate) publish: Option<Publish>,
 }
 
 /// The agent's own servers; `None` where one is not wanted.
@@ -224,37 +204,6 @@ impl Config {
         let verbosity = logging.verbosity;
         let verbosity = verbosity.map(|level| u8::try_from(level).unwrap_or(u8::MAX));
         (format, verbosity)
-    }
-}
-
-impl Router {
-    fn new(
-        args: &IngressArgs,
-        status: &StatusArgs,
-        environment: &Environment,
-    ) -> Result<Self, ConfigError> {
-        let addresses = args.ingress_http_address.iter();
-        let trusted = args.trusted_proxies.iter();
-        Ok(Self {
-            http_addresses: addresses
-                .map(|text| address::listen(&setting::HTTP_ADDRESS, text))
-                .collect::<Result<_, _>>()?,
-            ingress_class: check::ingress_class(&args.ingress_class)?,
-            controllers: args
-                .controller
-                .iter()
-                .map(|name| check::controller(name))
-                .collect::<Result<_, _>>()?,
-            watch_ingress_without_class: args.watch_ingress_without_class,
-            trusted_proxies: trusted
-                .map(|text| network::trusted(text))
-                .collect::<Result<_, _>>()?,
-            workers: args
-                .workers
-                .and_then(|workers| NonZeroUsize::new(workers.into()))
-                .unwrap_or(environment.processors),
-            publish: publish::parse(status)?,
-        })
     }
 }
 

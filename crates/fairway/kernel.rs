@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
-use crate::config::{Config, Conntrack};
+use crate::config::{Config, Conntrack, GoDuration};
 
 /// Where settings are files.
 #[derive(Debug)]
@@ -75,7 +75,8 @@ impl Kernel {
             let buckets = self.sys.join("module/nf_conntrack/parameters/hashsize");
             results.push(raise(&buckets, max / 4));
         }
-        let seconds = |timeout: Option<Duration>| timeout.map(|timeout| timeout.as_secs());
+        let seconds =
+            |timeout: Option<GoDuration>| timeout.map(|timeout| Duration::from(timeout).as_secs());
         let settings = [
             (
                 "nf_conntrack_tcp_timeout_established",

@@ -13,8 +13,6 @@ mod render;
 
 use std::process::ExitCode;
 
-use tokio::runtime::Builder;
-
 use crate::config::Command;
 
 fn main() -> ExitCode {
@@ -31,12 +29,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        // Control work is small and in order: one thread, and no locks between its parts. Traffic
-        // has threads of its own.
-        Command::Run(config, loader) => Builder::new_current_thread()
-            .enable_all()
-            .build()?
-            .block_on(agent::run(*config, &loader))?,
+        Command::Run(config, loader) => agent::run(*config, *loader)?,
         Command::WriteConfig(config, path) => errand::write_config(&config, &path)?,
         Command::Initialize(config) => errand::initialize(&config),
         Command::Render(options) => render::render(&options)?,

@@ -16,7 +16,7 @@ use fairway_testkit::{Balancer, Family, Lab, eventually, lab, objects};
 use http::{Request, StatusCode, header};
 
 use super::site::{Site, in_namespace, outcome};
-use crate::support::{Feed, becomes, fed_both_ways};
+use crate::support::{Cluster, Feed, becomes, fed_both_ways};
 use features::{FEATURES, Feature, Row};
 
 fed_both_ways!(one_feature_after_the_other, back_to_back);
@@ -101,7 +101,11 @@ impl Suite {
         let lab = pods.fold(Lab::builder().nodes(2), |lab, (pod, node)| {
             lab.pod(&pod, node)
         });
-        let site = Site::start(feed, lab);
+        // Row 8 may be served directly or after a redirect to https, which row 7 has a test for in
+        // `super::tls`, as the redirect has.
+        let flags = ["--redirect-to-https=false"];
+        let site = Site::new(Cluster::new(feed, lab).with_further_flags(&flags));
+        site.start();
         site.expose_routers(Self::NODE_PORT);
         let suite = Self {
             address: SocketAddr::new(site.lab().balancer().ip(Family::V4), 80),

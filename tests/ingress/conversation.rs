@@ -84,6 +84,15 @@ impl Conversation {
         rest
     }
 
+    /// Waits until the other side closes or resets the connection: whether it did so without a word.
+    pub(crate) fn is_cut(&mut self) -> bool {
+        let mut rest = Vec::new();
+        match self.stream.read_to_end(&mut rest) {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
+    }
+
     /// Asks with GET and returns who answered, see [`outcome`](super::site::outcome).
     pub(crate) fn get(&mut self, host: &str, path: &str) -> String {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));

@@ -12,6 +12,7 @@ use crate::support::{Cluster, Feed, TCP_AND_UDP, fed_both_ways, who};
 fed_both_ways!(
     packets_for_no_service_pass_as_they_are,
     tables_of_others_stay_byte_for_byte,
+    marks_of_others_pass_through,
 );
 
 fn packets_for_no_service_pass_as_they_are(feed: Feed) {
@@ -100,6 +101,62 @@ fn tables_of_others_stay_byte_for_byte(feed: Feed) {
     assert!(!all.contains("fairway"), "{all}");
 }
 
+fn marks_of_others_pass_through(feed: Feed) {
+    let cluster = Cluster::new(feed, Lab::builder().nodes(2).pods_per_node(1));
+    let lab = cluster.lab();
+    let node = lab.node("node-1");
+    nft::apply(node.ns(), MARKS).unwrap();
+    let service = cluster.service("web", 10).tcp("", 80).node_port(30080);
+    let ports = [("", Protocol::Tcp, Echo::LINES)];
+    let slices = endpoint_slices("web", &ports, &[lab.pod("pod-2-1")]);
+    cluster.apply("web", slices.into_iter().chain([service.build()]));
+    cluster.start();
+    for family in Family::BOTH {
+        let node_port = (node.ip(family), 30080).into();
+        for client in [lab.client().ns(), node.ns(), lab.pod("pod-1-1").ns()] {
+            let reply = ask::tcp(client, node_port).unwrap();
+            assert_eq!(reply.peer.ip(), node.ip(family));
+        }
+        let at = cluster.cluster_ip(family, 10, 80);
+        for client in [node.ns(), lab.pod("pod-1-1").ns()] {
+            ask::tcp(client, at).unwrap();
+        }
+    }
+    let counted = |counter| {
+        let listed = nft::nft(node.ns(), &["list", "counter", "inet", "marks", counter]);
+        let listed = listed.unwrap();
+        let mut words = listed.split_whitespace();
+        assert!(words.any(|word| word == "packets"), "{listed}");
+        words.next().unwrap().parse::<u64>().unwrap()
+    };
+    assert!(counted("kept") > 30, "{}", counted("kept"));
+    assert_eq!([counted("changed"), counted("ours")], [0, 0]);
+}
+
+/// A program that marks every packet for a policy route, and looks at what leaves for a pod: its own
+/// bits must be there, and ours must not.
+const MARKS: &str = "
+table inet marks {
+    counter kept { }
+    counter changed { }
+    counter ours { }
+    chain prerouting {
+        type filter hook prerouting priority mangle; policy accept;
+        meta mark set 0x01008001
+    }
+    chain output {
+        type route hook output priority mangle; policy accept;
+        meta mark set 0x01008001
+    }
+    chain last {
+        type filter hook postrouting priority 300; policy accept;
+        tcp dport 9000 meta mark 0x01008001 counter name kept
+        tcp dport 9000 meta mark & 0x01008001 != 0x01008001 counter name changed
+        tcp dport 9000 meta mark & 0x00004000 != 0 counter name ours
+    }
+}
+";
+
 /// What other programs have in the kernel: names as ours, hooks as ours, sets of all kinds.
 const STRANGERS: &str = r#"
 table ip filter {
@@ -158,7 +215,7 @@ table inet other {
 "#;
 
 /// Servers of the node itself.
-fn host_servers(node: &Node, ports: &[u16]) -> Echo {
+pub(crate) fn host_servers(node: &Node, ports: &[u16]) -> Echo {
     let identity = Identity {
         pod: "host".into(),
         node: node.name().into(),

@@ -4,15 +4,21 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use fairway_model::Protocol;
 use fairway_testkit::ask::{self, Failure};
-use fairway_testkit::objects::endpoint_slices;
+use fairway_testkit::echo::Identity;
+use fairway_testkit::objects::{self, endpoint_slices};
 use fairway_testkit::{Echo, Family, Lab};
+use ipnet::IpNet;
+use serde_json::json;
 
 use crate::support::{Cluster, Feed, TCP_AND_UDP, becomes, fed_both_ways, who};
 
 fed_both_ways!(
     every_node_serves_and_masquerades,
     tcp_and_udp_of_one_number_are_independent,
+    only_node_port_addresses_refuse,
     addresses_within_the_given_networks_serve_as_they_come_and_go,
+    the_primary_address_is_the_nodes_or_the_operators,
+    all_addresses_serve_but_for_loopback,
 );
 
 fn every_node_serves_and_masquerades(feed: Feed) {
@@ -75,6 +81,43 @@ fn tcp_and_udp_of_one_number_are_independent(feed: Feed) {
     }
 }
 
+fn only_node_port_addresses_refuse(feed: Feed) {
+    let cluster = Cluster::new(feed, Lab::builder().nodes(1).pods_per_node(1));
+    let service = cluster.service("web", 10);
+    let service = service.tcp("tcp", 80).node_port(30080);
+    cluster.apply("web", [service.udp("udp", 80).node_port(30080)]);
+    let lab = cluster.lab();
+    let node = lab.node("node-1");
+    // By default the node's other addresses serve no node ports: they are its own.
+    let others = ["192.0.2.7", "fd00:192:2::7"].map(|text| text.parse::<IpAddr>().unwrap());
+    for (family, other) in Family::BOTH.into_iter().zip(others) {
+        lab.client()
+            .add_route(other.into(), node.ip(family))
+            .unwrap();
+        node.host().add_address(other).unwrap();
+    }
+    let identity = Identity {
+        pod: "host".to_owned(),
+        node: node.name().to_owned(),
+    };
+    let server = Echo::new(node.ns(), identity, &others);
+    // The kernel takes a moment to make an IPv6 address its own.
+    becomes(true, "that the addresses can be had", || {
+        server.serve_lines(30080).is_ok()
+    });
+    cluster.start();
+    for (family, other) in Family::BOTH.into_iter().zip(others) {
+        for client in [lab.client().ns(), lab.pod("pod-1-1").ns(), node.ns()] {
+            for ask in TCP_AND_UDP {
+                let refused = ask(client, (node.ip(family), 30080).into());
+                assert_eq!(who(refused), Err(Failure::Refused), "{client:?}");
+                let reply = ask(client, (other, 30080).into()).unwrap();
+                assert_eq!(reply.pod, "host", "{client:?}");
+            }
+        }
+    }
+}
+
 fn addresses_within_the_given_networks_serve_as_they_come_and_go(feed: Feed) {
     let cluster = Cluster::new(feed, Lab::builder().nodes(1).pods_per_node(1));
     let cidrs = Family::BOTH.map(|family| cluster.lab().cluster_cidr(family).to_string());
@@ -112,6 +155,65 @@ fn addresses_within_the_given_networks_serve_as_they_come_and_go(feed: Feed) {
     for family in Family::BOTH {
         let asked = ask::tcp(node.ns(), loopback(family));
         assert_eq!(who(asked), Err(Failure::Refused));
+    }
+}
+
+fn the_primary_address_is_the_nodes_or_the_operators(feed: Feed) {
+    let cluster = Cluster::new(feed, Lab::builder().nodes(1).pods_per_node(1));
+    let other: IpAddr = "192.0.2.7".parse().unwrap();
+    let flags = ["--masquerade-all", "--bind-address=192.0.2.7"];
+    let cluster = cluster.with_flags(&flags);
+    let lab = cluster.lab();
+    let node = lab.node("node-1");
+    let service = cluster.service("web", 10).tcp("", 80).node_port(30080);
+    let slices = endpoint_slices("web", &[("", Protocol::Tcp, Echo::LINES)], &lab.pods());
+    cluster.apply("web", slices.into_iter().chain([service.build()]));
+    let [v4, v6] = Family::BOTH.map(|family| node.ip(family));
+    let client = lab.client();
+    client.add_route(other.into(), v4).unwrap();
+    node.host().add_address(other).unwrap();
+    cluster.start();
+    let asked = |at: IpAddr| who(ask::tcp(client.ns(), (at, 30080).into()));
+    let served = Ok("pod-1-1".to_owned());
+    assert_eq!(asked(other), served);
+    assert_eq!(asked(v4), Err(Failure::Refused));
+    // Of the other family the Node's first address counts, and follows the Node.
+    assert_eq!(asked(v6), served);
+    let mut object = objects::node(node);
+    object["status"]["addresses"] = json!([{"type": "InternalIP", "address": "fd00::77"}]);
+    cluster.apply("nodes", [object]);
+    becomes(Err(Failure::Refused), "the answer", || asked(v6));
+    assert_eq!(asked(other), served);
+}
+
+fn all_addresses_serve_but_for_loopback(feed: Feed) {
+    let cluster = Cluster::new(feed, Lab::builder().nodes(1).pods_per_node(1));
+    let cluster = cluster.with_flags(&["--masquerade-all", "--nodeport-addresses=0.0.0.0/0,::/0"]);
+    let lab = cluster.lab();
+    let node = lab.node("node-1");
+    let service = cluster.service("web", 10).tcp("", 80).node_port(30080);
+    let slices = endpoint_slices("web", &[("", Protocol::Tcp, Echo::LINES)], &lab.pods());
+    cluster.apply("web", slices.into_iter().chain([service.build()]));
+    cluster.start();
+    let client = lab.client();
+    let asked = |at: IpAddr| who(ask::tcp(client.ns(), (at, 30080).into()));
+    let ip = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("ip");
+        command.args(arguments);
+        let output = node.ns().output(command).unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    for (family, address) in [(Family::V4, "192.0.2.7"), (Family::V6, "fd00:192:2::7")] {
+        let address: IpAddr = address.parse().unwrap();
+        client.add_route(address.into(), node.ip(family)).unwrap();
+        assert_eq!(asked(node.ip(family)), Ok("pod-1-1".to_owned()));
+        node.host().add_address(address).unwrap();
+        becomes(Ok("pod-1-1".to_owned()), "the answer", || asked(address));
+        let network = IpNet::from(address).to_string();
+        ip(&["address", "delete", &network, "dev", "eth0"]);
+        becomes(false, "whether it is served", || asked(address).is_ok());
+        let loopback = ask::tcp(node.ns(), loopback(family));
+        assert_eq!(who(loopback), Err(Failure::Refused));
     }
 }
 

@@ -1,17 +1,17 @@
 //! Which endpoints each kind of client reaches, and which source the endpoints see.
 
-use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::net::IpAddr;
 
 use fairway_testkit::ask::{self, Failure};
 use fairway_testkit::echo::Identity;
-use fairway_testkit::lab::{Namespace, Node, Pod};
-use fairway_testkit::objects::{self, EndpointSlice, Object, Service, endpoint_slice};
-use fairway_testkit::{Echo, Family, Lab};
-use serde_json::{Value, json};
+use fairway_testkit::{Echo, Family};
+use serde_json::json;
 
-use crate::support::{Cluster, Feed, becomes, fed_both_ways, who};
+use super::every_address::{
+    NODE_PORT, SILENCE, VIP_PORT, answers, assert_silent, cluster, endpoints, outside_addresses,
+    slices, web,
+};
+use crate::support::{Feed, becomes, fed_both_ways, who};
 
 fed_both_ways!(
     external_addresses_lead_anywhere_and_are_masqueraded,
@@ -20,96 +20,8 @@ fed_both_ways!(
     internal_policy_local_concerns_the_cluster_ip,
     the_last_local_pod_serves_while_it_terminates,
     source_ranges_guard_the_load_balancers_address,
-    hints_follow_the_nodes_zone,
     addresses_of_no_service_are_dropped,
 );
-
-const VIP_PORT: u16 = 80;
-const NODE_PORT: u16 = 30080;
-/// How long nobody must answer. Whoever is let in answers within a millisecond.
-const SILENCE: Duration = Duration::from_millis(800);
-
-fn cluster(feed: Feed) -> Cluster {
-    let cluster = Cluster::new(feed, Lab::builder().nodes(2).pods_per_node(2));
-    for family in Family::BOTH {
-        let lab = cluster.lab();
-        let gateway = lab.node("node-1").ip(family);
-        for host in [lab.client(), lab.balancer()] {
-            host.add_route(vip(family).into(), gateway).unwrap();
-            host.add_route(external_ip(family).into(), gateway).unwrap();
-        }
-    }
-    cluster
-}
-
-fn vip(family: Family) -> IpAddr {
-    match family {
-        Family::V4 => [198, 51, 100, 10].into(),
-        Family::V6 => "fd00:198:51:100::10".parse().unwrap(),
-    }
-}
-
-fn external_ip(family: Family) -> IpAddr {
-    match family {
-        Family::V4 => [198, 51, 100, 20].into(),
-        Family::V6 => "fd00:198:51:100::20".parse().unwrap(),
-    }
-}
-
-/// A Service with every kind of address.
-fn web(cluster: &Cluster) -> Object<Service> {
-    Family::BOTH.into_iter().fold(
-        cluster
-            .service("web", 10)
-            .tcp("", VIP_PORT)
-            .node_port(NODE_PORT),
-        |service, family| {
-            service
-                .load_balancer_ip(vip(family))
-                .external_ip(external_ip(family))
-        },
-    )
-}
-
-/// The slices of `web`, a family each, changed endpoint by endpoint.
-fn slices(
-    pods: &[&Pod],
-    change: impl Fn(Object<EndpointSlice>, &Pod) -> Object<EndpointSlice>,
-) -> Vec<Value> {
-    let slice = |family| {
-        let empty = endpoint_slice("web", family).tcp("", Echo::LINES);
-        let add = |slice: Object<EndpointSlice>, pod: &&Pod| change(slice.pod(pod), pod);
-        pods.iter().fold(empty, add).build()
-    };
-    Family::BOTH.map(slice).into()
-}
-
-fn endpoints(cluster: &Cluster, names: &[&str]) {
-    let pods: Vec<_> = names.iter().map(|name| cluster.lab().pod(name)).collect();
-    let pods: Vec<&Pod> = pods.iter().map(|pod| &**pod).collect();
-    cluster.apply("endpoints", slices(&pods, |slice, _| slice));
-}
-
-/// Everything but the ClusterIP, by way of a node.
-fn outside_addresses(node: &Node, family: Family) -> [SocketAddr; 3] {
-    [
-        (vip(family), VIP_PORT).into(),
-        (external_ip(family), VIP_PORT).into(),
-        (node.ip(family), NODE_PORT).into(),
-    ]
-}
-
-/// Who answers in many tries, and from where the client seems to come.
-fn answers(client: &Namespace, at: SocketAddr) -> BTreeSet<(String, IpAddr)> {
-    // That one of two endpoints is never drawn happens once in 2^39.
-    let replies = (0..40).map(|_| ask::tcp(client, at).unwrap());
-    replies.map(|reply| (reply.pod, reply.peer.ip())).collect()
-}
-
-fn assert_silent(client: &Namespace, at: SocketAddr) {
-    let asked = ask::tcp_within(client, at, SILENCE);
-    assert_eq!(who(asked), Err(Failure::TimedOut), "{client:?} to {at}");
-}
 
 fn external_addresses_lead_anywhere_and_are_masqueraded(feed: Feed) {
     let cluster = cluster(feed);
@@ -347,50 +259,6 @@ fn source_ranges_guard_the_load_balancers_address(feed: Feed) {
     // Connections of before any of that still stand.
     for (_, stream) in open {
         assert!(stream.take_error().unwrap().is_none());
-    }
-}
-
-fn hints_follow_the_nodes_zone(feed: Feed) {
-    let cluster = cluster(feed);
-    let lab = cluster.lab();
-    let node_in = |zone: Option<&str>| {
-        let mut nodes: Vec<Value> = lab.nodes().iter().map(objects::node).collect();
-        if let Some(zone) = zone {
-            nodes[0]["metadata"]["labels"]["topology.kubernetes.io/zone"] = zone.into();
-        }
-        cluster.apply("nodes", nodes);
-    };
-    node_in(Some("a"));
-    let pods = ["pod-1-1", "pod-2-1"].map(|name| lab.pod(name));
-    let pods = pods.each_ref().map(|pod| &**pod);
-    let mut hinted = slices(&pods, |slice, _| slice);
-    for slice in &mut hinted {
-        for (index, zone) in ["a", "b"].into_iter().enumerate() {
-            slice["endpoints"][index]["hints"] = json!({"forZones": [{"name": zone}]});
-        }
-    }
-    cluster.apply("web", [web(&cluster)]);
-    cluster.apply("endpoints", hinted);
-    cluster.start();
-    let pod = lab.pod("pod-1-2");
-    let cases: [(Option<&str>, &[&str]); 4] = [
-        (Some("a"), &["pod-1-1"]),
-        (Some("b"), &["pod-2-1"]),
-        (Some("c"), &["pod-1-1", "pod-2-1"]),
-        (None, &["pod-1-1", "pod-2-1"]),
-    ];
-    for (zone, expected) in cases {
-        node_in(zone);
-        let expected: BTreeSet<String> = expected.iter().map(ToString::to_string).collect();
-        for family in Family::BOTH {
-            let at = cluster.cluster_ip(family, 10, VIP_PORT);
-            becomes(expected.clone(), "the endpoints", || {
-                answers(pod.ns(), at)
-                    .into_iter()
-                    .map(|(pod, _)| pod)
-                    .collect()
-            });
-        }
     }
 }
 

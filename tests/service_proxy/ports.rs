@@ -21,19 +21,21 @@ const THIRD: u16 = 9002;
 
 fn each_port_leads_to_its_own_target(feed: Feed) {
     let cluster = Cluster::new(feed, Lab::builder().nodes(1).pods_per_node(2));
-    let server = cluster.lab().pod("pod-1-2");
+    let server = &cluster.lab().pod("pod-1-2");
     for port in [SECOND, THIRD] {
         server.echo().serve_lines(port).unwrap();
     }
     // TCP and UDP of the same number share nothing.
     let service = cluster.service("dns", 10);
     let service = service.tcp("dns-tcp", 53).udp("dns", 53).tcp("metrics", 54);
+    let service = service.sctp("dns-sctp", 53);
     let targets = [
+        ("dns-sctp", Protocol::Sctp, THIRD),
         ("dns-tcp", Protocol::Tcp, Echo::LINES),
         ("dns", Protocol::Udp, SECOND),
         ("metrics", Protocol::Tcp, THIRD),
     ];
-    let slices = endpoint_slices("dns", &targets, &[server]);
+    let slices = endpoint_slices("dns", &targets, std::slice::from_ref(server));
     cluster.apply("dns", slices.into_iter().chain([service.build()]));
     cluster.start();
     let client = cluster.lab().pod("pod-1-1");
@@ -43,6 +45,11 @@ fn each_port_leads_to_its_own_target(feed: Feed) {
         assert_eq!(target(ask::tcp(client.ns(), at(53))), Echo::LINES);
         assert_eq!(target(ask::udp(client.ns(), at(53))), SECOND);
         assert_eq!(target(ask::tcp(client.ns(), at(54))), THIRD);
+        // A kernel may have no SCTP of its own; what is routed is translated all the same.
+        let (address, pod) = (cluster.lab().cluster_ip(family, 10), server.ip(family));
+        let element = format!("{address} . sctp . 53 : {pod} . {THIRD}");
+        let tables = cluster.tables("node-1");
+        assert!(tables.contains(&element), "{element} in {tables}");
     }
 }
 

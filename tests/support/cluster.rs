@@ -45,6 +45,12 @@ impl Cluster {
         self
     }
 
+    /// Further flags for the agents.
+    pub(crate) fn with_further_flags(mut self, flags: &[&str]) -> Self {
+        self.flags.extend(flags.iter().map(ToString::to_string));
+        self
+    }
+
     pub(crate) fn lab(&self) -> &Lab {
         &self.lab
     }

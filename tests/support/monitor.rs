@@ -55,6 +55,18 @@ impl NftMonitor {
         lines
     }
 
+    /// Waits until something that contains this is written.
+    pub(crate) fn wait_for(&self, text: &str, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.lines.recv_timeout(left);
+            if line.expect("it is written").contains(text) {
+                return;
+            }
+        }
+    }
+
     /// Everything up to now.
     fn heard(&self, mark: &str) -> Vec<String> {
         self.mark(mark);

@@ -1,7 +1,7 @@
 //! Objects from an API server: one watcher a kind, bridged to [`Event`]s.
 //!
 //! ```text
-//! list, page by page --> buffer --complete--> Replace
+//! list, page by page ---------------------->  Part, Part, ... Replace
 //! watch ----------------------------------->  Apply, Delete
 //! connection lost, error, silence --> wait --> watch again from where it was, or list after 410
 //! ```
@@ -20,18 +20,21 @@ mod paced;
 mod prune;
 mod reason;
 mod report;
+mod secrets;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fairway_model::ObjectName;
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass, ServiceCIDR};
 use kube::Client;
 use kube::runtime::watcher;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::options::Options;
@@ -73,7 +76,8 @@ pub(crate) struct Watch {
     _tasks: JoinSet<()>,
 }
 
-/// Starts to watch: [`Event::Replace`] for every kind as soon as its list is complete (for kinds
+/// Starts to watch everything but Secrets, and of those the ones that `secrets` names. Sends
+/// [`Event::Replace`] for every kind as soon as its list is complete (for kinds
 /// that the options do not need at once, and empty), then every change. A full channel slows the
 /// watchers down and loses nothing.
 ///
@@ -83,20 +87,44 @@ pub(crate) fn watch(
     options: &Options,
     pace: Pace,
     events: &mpsc::Sender<Event>,
+    secrets: watch::Receiver<BTreeSet<ObjectName>>,
 ) -> Watch {
-    watch_selected(client, |kind| kinds::selection(kind, options), pace, events)
+    let report = Arc::new(Report::default());
+    let select = |kind| kinds::selection(kind, options);
+    let mut tasks = listed(client, select, pace, events, &report);
+    let secrets = secrets::Follower {
+        client: client.clone(),
+        pace,
+        events: events.clone(),
+        report,
+        wanted: secrets,
+    };
+    tasks.spawn(secrets.run());
+    Watch { _tasks: tasks }
 }
 
-/// The same for what is selected of each kind; `None` selects nothing.
+/// The same for what is selected of each kind, `None` being nothing, and for no Secrets.
 pub(crate) fn watch_selected(
     client: &Client,
     select: impl Fn(Kind) -> Option<watcher::Config>,
     pace: Pace,
     events: &mpsc::Sender<Event>,
 ) -> Watch {
-    let report = Arc::new(Report::default());
+    let report = Arc::default();
+    Watch {
+        _tasks: listed(client, select, pace, events, &report),
+    }
+}
+
+fn listed(
+    client: &Client,
+    select: impl Fn(Kind) -> Option<watcher::Config>,
+    pace: Pace,
+    events: &mpsc::Sender<Event>,
+    report: &Arc<Report>,
+) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    for kind in Kind::ALL {
+    for kind in Kind::LISTED {
         let Some(selection) = select(kind) else {
             let events = events.clone();
             // A receiver that is gone has no use for it either.
@@ -108,7 +136,7 @@ pub(crate) fn watch_selected(
             selection,
             pace,
             events: events.clone(),
-            report: Arc::clone(&report),
+            report: Arc::clone(report),
         };
         match kind {
             Kind::Service => start::<Service>(&mut tasks, follower),
@@ -117,9 +145,10 @@ pub(crate) fn watch_selected(
             Kind::ServiceCidr => start::<ServiceCIDR>(&mut tasks, follower),
             Kind::Ingress => start::<Ingress>(&mut tasks, follower),
             Kind::IngressClass => start::<IngressClass>(&mut tasks, follower),
+            Kind::Secret => {} // not one of those that are listed
         }
     }
-    Watch { _tasks: tasks }
+    tasks
 }
 
 fn start<K: Watched>(tasks: &mut JoinSet<()>, follower: Follower) {

@@ -30,11 +30,15 @@ impl Classes {
         }
     }
 
-    /// Returns whether that may make a difference to any Ingress.
-    pub(crate) fn apply(&mut self, object: &IngressClass, name: &ObjectName) -> bool {
+    /// Whether an IngressClass is ours.
+    pub(crate) fn is_ours(object: &IngressClass, options: &Options) -> bool {
         let spec = object.spec.as_ref();
         let controller = spec.and_then(|spec| spec.controller.as_ref());
-        let ours = controller.is_some_and(|controller| self.controllers.contains(controller));
+        controller.is_some_and(|controller| options.controllers.contains(controller))
+    }
+
+    /// Returns whether that may make a difference to any Ingress.
+    pub(crate) fn apply(&mut self, name: &ObjectName, ours: bool) -> bool {
         self.known.insert(name.name.clone(), ours) != Some(ours)
     }
 

@@ -1,10 +1,14 @@
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fairway_model::{Snapshot, Update};
-use tokio::sync::mpsc;
+use fairway_model::{ObjectName, Snapshot, Update};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout_at};
 
 use crate::index::Index;
 use crate::problem::Problem;
+use crate::tls::Certificates;
 use crate::{Event, Options, api, manifests};
 
 /// Events between a source and the index. A relist is one event, so this is churn only; a source
@@ -17,6 +21,8 @@ const GATHERED: usize = 16 * CHANNEL;
 
 /// Problems that wait to be told. Who does not listen, or not fast enough, finds them in the log.
 const NEWS: usize = 1024;
+/// How often it is looked whether certificates have come to their end.
+const LOOK_AT_CERTIFICATES: Duration = Duration::from_secs(3600);
 
 /// Where objects come from.
 #[derive(Clone)]
@@ -34,6 +40,9 @@ pub struct Cluster {
     events: mpsc::Receiver<Event>,
     news: mpsc::Sender<Problem>,
     untold: Option<mpsc::Receiver<Problem>>,
+    /// Tells the source which Secrets are needed.
+    secrets: watch::Sender<BTreeSet<ObjectName>>,
+    next_review: Instant,
     _source: Running,
 }
 
@@ -76,12 +85,14 @@ impl Cluster {
     )]
     pub async fn start(source: Source, options: Options) -> Result<Self, StartError> {
         let (sender, events) = mpsc::channel(CHANNEL);
+        let (secrets, wanted) = watch::channel(BTreeSet::new());
         let source = match source {
             Source::Manifests(directory) => {
                 Running::Manifests(manifests::watch(&directory, sender)?)
             }
             Source::Api(client) => {
-                Running::Api(api::watch(&client, &options, api::Pace::default(), &sender))
+                let pace = api::Pace::default();
+                Running::Api(api::watch(&client, &options, pace, &sender, wanted))
             }
         };
         let (news, untold) = mpsc::channel(NEWS);
@@ -90,6 +101,8 @@ impl Cluster {
             events,
             news,
             untold: Some(untold),
+            secrets,
+            next_review: Instant::now() + LOOK_AT_CERTIFICATES,
             _source: source,
         })
     }
@@ -100,11 +113,20 @@ impl Cluster {
     /// Cancel safe.
     pub async fn next(&mut self) -> Update {
         loop {
-            let Some(event) = self.events.recv().await else {
-                tracing::error!("the source of objects has ended; the last state stays");
-                return std::future::pending().await;
-            };
-            self.index.apply(event);
+            self.index.set_now(now());
+            // Certificates come to their end without an event.
+            let event = timeout_at(self.next_review, self.events.recv()).await;
+            match event {
+                Ok(Some(event)) => self.index.apply(event),
+                Ok(None) => {
+                    tracing::error!("the source of objects has ended; the last state stays");
+                    return std::future::pending().await;
+                }
+                Err(_) => {
+                    self.next_review = Instant::now() + LOOK_AT_CERTIFICATES;
+                    self.index.review_certificates();
+                }
+            }
             for _ in 0..GATHERED {
                 let Ok(event) = self.events.try_recv() else {
                     break;
@@ -115,6 +137,9 @@ impl Cluster {
             for problem in self.index.take_news() {
                 // A full queue loses it for Events; the log has it.
                 let _ = self.news.try_send(problem);
+            }
+            if let Some(wanted) = self.index.newly_wanted_secrets() {
+                self.secrets.send_replace(wanted);
             }
             if let Some(update) = update {
                 return update;
@@ -127,6 +152,12 @@ impl Cluster {
     pub fn news(&mut self) -> mpsc::Receiver<Problem> {
         let never = || mpsc::channel(1).1;
         self.untold.take().unwrap_or_else(never)
+    }
+
+    /// The certificates that the hosts of the last update need. They are apart from the snapshot, which
+    /// may be printed.
+    pub fn certificates(&self) -> &Certificates {
+        self.index.certificates()
     }
 
     /// What is wrong with the cluster's objects right now, sorted by object.
@@ -142,6 +173,7 @@ impl Cluster {
 /// When the directory itself cannot be read; what is wrong inside it is returned as problems.
 pub fn load(directory: &Path, options: &Options) -> Result<(Snapshot, Vec<Problem>), LoadError> {
     let mut index = Index::new(options.clone());
+    index.set_now(now());
     for event in manifests::read(directory)? {
         index.apply(event);
     }
@@ -150,4 +182,12 @@ pub fn load(directory: &Path, options: &Options) -> Result<(Snapshot, Vec<Proble
         .map(|update| Snapshot::clone(&update.snapshot));
     let problems = index.problems().cloned().collect();
     Ok((snapshot.unwrap_or_default(), problems))
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    })
 }

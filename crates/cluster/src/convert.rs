@@ -9,6 +9,7 @@ pub(crate) mod path;
 pub(crate) mod service;
 pub(crate) mod slice;
 pub(crate) mod trigger;
+mod weights;
 
 use fairway_model::{ObjectName, Port, Protocol};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;

@@ -6,20 +6,29 @@ use fairway_model::ObjectName;
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass, ServiceCIDR};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::Problem;
+use crate::tls::Secret;
 
 /// One step of the cluster's history, in order.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// The complete list of a kind: everything of that kind that is not in it is gone.
-    /// Sent first for every kind, also (empty) for one that the source does not have, and again
-    /// after a relist.
+    /// Sent first for every kind in [`Kind::LISTED`], also (empty) for one that the source does not
+    /// have, and again after a relist. For Secrets only by sources that have them all anyway.
     Replace(Kind, Vec<Object>),
+    /// A part of a list that is too long for one event; [`Replace`](Self::Replace) brings the last one.
+    /// Nothing of it counts before.
+    Part(Kind, Vec<Object>),
+    /// The list will not be completed: its parts are void.
+    Void(Kind),
     /// An object was added or changed.
     Apply(Object),
     /// An object is gone.
     Delete(Kind, ObjectName),
+    /// An object that was asked for by name cannot be had, and why.
+    Unavailable(Kind, ObjectName, String),
     /// Events that belong together: no update shows the effect of only some of them.
     Batch(Vec<Event>),
     /// What is wrong with one of the source's own parts, for example a file. Takes the place of what
@@ -37,11 +46,24 @@ pub enum Kind {
     IngressClass,
     Node,
     ServiceCidr,
+    /// Only those that an Ingress names; an API server is never asked for a list of them.
+    Secret,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
+        Self::Service,
+        Self::EndpointSlice,
+        Self::Ingress,
+        Self::IngressClass,
+        Self::Node,
+        Self::ServiceCidr,
+        Self::Secret,
+    ];
+
+    /// Those that every source lists as a whole.
+    pub const LISTED: [Self; 6] = [
         Self::Service,
         Self::EndpointSlice,
         Self::Ingress,
@@ -59,12 +81,16 @@ impl Kind {
             Self::IngressClass => "IngressClass",
             Self::Node => "Node",
             Self::ServiceCidr => "ServiceCIDR",
+            Self::Secret => "Secret",
         }
     }
 
     /// Whether its objects live in namespaces.
     pub fn is_namespaced(self) -> bool {
-        matches!(self, Self::Service | Self::EndpointSlice | Self::Ingress)
+        matches!(
+            self,
+            Self::Service | Self::EndpointSlice | Self::Ingress | Self::Secret
+        )
     }
 }
 
@@ -78,9 +104,23 @@ pub enum Object {
     IngressClass(Box<IngressClass>),
     Node(Box<Node>),
     ServiceCidr(Box<ServiceCIDR>),
+    Secret(Box<Secret>),
 }
 
 impl Object {
+    /// Its metadata.
+    pub(crate) fn metadata(&self) -> &ObjectMeta {
+        match self {
+            Self::Service(object) => &object.metadata,
+            Self::EndpointSlice(object) => &object.metadata,
+            Self::Ingress(object) => &object.metadata,
+            Self::IngressClass(object) => &object.metadata,
+            Self::Node(object) => &object.metadata,
+            Self::ServiceCidr(object) => &object.metadata,
+            Self::Secret(object) => &object.metadata,
+        }
+    }
+
     /// Its kind.
     pub fn kind(&self) -> Kind {
         match self {
@@ -90,6 +130,7 @@ impl Object {
             Self::IngressClass(_) => Kind::IngressClass,
             Self::Node(_) => Kind::Node,
             Self::ServiceCidr(_) => Kind::ServiceCidr,
+            Self::Secret(_) => Kind::Secret,
         }
     }
 }

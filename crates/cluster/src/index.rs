@@ -4,9 +4,11 @@
 //! marked; [`Index::update`] rebuilds what is marked and nothing else, and compares it with what
 //! is published, so that a change of metadata ends here.
 
+mod converted;
 mod ingresses;
 mod interner;
 mod problems;
+mod secrets;
 mod services;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,13 +19,15 @@ use ipnet::IpNet;
 
 pub(crate) use interner::Interner;
 
-use crate::convert::node::{node, normal_name, service_cidrs};
-use crate::convert::object_name;
+use crate::convert::node::normal_name;
 use crate::convert::trigger::trigger;
-use crate::problem::{Problem, Report};
+use crate::problem::Problem;
+use crate::tls::Certificates;
 use crate::{Event, Kind, Object, Options};
+use converted::{Converted, Form};
 use ingresses::Ingresses;
 use problems::{Aspect, Problems};
+use secrets::Secrets;
 use services::Services;
 
 /// Everything known of the cluster, as far as the model needs it.
@@ -32,9 +36,12 @@ pub(crate) struct Index {
     options: Options,
     /// Kinds whose first list is still to come.
     awaited: BTreeSet<Kind>,
+    /// The parts so far of lists that are not complete.
+    lists: BTreeMap<Kind, Vec<Converted>>,
     names: Interner,
     services: Services,
     ingresses: Ingresses,
+    secrets: Secrets,
     own_node: Option<Node>,
     service_cidrs: BTreeMap<Arc<str>, Vec<IpNet>>,
     node_is_dirty: bool,
@@ -51,10 +58,17 @@ impl Index {
         let watched =
             |kind: &Kind| options.ingress || !matches!(kind, Kind::Ingress | Kind::IngressClass);
         Self {
-            awaited: Kind::ALL.into_iter().filter(watched).collect(),
+            awaited: Kind::LISTED.into_iter().filter(watched).collect(),
+            lists: BTreeMap::new(),
             names: Interner::default(),
             services: Services::default(),
             ingresses: Ingresses::new(&options),
+            secrets: Secrets::new(
+                options
+                    .default_certificate
+                    .clone()
+                    .filter(|_| options.ingress),
+            ),
             own_node: None,
             service_cidrs: BTreeMap::new(),
             node_is_dirty: true,
@@ -69,19 +83,51 @@ impl Index {
     /// Takes in one step of history.
     pub(crate) fn apply(&mut self, event: Event) {
         match event {
-            Event::Replace(kind, objects) => self.replace(kind, objects),
+            Event::Part(kind, objects) => self.convert(kind, objects),
+            Event::Replace(kind, objects) => {
+                self.convert(kind, objects);
+                self.replace(kind);
+            }
+            Event::Void(kind) => drop(self.lists.remove(&kind)),
             Event::Apply(object) => {
                 self.note_trigger(&object);
-                self.apply_object(&object);
+                let kind = object.kind();
+                let converted = Converted::new(object, &self.options, &mut self.names);
+                if let Some(converted) = converted {
+                    self.take(kind, converted);
+                }
             }
             Event::Delete(kind, name) => self.delete(kind, &name),
+            // Of other kinds all is asked for.
+            Event::Unavailable(_, name, why) => self.secrets.unavailable(&name, why),
             Event::Batch(events) => events.into_iter().for_each(|event| self.apply(event)),
             Event::Problems(part, problems) => self.problems.set(Aspect::Source(part), problems),
         }
     }
 
-    /// The new state and how it differs from the last one returned. None while a first list is
-    /// still missing, and when nothing that matters changed.
+    /// Tells the time in seconds since 1970, by which certificates are judged.
+    pub(crate) fn set_now(&mut self, now: i64) {
+        self.secrets.set_now(now);
+    }
+
+    /// Time has passed: the next update looks at all certificates again.
+    pub(crate) fn review_certificates(&mut self) {
+        self.secrets.review();
+    }
+
+    /// All Secrets that are needed by what was known at the last [`Index::update`], if they are others
+    /// than when this was called last.
+    pub(crate) fn newly_wanted_secrets(&mut self) -> Option<BTreeSet<ObjectName>> {
+        self.secrets.newly_wanted()
+    }
+
+    /// What the Secrets gave.
+    pub(crate) fn certificates(&self) -> &Certificates {
+        self.secrets.certificates()
+    }
+
+    /// The new state and how it differs from the last one returned. None while a first list or a first
+    /// answer about a Secret is still missing, and when nothing that matters changed.
     pub(crate) fn update(&mut self) -> Option<Update> {
         if !self.awaited.is_empty() {
             return None;
@@ -98,7 +144,15 @@ impl Index {
             &self.snapshot.services,
             &mut self.problems,
         );
+        let renewed =
+            self.secrets
+                .commit(&changes.hosts, &self.snapshot.routes, &mut self.problems);
+        changes.tls = renewed.hosts;
+        changes.default_certificate = renewed.default;
         changes.node = self.commit_node();
+        if !self.published && !self.secrets.is_answered() {
+            return None;
+        }
         changes.triggers = std::mem::take(&mut self.triggers)
             .into_iter()
             .filter(|(service, _)| changes.services.contains(service))
@@ -133,11 +187,22 @@ impl Index {
         self.problems.take_news()
     }
 
-    fn replace(&mut self, kind: Kind, objects: Vec<Object>) {
-        let mut listed = BTreeSet::new();
-        for object in &objects {
+    /// Adds to a list that is not complete. Each object goes as soon as it is converted: a list of
+    /// them is ten times as large as what is kept of it.
+    fn convert(&mut self, kind: Kind, objects: Vec<Object>) {
+        let list = self.lists.entry(kind).or_default();
+        list.extend(objects.into_iter().filter_map(|object| {
             debug_assert_eq!(object.kind(), kind, "a list holds one kind");
-            listed.extend(self.apply_object(object));
+            Converted::new(object, &self.options, &mut self.names)
+        }));
+    }
+
+    /// A list is complete: it takes the place of all that was known of the kind.
+    fn replace(&mut self, kind: Kind) {
+        let mut listed = BTreeSet::new();
+        for converted in self.lists.remove(&kind).unwrap_or_default() {
+            listed.insert(converted.name.clone());
+            self.take(kind, converted);
         }
         let known = match kind {
             Kind::Service => self.services.names(&self.snapshot.services),
@@ -150,6 +215,10 @@ impl Index {
                     .map(|name| ObjectName::new("", name.clone()))
                     .collect()
             }
+            Kind::Secret => {
+                self.secrets.complete();
+                self.secrets.names()
+            }
             Kind::Node => vec![ObjectName::new("", self.options.node_name.clone())],
         };
         for name in known.iter().filter(|name| !listed.contains(name)) {
@@ -158,50 +227,34 @@ impl Index {
         self.awaited.remove(&kind);
     }
 
-    /// Returns the object's name.
-    fn apply_object(&mut self, object: &Object) -> Option<ObjectName> {
-        let names = &mut self.names;
-        let metadata = match object {
-            Object::Service(object) => &object.metadata,
-            Object::EndpointSlice(object) => &object.metadata,
-            Object::Ingress(object) => &object.metadata,
-            Object::IngressClass(object) => &object.metadata,
-            Object::Node(object) => &object.metadata,
-            Object::ServiceCidr(object) => &object.metadata,
-        };
-        let mut name = object_name(metadata, names)?;
-        let mut report = Report::new(object.kind().as_str(), name.clone());
-        match object {
-            Object::Service(object) => {
-                self.services
-                    .apply_service(object, &name, names, &mut report);
+    fn take(&mut self, kind: Kind, converted: Converted) {
+        let Converted {
+            name,
+            form,
+            problems,
+        } = converted;
+        match form {
+            Form::Service(service) => self.services.apply_service(&name, service),
+            Form::EndpointSlice(Some((service, slice))) => {
+                self.services.apply_slice(&name, service, slice);
             }
-            Object::EndpointSlice(object) => {
-                self.services.apply_slice(object, &name, names, &mut report);
-            }
+            Form::EndpointSlice(None) => self.services.delete_slice(&name),
             // Reported when and if it turns out to be ours.
-            Object::Ingress(object) => {
-                self.ingresses.apply(object, &name, names);
-                return Some(name);
-            }
-            Object::IngressClass(object) => self.ingresses.apply_class(object, &name),
-            Object::Node(object) => {
-                if normal_name(&name.name) != *self.options.node_name {
-                    return Some(name);
-                }
-                name.name = self.options.node_name.clone();
-                self.own_node = Some(node(object, &self.options.node_name, &mut report));
+            Form::Ingress(ingress) => return self.ingresses.apply(&name, ingress),
+            Form::IngressClass { ours } => self.ingresses.apply_class(&name, ours),
+            Form::OwnNode(node) => {
+                self.own_node = Some(*node);
                 self.node_is_dirty = true;
             }
-            Object::ServiceCidr(object) => {
-                let ranges = service_cidrs(object, &mut report);
+            Form::OtherNode => return,
+            Form::ServiceCidr(ranges) => {
                 self.service_cidrs.insert(name.name.clone(), ranges);
                 self.node_is_dirty = true;
             }
+            // Reported when and if somebody needs it.
+            Form::Secret(secret) => return self.secrets.apply(&secret, &name),
         }
-        let aspect = Aspect::Object(object.kind(), name.clone());
-        self.problems.set(aspect, report.finish());
-        Some(name)
+        self.problems.set(Aspect::Object(kind, name), problems);
     }
 
     fn delete(&mut self, kind: Kind, name: &ObjectName) {
@@ -220,6 +273,7 @@ impl Index {
                 self.service_cidrs.remove(&name.name);
                 self.node_is_dirty = true;
             }
+            Kind::Secret => return self.secrets.delete(name),
         }
         self.problems
             .set(Aspect::Object(kind, name.clone()), Vec::new());

@@ -19,6 +19,7 @@ mod options;
 mod problem;
 mod recorder;
 mod status;
+mod tls;
 
 pub use api::{ClientError, client};
 pub use cluster::{Cluster, LoadError, Source, StartError, load};
@@ -28,3 +29,4 @@ pub use options::Options;
 pub use problem::{Problem, Reason};
 pub use recorder::{EventRecorder, ObjectEvent, Severity};
 pub use status::{AddressError, Publish, Publisher, StatusAddress};
+pub use tls::{Certificate, Certificates, HostCertificates, Secret};

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use fairway_model::Backend;
+use fairway_model::{Backend, ObjectName};
 
 /// What of the cluster concerns this node and this router.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct Options {
     pub watch_ingress_without_class: bool,
     /// Answers what no rule and no Ingress default backend does; without it that is a 404.
     pub default_backend: Option<Backend>,
+    /// The Secret of the certificate for hosts that have none.
+    pub default_certificate: Option<ObjectName>,
     /// Whether the service proxy runs.
     pub service_proxy: bool,
     /// Whether the ingress router runs; without it Ingresses and IngressClasses are not watched.
@@ -30,6 +32,7 @@ impl Default for Options {
             controllers: vec!["fairway.dev/ingress".to_owned()],
             watch_ingress_without_class: false,
             default_backend: None,
+            default_certificate: None,
             service_proxy: true,
             ingress: true,
         }

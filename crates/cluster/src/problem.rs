@@ -51,6 +51,14 @@ pub enum Reason {
     BackendPortNotFound,
     /// A kind of backend that is not supported.
     UnsupportedBackend,
+    /// A Secret does not exist or may not be read.
+    SecretNotFound,
+    /// A Secret has no certificate that can be used.
+    CertificateInvalid,
+    /// A certificate is not valid now, or not for long.
+    CertificateExpired,
+    /// A certificate is for other hosts.
+    CertificateMismatch,
     /// Another Ingress has the same host and path.
     PathConflict,
     /// Another Ingress has the same setting of the same host.
@@ -68,6 +76,10 @@ impl Reason {
             Self::BackendNotFound => "BackendNotFound",
             Self::BackendPortNotFound => "BackendPortNotFound",
             Self::UnsupportedBackend => "UnsupportedBackend",
+            Self::SecretNotFound => "SecretNotFound",
+            Self::CertificateInvalid => "CertificateInvalid",
+            Self::CertificateExpired => "CertificateExpired",
+            Self::CertificateMismatch => "CertificateMismatch",
             Self::PathConflict => "PathConflict",
             Self::HostConflict => "HostConflict",
         }

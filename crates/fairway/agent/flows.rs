@@ -1,5 +1,5 @@
-//! Removes the flows that changes leave behind, on a thread of its own: a look at a full conntrack table
-//! takes seconds, and no change of the rules waits for it.
+//! Removes the flows that changes leave behind, on a thread of its own: a look walks all of
+//! conntrack's table, and no change of the rules waits for it.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;

@@ -1,47 +1,75 @@
-//! The ingress half: routes into the proxy's workers.
+//! The ingress half: routes and certificates into the proxy's workers.
+
+mod tls;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use fairway_cluster::Certificates;
 use fairway_model::{Changes, Update};
-use fairway_proxy::{Handle, Metrics, TlsSettings, TlsTable, self_signed};
+use fairway_proxy::{Handle, Metrics};
 use fairway_router::{Builder, Index};
 use tracing::{info, warn};
 
+use self::tls::Tls;
 use crate::config::Config;
 
 /// The running router.
 pub(crate) struct Ingress {
     builder: Builder,
     routes: Arc<ArcSwap<Index>>,
+    tls: Tls,
     handle: Handle,
+    /// As configured.
+    addresses: Vec<SocketAddr>,
     /// Rules that cannot match, as reported.
     problems: BTreeSet<String>,
 }
 
 impl Ingress {
-    /// Compiles the first routes, then opens the listeners.
-    pub(crate) fn start(config: &Config, first: &Update, metrics: Metrics) -> anyhow::Result<Self> {
+    /// Compiles the first routes, then opens the listeners, those of a former router beside it.
+    pub(crate) fn start(
+        config: &Config,
+        first: &Update,
+        certificates: &Certificates,
+        metrics: Metrics,
+        former: Option<&Self>,
+    ) -> anyhow::Result<Self> {
+        let first = Update {
+            changes: Changes::everything(&first.snapshot),
+            ..first.clone()
+        };
         let mut builder = Builder::new();
-        let index = builder.apply(&first.snapshot, &Changes::everything(&first.snapshot));
+        let index = builder.apply(&first.snapshot, &first.changes);
         let routes = Arc::new(ArcSwap::new(index));
+        let mut tls = Tls::new(config.router.redirects())?;
+        tls.apply(&first, certificates);
         let bound = fairway_proxy::bind(fairway_proxy::Config {
             http: config.router.http_addresses.clone(),
+            https: config.router.https_addresses.clone(),
+            hsts: config.router.hsts(),
+            h2c: config.router.h2c,
             workers: config.router.workers.get(),
             trusted_proxies: config.router.trusted_proxies.clone(),
+            proxy_protocol: config.router.proxy_protocol.into(),
+            taken_over: former.map_or_else(Vec::new, |former| former.addresses.clone()),
             ..fairway_proxy::Config::default()
         })?;
         for address in bound.local_addresses() {
             info!(%address, "serving HTTP");
         }
-        let tls = TlsTable::new(&TlsSettings::default(), Arc::new(self_signed()?))?;
-        let tls = Arc::new(ArcSwap::from_pointee(tls));
-        let handle = bound.serve(routes.clone(), tls, metrics)?;
+        for address in bound.https_addresses() {
+            info!(%address, "serving HTTPS");
+        }
+        let handle = bound.serve(routes.clone(), tls.shared(), metrics)?;
         let mut ingress = Self {
+            addresses: config.router.addresses().collect(),
             builder,
             routes,
+            tls,
             handle,
             problems: BTreeSet::new(),
         };
@@ -49,10 +77,11 @@ impl Ingress {
         Ok(ingress)
     }
 
-    /// Swaps in the routes of an update. Open connections are not touched.
-    pub(crate) fn apply(&mut self, update: &Update) {
+    /// Swaps in the routes and certificates of an update. Open connections are not touched.
+    pub(crate) fn apply(&mut self, update: &Update, certificates: &Certificates) {
         let index = self.builder.apply(&update.snapshot, &update.changes);
         self.routes.store(index);
+        self.tls.apply(update, certificates);
         self.report_problems();
     }
 

@@ -1,8 +1,9 @@
 //! Checks of single names, and of what does not go together.
 
 use super::setting::{
-    BURST, CONFIG_SYNC_PERIOD, CONTROLLER, HEALTHZ, HTTP_ADDRESS, INGRESS_CLASS, IPTABLES_BIT,
-    IPTABLES_SYNC, IPVS_SYNC, METRICS, NFTABLES_BIT, NFTABLES_SYNC, OOM_SCORE_ADJ, PROXY_MODE,
+    BURST, CONFIG_SYNC_PERIOD, CONTROLLER, DEFAULT_TLS_SECRET, HEALTHZ, HTTP_ADDRESS,
+    HTTPS_ADDRESS, INGRESS_CLASS, IPTABLES_BIT, IPTABLES_SYNC, IPVS_SYNC, METRICS, NFTABLES_BIT,
+    NFTABLES_SYNC, OOM_SCORE_ADJ, PROXY_MODE,
 };
 use super::{Config, ConfigError, KubeProxyConfiguration, address};
 
@@ -15,10 +16,11 @@ impl Config {
     }
 
     fn check_ports(&self) -> Result<(), ConfigError> {
-        let traffic = self.router.http_addresses.iter();
-        let traffic = traffic
-            .filter(|_| self.ingress)
-            .map(|it| (HTTP_ADDRESS, *it));
+        let http = self.router.http_addresses.iter();
+        let http = http.map(|it| (HTTP_ADDRESS, *it));
+        let https = self.router.https_addresses.iter();
+        let https = https.map(|it| (HTTPS_ADDRESS, *it));
+        let traffic = http.chain(https).filter(|_| self.ingress);
         let health = self.admin.healthz_bind_address.map(|it| (HEALTHZ, it));
         let metrics = self.admin.metrics_bind_address.map(|it| (METRICS, it));
         let all: Vec<_> = traffic.chain(health).chain(metrics).collect();
@@ -107,6 +109,27 @@ pub(super) fn ingress_class(name: &str) -> Result<String, ConfigError> {
         )),
         trimmed => Ok(trimmed.to_owned()),
     }
+}
+
+/// Namespace and name of the default certificate's Secret.
+pub(super) fn default_tls_secret(text: &str) -> Result<(String, String), ConfigError> {
+    match text.trim().split_once('/') {
+        Some((namespace, name)) if is_name(namespace) && is_name(name) => {
+            Ok((namespace.to_owned(), name.to_owned()))
+        }
+        _ => Err(ConfigError::value(
+            &DEFAULT_TLS_SECRET,
+            text,
+            "expected the namespace and name of a Secret, like ingress/default-certificate",
+        )),
+    }
+}
+
+/// Whether an object can have this name.
+fn is_name(text: &str) -> bool {
+    let allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    !text.is_empty() && text.len() <= 253 && text.bytes().all(allowed)
 }
 
 /// The API allows a domain and a path here and nothing else, so another value matches no class.

@@ -1,7 +1,6 @@
 //! What the kernel is told about connection tracking.
 
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
 use serde::Serialize;
 
@@ -19,12 +18,12 @@ const MOST_BY_CORES: u64 = 1 << 20;
 pub(crate) struct Conntrack {
     /// At least so many connections.
     pub(crate) max: Option<u64>,
-    pub(crate) tcp_established: Option<Duration>,
-    pub(crate) tcp_close_wait: Option<Duration>,
+    pub(crate) tcp_established: Option<GoDuration>,
+    pub(crate) tcp_close_wait: Option<GoDuration>,
     /// Whether packets outside of the window are valid.
     pub(crate) tcp_be_liberal: bool,
-    pub(crate) udp: Option<Duration>,
-    pub(crate) udp_stream: Option<Duration>,
+    pub(crate) udp: Option<GoDuration>,
+    pub(crate) udp_stream: Option<GoDuration>,
 }
 
 impl Conntrack {
@@ -53,8 +52,7 @@ impl Conntrack {
     }
 }
 
-fn set(timeout: Option<GoDuration>) -> Option<Duration> {
-    let timeout = timeout.map(Duration::from);
+fn set(timeout: Option<GoDuration>) -> Option<GoDuration> {
     timeout.filter(|timeout| !timeout.is_zero())
 }
 

@@ -41,6 +41,11 @@ impl Loader {
         }
     }
 
+    /// The files that the configuration is made of.
+    pub(crate) fn files(&self) -> &[PathBuf] {
+        &self.args.files.config
+    }
+
     pub(crate) fn load(&self) -> Result<Config, LoadError> {
         let args = self.args.clone();
         let documents = Documents::of_flags(args.kube_proxy, args.fairway);
@@ -120,6 +125,9 @@ impl Config {
     fn with_warnings(mut self) -> Self {
         if self.service_proxy {
             self.warnings.extend(self.rules.warnings());
+        }
+        if self.ingress {
+            self.warnings.extend(self.router.warnings());
         }
         self
     }

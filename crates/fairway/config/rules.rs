@@ -67,7 +67,7 @@ impl Rules {
             masquerade_all: self.masquerade_all,
             mark: 1 << self.masquerade_bit,
             node_port_addresses: match &self.node_port_addresses {
-                NodePortAddresses::Primary => Addresses::Primary,
+                NodePortAddresses::Primary => Addresses::Primary(self.bind_address),
                 NodePortAddresses::Within(networks) => Addresses::Within(networks.clone()),
             },
         }

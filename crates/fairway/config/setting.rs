@@ -116,9 +116,12 @@ pub(super) const HEALTHZ: Setting =
     Setting::of_kube_proxy("--healthz-bind-address", "healthzBindAddress");
 pub(super) const METRICS: Setting =
     Setting::of_kube_proxy("--metrics-bind-address", "metricsBindAddress");
+pub(super) const HTTPS_ADDRESS: Setting = Setting::own("--ingress-https-address");
+pub(super) const DEFAULT_TLS_SECRET: Setting = Setting::own("--default-tls-secret");
 pub(super) const HTTP_ADDRESS: Setting = Setting::own("--ingress-http-address");
 pub(super) const INGRESS_CLASS: Setting = Setting::own("--ingress-class");
 pub(super) const CONTROLLER: Setting = Setting::own("--controller");
+pub(super) const PROXY_PROTOCOL: Setting = Setting::own("--proxy-protocol");
 pub(super) const TRUSTED_PROXIES: Setting = Setting::own("--trusted-proxies");
 pub(super) const PUBLISH_SERVICE: Setting = Setting::own("--publish-service");
 pub(super) const PUBLISH_STATUS_ADDRESS: Setting = Setting::own("--publish-status-address");

@@ -2,6 +2,7 @@ mod files;
 
 use super::rules::{LocalPods, NodePortAddresses};
 use super::*;
+use crate::args::ProxyProtocol;
 
 fn environment() -> Environment {
     let three = NonZeroUsize::new(3).unwrap();
@@ -44,8 +45,8 @@ fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
     assert_eq!(config.rules, rules);
     let conntrack = Conntrack {
         max: Some(131_072),
-        tcp_established: Some(Duration::from_secs(86_400)),
-        tcp_close_wait: Some(Duration::from_secs(3_600)),
+        tcp_established: Some(Duration::from_secs(86_400).into()),
+        tcp_close_wait: Some(Duration::from_secs(3_600).into()),
         tcp_be_liberal: false,
         udp: None,
         udp_stream: None,
@@ -55,10 +56,16 @@ fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
     assert_eq!(config.oom_score_adj, -999);
     let router = Router {
         http_addresses: vec!["[::]:8080".parse().unwrap()],
+        https_addresses: vec!["[::]:8443".parse().unwrap()],
+        default_tls_secret: None,
+        redirect_to_https: true,
+        hsts_max_age: Duration::from_secs(31_536_000),
+        h2c: false,
         ingress_class: "fairway".to_owned(),
         controllers: vec!["fairway.dev/ingress".to_owned()],
         watch_ingress_without_class: false,
         trusted_proxies: Vec::new(),
+        proxy_protocol: ProxyProtocol::Off,
         workers: NonZeroUsize::new(3).unwrap(),
         publish: None,
     };
@@ -138,6 +145,21 @@ fn cluster_cidrs_are_one_per_family_without_host_bits() {
         let problem = problem(&["--cluster-cidr", text]);
         assert!(problem.contains(part), "{text}: {problem}");
     }
+}
+
+#[test]
+fn proxy_protocol_needs_somebody_to_trust() {
+    let mode = |arguments: &[&str]| run(arguments).unwrap().router.proxy_protocol;
+    let required = ["--proxy-protocol=required", "--trusted-proxies=192.0.2.7"];
+    assert_eq!(mode(&required), ProxyProtocol::Required);
+    assert_eq!(
+        mode(&["--proxy-protocol=optional"]),
+        ProxyProtocol::Optional
+    );
+    let problem = problem(&required[..1]);
+    assert!(problem.contains("--trusted-proxies"), "{problem}");
+    let warnings = run(&["--proxy-protocol=optional"]).unwrap().warnings;
+    assert!(warnings[0].contains("--trusted-proxies"), "{warnings:?}");
 }
 
 #[test]

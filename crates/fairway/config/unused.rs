@@ -30,8 +30,8 @@ pub(super) fn warnings(config: &KubeProxyConfiguration, retired: &RetiredArgs) -
     let is_true = |setting: Option<bool>| setting == Some(true);
     if is_true(config.iptables.localhost_node_ports) {
         warnings.push(
-            "iptables.localhostNodePorts: node ports are not served on 127.0.0.1, as in \
-             kube-proxy's nftables mode"
+            "iptables.localhostNodePorts: node ports are served on 127.0.0.1 and ::1 only with \
+             --loopback-node-ports (loopbackNodePorts of a FairwayConfiguration)"
                 .to_owned(),
         );
     }

@@ -44,7 +44,7 @@ fn what_is_set_is_written_and_the_rest_is_left() {
     ]);
     let conntrack = Conntrack {
         max: Some(131_072),
-        tcp_established: Some(Duration::from_secs(86_400)),
+        tcp_established: Some(Duration::from_secs(86_400).into()),
         ..Conntrack::default()
     };
     assert!(files.kernel.set_conntrack(&conntrack).is_empty());
@@ -63,7 +63,7 @@ fn limits_are_never_lowered_and_good_values_not_written_again() {
     ]);
     let conntrack = Conntrack {
         max: Some(131_072),
-        tcp_established: Some(Duration::from_secs(86_400)),
+        tcp_established: Some(Duration::from_secs(86_400).into()),
         ..Conntrack::default()
     };
     assert!(files.kernel.set_conntrack(&conntrack).is_empty());
@@ -83,7 +83,7 @@ fn what_cannot_be_set_is_named_and_the_rest_is_set_all_the_same() {
     fs::set_permissions(&established, fs::Permissions::from_mode(0o500)).unwrap();
     let conntrack = Conntrack {
         max: Some(1),
-        tcp_established: Some(Duration::from_secs(6)),
+        tcp_established: Some(Duration::from_secs(6).into()),
         tcp_be_liberal: true,
         ..Conntrack::default()
     };

@@ -16,14 +16,16 @@ mod node;
 mod route;
 mod service;
 mod snapshot;
+mod weights;
 
 pub use endpoint::{Conditions, Endpoint, Hints};
 pub use name::{ObjectName, ObjectRef};
 pub use node::Node;
 pub use route::{
-    Action, Backend, BackendPort, Filter, HostPattern, HostRoutes, NameMatch, PathMatch, Redirect,
-    RequestMatch, RouteTable, Rule, RuleId, SecretRef, TextMatch, TlsPolicy, UpstreamPolicy,
-    UpstreamProtocol, UpstreamTls, WildcardSpan,
+    Action, Backend, BackendPort, CertificateChoice, ClientAuthPolicy, Filter, HostPattern,
+    HostRoutes, NameMatch, PathMatch, Redirect, RequestMatch, RouteTable, Rule, RuleId, SecretRef,
+    TextMatch, TlsHandling, TlsPolicy, UpstreamPolicy, UpstreamProtocol, UpstreamTls, WildcardSpan,
 };
 pub use service::{Affinity, Port, Protocol, Service, ServiceKind, ServicePort, TrafficPolicy};
 pub use snapshot::{Changes, ServiceMap, Snapshot, Trigger, Update};
+pub use weights::{Weight, Weighted, Weights};

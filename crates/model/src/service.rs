@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::{Endpoint, ObjectName};
+use crate::{Endpoint, ObjectName, Weights};
 
 /// A port number, 1 to 65535.
 pub type Port = NonZeroU16;
@@ -36,6 +36,8 @@ pub struct Service {
     pub external_policy: TrafficPolicy,
     /// Whether a client stays with its endpoint.
     pub affinity: Affinity,
+    /// Which share of new connections endpoints get; 1 for those that none of these is about.
+    pub weights: Weights,
     /// Where the load balancer asks whether this node has local endpoints.
     pub health_check_node_port: Option<Port>,
     /// In the order of the Service.
@@ -57,6 +59,7 @@ impl Service {
             internal_policy: TrafficPolicy::default(),
             external_policy: TrafficPolicy::default(),
             affinity: Affinity::default(),
+            weights: Weights::default(),
             health_check_node_port: None,
             ports: Vec::new(),
         }

@@ -28,6 +28,10 @@ pub struct Changes {
     pub services: BTreeSet<ObjectName>,
     /// Hosts whose routes were added, changed or removed.
     pub hosts: BTreeSet<HostPattern>,
+    /// Hosts for which other certificates or authorities are to be used than before.
+    pub tls: BTreeSet<HostPattern>,
+    /// The default certificate is another one.
+    pub default_certificate: bool,
     /// The node's facts changed.
     pub node: bool,
     /// What caused endpoints of `services` to change, where their source tells.
@@ -46,13 +50,24 @@ pub struct Trigger {
 impl Changes {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.services.is_empty() && self.hosts.is_empty() && !self.node
+        let Self {
+            services,
+            hosts,
+            tls,
+            default_certificate,
+            node,
+            // Only tells since when something else waits.
+            triggers: _,
+        } = self;
+        services.is_empty() && hosts.is_empty() && tls.is_empty() && !default_certificate && !node
     }
 
     /// Adds the changes of a later update.
     pub fn merge(&mut self, later: Self) {
         self.services.extend(later.services);
         self.hosts.extend(later.hosts);
+        self.tls.extend(later.tls);
+        self.default_certificate |= later.default_certificate;
         self.node |= later.node;
         self.triggers.extend(later.triggers);
     }
@@ -62,6 +77,8 @@ impl Changes {
         Self {
             services: snapshot.services.keys().cloned().collect(),
             hosts: snapshot.routes.hosts.keys().cloned().collect(),
+            tls: snapshot.routes.hosts.keys().cloned().collect(),
+            default_certificate: true,
             node: true,
             triggers: Vec::new(),
         }

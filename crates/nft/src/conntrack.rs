@@ -23,8 +23,8 @@ const AT_ONCE: usize = 128;
 
 /// Connection tracking of the network namespace in which it was opened.
 ///
-/// Calls take as long as the kernel needs to go over its table, about a second for a million flows
-/// that pass the filter: not for a thread that has anything else to do.
+/// Calls take as long as the kernel needs to go over its whole table: not for a thread that has anything
+/// else to do.
 pub struct Conntrack {
     lists: Socket,
     deletions: Socket,

@@ -54,6 +54,12 @@ impl Netlink {
         self.socket.port_id()
     }
 
+    /// How many changes nf_tables has seen in this network namespace: each commit counts one, ours and
+    /// everybody's.
+    pub fn generation(&mut self) -> Result<u32, Error> {
+        self.socket.generation()
+    }
+
     /// Lets large commits keep out of the listener's ears.
     pub(crate) fn attach(&mut self, listener: Weak<Listener>) {
         self.listener = listener;

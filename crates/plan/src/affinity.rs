@@ -52,11 +52,7 @@ fn reasons(family: Family, client: &Element) -> Vec<(SetName, Bytes)> {
 }
 
 /// The elements among these that let clients stay with an endpoint.
-pub(crate) fn reasons_in<'a>(
-    elements: impl Iterator<Item = &'a Element>,
-) -> HashSet<(SetName, Bytes)> {
+pub(crate) fn reasons_in(elements: impl Iterator<Item = Element>) -> HashSet<(SetName, Bytes)> {
     let reasons = elements.filter(|element| layout::companion(element.set).is_some());
-    reasons
-        .map(|element| (element.set, element.key.clone()))
-        .collect()
+    reasons.map(|element| (element.set, element.key)).collect()
 }

@@ -100,8 +100,12 @@ fn leaves(element: &Element, except: &HashSet<Key>) -> bool {
 
 impl Difference {
     /// Adds what one Service contributes. Both lists are sorted.
-    pub(crate) fn between(&mut self, old: &[Element], new: &[Element]) {
-        let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    pub(crate) fn between(
+        &mut self,
+        old: impl Iterator<Item = Element>,
+        new: impl Iterator<Item = Element>,
+    ) {
+        let (mut old, mut new) = (old.peekable(), new.peekable());
         loop {
             let order = match (old.peek(), new.peek()) {
                 (None, None) => return,
@@ -120,8 +124,8 @@ impl Difference {
         }
     }
 
-    fn lose(&mut self, element: &Element) {
-        let key = (element.set, element.key.clone());
+    fn lose(&mut self, element: Element) {
+        let key = (element.set, element.key);
         if may_be_shared(element.set) {
             let needed = self.needed.entry(key.clone()).or_insert(1);
             *needed -= 1;
@@ -130,11 +134,11 @@ impl Difference {
             }
             self.needed.remove(&key);
         }
-        self.gone.insert(key, element.value.clone());
+        self.gone.insert(key, element.value);
     }
 
-    fn gain(&mut self, element: &Element) {
-        let key = (element.set, element.key.clone());
+    fn gain(&mut self, element: Element) {
+        let key = (element.set, element.key);
         if may_be_shared(element.set) {
             let needed = self.needed.entry(key.clone()).or_default();
             *needed += 1;
@@ -142,7 +146,7 @@ impl Difference {
                 return;
             }
         }
-        self.new.insert(key, element.value.clone());
+        self.new.insert(key, element.value);
     }
 
     /// The elements of the update that has been gathered; starts a new one.

@@ -8,8 +8,8 @@ use fairway_model::{Affinity, Changes, Node, ObjectName, Protocol, Service, Snap
 use crate::affinity;
 use crate::difference::Difference;
 use crate::flows::{self, NodePortDestination};
-use crate::found::FoundSlots;
-use crate::frontend::{Claims, Frontend};
+use crate::found::SlotsByFrontend;
+use crate::frontend::{Claims, Contest, Frontend};
 use crate::layout;
 use crate::lint::lint;
 use crate::service::Planned;
@@ -27,7 +27,7 @@ pub(crate) struct FamilyPlanner {
     /// The number of elements in each set that exists only while it has some.
     on_demand: BTreeMap<SetName, usize>,
     chains: Vec<Chain>,
-    found: FoundSlots,
+    found: SlotsByFrontend,
 }
 
 impl FamilyPlanner {
@@ -46,10 +46,10 @@ impl FamilyPlanner {
             difference: Difference::default(),
             on_demand: BTreeMap::new(),
             chains: Vec::new(),
-            found: FoundSlots::new(family, observed),
+            found: SlotsByFrontend::new(family, elements_of(observed)),
         };
         planner.update(snapshot, &Changes::everything(snapshot));
-        planner.found = FoundSlots::default();
+        planner.found = SlotsByFrontend::default();
         planner
     }
 
@@ -82,26 +82,28 @@ impl FamilyPlanner {
             .get(&name)
             .map(|service| self.plan(service));
         let old = self.services.remove(&name);
-        self.difference.between(
-            old.as_ref().map_or(&[], |old| &old.elements),
-            new.as_ref().map_or(&[], |new| &new.elements),
-        );
+        let [before, after] =
+            [&old, &new].map(|planned| planned.iter().flat_map(|planned| planned.elements.iter()));
+        self.difference.between(before, after);
+        // Most Services are of one family.
+        let new = new.filter(|new| !Frontend::of(&new.service, self.family).is_empty());
         if let Some(new) = new {
             self.services.insert(name, new);
         }
     }
 
     fn plan(&self, service: &Arc<Service>) -> Planned {
-        let before = self.services.get(&service.name);
         let owns = |frontend: &Frontend| self.claims.owner(frontend) == Some(&service.name);
+        let before = self.services.get(&service.name);
+        let before = before.map(|before| (&before.service, before.slots(self.family)));
         Planned::new(
             service,
             self.family,
             &self.node,
             owns,
-            |port| match before {
-                Some(before) => before.slots(port),
-                None => Arc::new(self.found.of(service, self.family, port, owns)),
+            |port| match &before {
+                Some((before, slots)) => slots.of(before, self.family, port, |_| true),
+                None => self.found.of(service, self.family, port, owns),
             },
         )
     }
@@ -180,10 +182,10 @@ impl FamilyPlanner {
             .chain(self.sets_on_demand())
             .map(|set| (set, BTreeMap::new()))
             .collect();
-        for element in self.services.values().flat_map(|planned| &planned.elements) {
-            sets.entry(element.set)
-                .or_default()
-                .insert(element.key.clone(), element.value.clone());
+        let services = self.services.values();
+        for element in services.flat_map(|planned| planned.elements.iter()) {
+            let set = sets.entry(element.set).or_default();
+            set.insert(element.key, element.value);
         }
         Ruleset {
             family: self.family,
@@ -195,7 +197,7 @@ impl FamilyPlanner {
     pub(crate) fn forget(&self, clients: &[Element]) -> Transaction {
         let services = self.services.values();
         let sticky = services.filter(|planned| planned.service.affinity != Affinity::None);
-        let reasons = affinity::reasons_in(sticky.flat_map(|planned| &planned.elements));
+        let reasons = affinity::reasons_in(sticky.flat_map(|planned| planned.elements.iter()));
         affinity::forget(self.family, clients.iter(), |set, key| {
             reasons.contains(&(set, key.clone()))
         })
@@ -205,7 +207,7 @@ impl FamilyPlanner {
         let mut owners: Vec<_> = self
             .services
             .iter()
-            .filter(|(_, planned)| planned.elements.binary_search(element).is_ok())
+            .filter(|(_, planned)| planned.elements.iter().any(|own| own == *element))
             .map(|(name, _)| name.clone())
             .collect();
         owners.sort_unstable();
@@ -224,8 +226,27 @@ impl FamilyPlanner {
     }
 
     pub(crate) fn conflicts(&self) -> impl Iterator<Item = String> {
-        self.claims.contested()
+        self.claims.contested().map(|contest| {
+            let Contest {
+                frontend,
+                owner,
+                loser,
+            } = contest;
+            let service = self.services.get(loser).map(|planned| &*planned.service);
+            let asked = service.map(|service| Frontend::of(service, self.family));
+            let asked = asked.iter().flatten();
+            let mut asked = asked.filter(|exposed| exposed.frontend == frontend);
+            let field = asked.next().map_or("", |exposed| exposed.access.field());
+            format!(
+                "Service {loser} {field}: {frontend} belongs to Service {owner}; \
+                 it is not served for this one"
+            )
+        })
     }
+}
+
+fn elements_of(observed: &Observed) -> impl Iterator<Item = Element> {
+    observed.sets.iter().flat_map(|set| &set.elements).cloned()
 }
 
 /// The chains that come and go, and the rules that differ.

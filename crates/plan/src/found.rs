@@ -1,4 +1,5 @@
-//! The slots that endpoints have in the kernel when fairway starts.
+//! Which slots endpoints have, read off the elements: those found in the kernel when fairway starts,
+//! and those of a Service that is planned anew.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -7,29 +8,38 @@ use fairway_model::{Service, ServicePort, TrafficPolicy};
 
 use crate::frontend::{Access, Frontend};
 use crate::service::{Slots, frontend_key};
-use crate::{Bytes, Element, Family, Observed, SetName};
+use crate::{Bytes, Element, Family, SetName};
 
 /// Slots by frontend key. A map of addresses and one of node ports never share a key: the lengths differ.
 #[derive(Debug, Default)]
-pub(crate) struct FoundSlots {
-    any: BySlot,
-    local: BySlot,
+pub(crate) struct SlotsByFrontend {
+    any: HashMap<Bytes, Box<[SocketAddr]>>,
+    local: HashMap<Bytes, Box<[SocketAddr]>>,
 }
 
-type BySlot = HashMap<Bytes, Box<[SocketAddr]>>;
+type BySlot = HashMap<Bytes, BTreeMap<u32, SocketAddr>>;
 
-impl FoundSlots {
-    pub(crate) fn new(family: Family, observed: &Observed) -> Self {
+impl SlotsByFrontend {
+    pub(crate) fn new(family: Family, elements: impl Iterator<Item = Element>) -> Self {
+        let (mut any, mut local) = (BySlot::new(), BySlot::new());
+        for element in elements {
+            let found = match element.set {
+                SetName::Endpoints(_) | SetName::NodePortEndpoints(_) => &mut any,
+                SetName::LocalEndpoints(_) | SetName::LocalNodePortEndpoints(_) => &mut local,
+                _ => continue,
+            };
+            let several = element.set.class().is_some_and(|class| class.slots() > 1);
+            let (key, slot) = match several {
+                true => split_slot(&element.key),
+                false => (element.key.clone(), 0),
+            };
+            if let Some(address) = endpoint(family, &element) {
+                found.entry(key).or_default().insert(slot, address);
+            }
+        }
         Self {
-            any: by_slot(family, observed, |set| {
-                matches!(set, SetName::Endpoints(_) | SetName::NodePortEndpoints(_))
-            }),
-            local: by_slot(family, observed, |set| {
-                matches!(
-                    set,
-                    SetName::LocalEndpoints(_) | SetName::LocalNodePortEndpoints(_)
-                )
-            }),
+            any: in_order(any),
+            local: in_order(local),
         }
     }
 
@@ -63,30 +73,15 @@ impl FoundSlots {
     }
 }
 
-fn take(slots: &mut Box<[SocketAddr]>, found: &BySlot, key: &Bytes) {
+fn take(slots: &mut Box<[SocketAddr]>, found: &HashMap<Bytes, Box<[SocketAddr]>>, key: &Bytes) {
     if let (true, Some(found)) = (slots.is_empty(), found.get(key)) {
         slots.clone_from(found);
     }
 }
 
-fn by_slot(family: Family, observed: &Observed, wanted: fn(SetName) -> bool) -> BySlot {
-    let mut slots: HashMap<Bytes, BTreeMap<u32, SocketAddr>> = HashMap::new();
-    for set in &observed.sets {
-        let Some(class) = set.ours.filter(|set| wanted(*set)).and_then(SetName::class) else {
-            continue;
-        };
-        for element in &set.elements {
-            let (key, slot) = match class.slots() {
-                1 => (element.key.clone(), 0),
-                _ => split_slot(&element.key),
-            };
-            if let Some(address) = endpoint(family, element) {
-                slots.entry(key).or_default().insert(slot, address);
-            }
-        }
-    }
-    slots
-        .into_iter()
+fn in_order(found: BySlot) -> HashMap<Bytes, Box<[SocketAddr]>> {
+    let found = found.into_iter();
+    found
         .map(|(key, slots)| (key, slots.into_values().collect()))
         .collect()
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use fairway_model::{ObjectName, Port, Protocol, Service, ServiceKind, ServicePort};
+use smallvec::SmallVec;
 
 use crate::{Element, Family, SetName};
 
@@ -18,7 +19,8 @@ pub(crate) enum Frontend {
 /// Every frontend that some Service asks for, with those who ask: the oldest has it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Claims {
-    by_frontend: BTreeMap<Frontend, BTreeSet<Claim>>,
+    /// In their order; nearly always there is one.
+    by_frontend: BTreeMap<Frontend, SmallVec<[Claim; 1]>>,
     contested: BTreeSet<Frontend>,
 }
 
@@ -35,6 +37,14 @@ pub(crate) struct Exposed<'a> {
     pub(crate) frontend: Frontend,
     pub(crate) access: Access,
     pub(crate) port: &'a ServicePort,
+}
+
+/// A frontend that two Services ask for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contest<'a> {
+    pub(crate) frontend: Frontend,
+    pub(crate) owner: &'a ObjectName,
+    pub(crate) loser: &'a ObjectName,
 }
 
 /// What gives a Service a frontend, and so decides about policies.
@@ -133,6 +143,18 @@ impl Frontend {
     }
 }
 
+impl Access {
+    /// The field that asks for it.
+    pub(crate) fn field(self) -> &'static str {
+        match self {
+            Self::ClusterIp => "spec.clusterIPs",
+            Self::NodePort => "spec.ports",
+            Self::LoadBalancer => "status.loadBalancer.ingress",
+            Self::ExternalIp => "spec.externalIPs",
+        }
+    }
+}
+
 impl Claims {
     /// Replaces what a Service asks for. Returns the other Services that may win or lose by it.
     pub(crate) fn replace(
@@ -148,7 +170,7 @@ impl Claims {
                 let Some(claims) = self.by_frontend.get_mut(&frontend) else {
                     continue;
                 };
-                claims.remove(&claim);
+                claims.retain(|other| *other != claim);
                 rivals.extend(claims.iter().map(|rival| rival.service.clone()));
                 if claims.len() < 2 {
                     self.contested.remove(&frontend);
@@ -163,7 +185,9 @@ impl Claims {
             for Exposed { frontend, .. } in Frontend::of(service, family) {
                 let claims = self.by_frontend.entry(frontend).or_default();
                 rivals.extend(claims.iter().map(|rival| rival.service.clone()));
-                claims.insert(claim.clone());
+                if let Err(position) = claims.binary_search(&claim) {
+                    claims.insert(position, claim.clone());
+                }
                 if claims.len() > 1 {
                     self.contested.insert(frontend);
                 }
@@ -183,16 +207,19 @@ impl Claims {
         self.contested.contains(frontend)
     }
 
-    /// A line for each frontend that more than one Service asks for.
-    pub(crate) fn contested(&self) -> impl Iterator<Item = String> {
-        self.contested.iter().filter_map(|frontend| {
-            let mut claims = self.by_frontend.get(frontend)?.iter();
-            let owner = &claims.next()?.service;
-            let losers: Vec<_> = claims.map(|claim| claim.service.to_string()).collect();
-            let losers = losers.join(", ");
-            Some(format!(
-                "{frontend} belongs to Service {owner}; not served for {losers}"
-            ))
+    /// Who does not get what, and who has it instead.
+    pub(crate) fn contested(&self) -> impl Iterator<Item = Contest<'_>> {
+        self.contested.iter().flat_map(|frontend| {
+            let mut claims = self.by_frontend.get(frontend).into_iter().flatten();
+            let owner = claims.next();
+            let losers = claims.map(|claim| &claim.service);
+            losers.filter_map(move |loser| {
+                Some(Contest {
+                    frontend: *frontend,
+                    owner: &owner?.service,
+                    loser,
+                })
+            })
         })
     }
 }

@@ -8,6 +8,7 @@
 
 mod affinity;
 mod difference;
+mod elements;
 mod family;
 mod flows;
 mod found;

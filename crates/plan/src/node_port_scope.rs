@@ -25,8 +25,8 @@ impl NodePortScope {
     /// What the options and the Node say of a family.
     pub fn new(family: Family, options: &NodePortAddresses, node: &Node) -> Self {
         match options {
-            NodePortAddresses::Primary => {
-                let mut addresses = node.addresses.iter();
+            NodePortAddresses::Primary(given) => {
+                let mut addresses = given.iter().chain(&node.addresses);
                 let primary = addresses.find(|address| Family::of(**address) == family);
                 primary.map_or(Self::Everywhere, |primary| Self::Address(*primary))
             }

@@ -1,5 +1,6 @@
 //! What an operator may choose about the tables.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -37,8 +38,9 @@ pub enum LocalPods {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodePortAddresses {
     /// The Node's first address of each family; every local address in a family in which it has
-    /// none, or while the Node is not known.
-    Primary,
+    /// none, or while the Node is not known. This one, where there is one, counts before the Node's
+    /// of its family (`--bind-address`).
+    Primary(Option<IpAddr>),
     /// Local addresses within these networks; every local address in a family without networks.
     Within(Vec<IpNet>),
 }
@@ -50,7 +52,7 @@ impl Default for Options {
             masquerade_all: false,
             // kube-proxy's bit 14, which CNI plugins know of.
             mark: 1 << 14,
-            node_port_addresses: NodePortAddresses::Primary,
+            node_port_addresses: NodePortAddresses::Primary(None),
         }
     }
 }

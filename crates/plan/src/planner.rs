@@ -92,7 +92,8 @@ impl Planner {
         FlowChanges::everything(context, snapshot, observed)
     }
 
-    /// Addresses and node ports that several Services ask for: a line for people each, naming who has it.
+    /// Addresses and node ports that several Services ask for: a line for people for
+    /// each that does not get one, with the field and who has it.
     pub fn conflicts(&self) -> Vec<String> {
         let lines: BTreeSet<_> = self.ip4.conflicts().chain(self.ip6.conflicts()).collect();
         lines.into_iter().collect()

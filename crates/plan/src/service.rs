@@ -1,36 +1,41 @@
 //! One Service -> its elements in one family's table.
 
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 
-use fairway_model::{
-    Affinity, Endpoint, Node, Port, Protocol, Service, ServicePort, TrafficPolicy,
-};
+use fairway_model::{Affinity, Node, Port, Protocol, Service, ServicePort, TrafficPolicy};
 use ipnet::IpNet;
 
+use crate::elements::Elements;
+use crate::found::SlotsByFrontend;
 use crate::frontend::{Access, Exposed, Frontend};
 use crate::selection;
-use crate::slots::assign;
+use crate::slots::{assign, shares};
 use crate::{Bytes, Element, Family, IdleTimeout, SetName, SlotClass};
 
-/// A Service as it is programmed.
+/// A Service as it is programmed: kept for as long as it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Planned {
     pub(crate) service: Arc<Service>,
-    /// Sorted, without duplicates.
-    pub(crate) elements: Vec<Element>,
+    pub(crate) elements: Elements,
+}
+
+/// A Service while it is planned.
+struct Plan<'a> {
+    service: &'a Service,
+    elements: Vec<Element>,
     ports: Vec<PlannedPort>,
 }
 
-#[derive(Clone, Debug)]
 struct PlannedPort {
     protocol: Protocol,
     port: Port,
-    slots: Arc<Slots>,
+    slots: Rc<Slots>,
 }
 
 /// The endpoints of a service port by slot.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Slots {
     /// For clients anywhere. Empty only if nothing can answer at all.
     pub(crate) cluster: Box<[SocketAddr]>,
@@ -46,10 +51,10 @@ impl Planned {
         family: Family,
         node: &Node,
         owns: impl Fn(&Frontend) -> bool,
-        previous: impl Fn(&ServicePort) -> Arc<Slots>,
+        previous: impl Fn(&ServicePort) -> Slots,
     ) -> Self {
-        let mut planned = Self {
-            service: service.clone(),
+        let mut plan = Plan {
+            service,
             elements: Vec::new(),
             ports: Vec::new(),
         };
@@ -59,33 +64,33 @@ impl Planned {
                 (exposed.access, exposed.frontend)
             {
                 let key = Bytes::new().address(address);
-                planned.add(SetName::ClusterIps, key, Bytes::new());
+                plan.add(SetName::ClusterIps, key, Bytes::new());
             }
             if !owns(&exposed.frontend) {
                 continue;
             }
-            let slots = match planned.position(exposed.port) {
-                Some(position) => planned.ports[position].slots.clone(),
-                None => planned.add_port(exposed.port, family, node, &previous),
+            let slots = match plan.position(exposed.port) {
+                Some(position) => plan.ports[position].slots.clone(),
+                None => plan.add_port(exposed.port, family, node, &previous),
             };
-            planned.expose(exposed, &slots);
+            plan.expose(exposed, &slots);
             if let (Access::LoadBalancer, Some(allowed)) = (exposed.access, &allowed) {
-                planned.restrict(exposed.frontend, allowed);
+                plan.restrict(exposed.frontend, allowed);
             }
         }
-        planned.elements.sort_unstable();
-        planned.elements.dedup();
-        planned
-    }
-
-    /// The slots of a service port; empty if it has none.
-    pub(crate) fn slots(&self, port: &ServicePort) -> Arc<Slots> {
-        match self.position(port) {
-            Some(position) => self.ports[position].slots.clone(),
-            None => Arc::default(),
+        Self {
+            service: service.clone(),
+            elements: plan.elements.into(),
         }
     }
 
+    /// The slots by frontend, as they are programmed.
+    pub(crate) fn slots(&self, family: Family) -> SlotsByFrontend {
+        SlotsByFrontend::new(family, self.elements.iter())
+    }
+}
+
+impl Plan<'_> {
     fn position(&self, port: &ServicePort) -> Option<usize> {
         self.ports
             .iter()
@@ -97,8 +102,8 @@ impl Planned {
         port: &ServicePort,
         family: Family,
         node: &Node,
-        previous: impl Fn(&ServicePort) -> Arc<Slots>,
-    ) -> Arc<Slots> {
+        previous: impl Fn(&ServicePort) -> Slots,
+    ) -> Rc<Slots> {
         let cluster = selection::cluster(&port.endpoints, family, node);
         let policies = [self.service.internal_policy, self.service.external_policy];
         let local = match policies.contains(&TrafficPolicy::Local) {
@@ -115,9 +120,10 @@ impl Planned {
             }
         }
         let previous = previous(port);
-        let slots = Arc::new(Slots {
-            cluster: assign(&previous.cluster, &addresses(&cluster)),
-            local: assign(&previous.local, &addresses(&local)),
+        let weights = &self.service.weights;
+        let slots = Rc::new(Slots {
+            cluster: assign(&previous.cluster, &shares(&cluster, weights)),
+            local: assign(&previous.local, &shares(&local, weights)),
         });
         self.ports.push(PlannedPort {
             protocol: port.protocol,
@@ -293,9 +299,4 @@ fn allowed_sources(service: &Service, family: Family, node: &Node) -> Option<Vec
     let ranges = IpNet::aggregate(&ranges);
     let everybody = ranges.iter().any(|range| range.prefix_len() == 0);
     (!everybody).then_some(ranges)
-}
-
-fn addresses(endpoints: &[&Endpoint]) -> Vec<SocketAddr> {
-    let addresses = endpoints.iter().map(|endpoint| endpoint.socket_address());
-    addresses.collect()
 }

@@ -22,6 +22,10 @@ pub struct Config {
     pub workers: usize,
     /// Peers whose `X-Forwarded-*` and `Forwarded` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Addresses on which another proxy of this process still listens: this one takes over from it.
+    pub taken_over: Vec<SocketAddr>,
+    /// What of these peers begin connections with a header of the PROXY protocol.
+    pub proxy_protocol: ProxyProtocol,
     /// Where the access log goes.
     pub access_log: AccessLog,
     /// Sizes and counts.
@@ -39,6 +43,8 @@ impl Default for Config {
             hsts: Some(Hsts::default()),
             workers: 0,
             trusted_proxies: Vec::new(),
+            taken_over: Vec::new(),
+            proxy_protocol: ProxyProtocol::Off,
             access_log: AccessLog::Stdout,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
@@ -51,6 +57,19 @@ impl Config {
     pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|net| net.contains(&peer))
     }
+}
+
+/// Whether connections begin with a header of the PROXY protocol (versions 1 and 2), on all listeners.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// None does: a header is bytes like others, which are no HTTP and no TLS.
+    #[default]
+    Off,
+    /// Those of trusted proxies may. Everybody else speaks for itself, as pods do that reach the load
+    /// balancer's address on a short way.
+    Optional,
+    /// All do, and come from trusted proxies.
+    Required,
 }
 
 /// HTTP Strict Transport Security (RFC 6797): for how long browsers use a host by TLS only.
@@ -171,6 +190,8 @@ impl Default for Limits {
 pub struct Timeouts {
     /// From the first byte of a request head to its last.
     pub head: Duration,
+    /// For a PROXY protocol header, from the accepted connection on.
+    pub proxy_header: Duration,
     /// For a TLS handshake, from the accepted connection on.
     pub handshake: Duration,
     /// Between requests of one connection. Longer than a load balancer's idle time (usually 60 s),
@@ -194,6 +215,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             head: Duration::from_secs(15),
+            proxy_header: Duration::from_secs(5),
             handshake: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             body: Duration::from_secs(60),

@@ -5,6 +5,7 @@ pub(crate) mod connection;
 mod head_scan;
 mod http2;
 mod preface;
+pub(crate) mod proxy_protocol;
 pub(crate) mod watch;
 pub(crate) mod wire;
 

@@ -75,7 +75,10 @@ fn reader(client: &Client, request: &Request<Incoming>) -> Reader {
 fn rescue(client: &Client, error: &ProxyError, reader: &Reader, record: &mut Record) -> Answer {
     if let Kind::Rejected(rejection) = error.kind {
         client.worker.shard.rejected(rejection);
-        client.refuse();
+        // A misdirected request is well understood, and others on the connection are welcome.
+        if rejection != Rejection::Misdirected {
+            client.refuse();
+        }
     }
     record.reason = Some(error.kind.label());
     rescue::report(error, &record.stats.labels.service, record.endpoint);

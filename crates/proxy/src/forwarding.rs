@@ -28,6 +28,8 @@ pub(crate) struct Sender {
     pub(crate) peer: HeaderValue,
     /// Whether the peer's own forwarding headers are believed.
     pub(crate) trusted: bool,
+    /// The port that the client connected to, where a load balancer told it.
+    pub(crate) port: Option<HeaderValue>,
     /// Whether the peer speaks TLS with us.
     pub(crate) secure: bool,
 }
@@ -65,7 +67,8 @@ pub(crate) fn rewrite(
         true => ("https", "443"),
         false => ("http", "80"),
     };
-    let port = public_port(host.as_ref()).unwrap_or(HeaderValue::from_static(port));
+    let told = sender.port.clone().or_else(|| public_port(host.as_ref()));
+    let port = told.unwrap_or(HeaderValue::from_static(port));
     set(
         headers,
         X_FORWARDED_PROTO,
@@ -218,6 +221,15 @@ fn public_port(host: Option<&HeaderValue>) -> Option<HeaderValue> {
     let is_port =
         port.len() < host.len() && !port.is_empty() && port.iter().all(u8::is_ascii_digit);
     is_port.then(|| HeaderValue::from_bytes(port).ok())?
+}
+
+/// A port as a header has it.
+pub(crate) fn port(port: u16) -> HeaderValue {
+    match port {
+        80 => HeaderValue::from_static("80"),
+        443 => HeaderValue::from_static("443"),
+        port => HeaderValue::from(port),
+    }
 }
 
 fn is_request_id(value: &[u8]) -> bool {

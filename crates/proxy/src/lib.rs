@@ -43,7 +43,7 @@ mod tunnel;
 mod upstream;
 mod worker;
 
-pub use config::{AccessLog, Config, Hsts, Limits, Protocol, Timeouts};
+pub use config::{AccessLog, Config, Hsts, Limits, Protocol, ProxyProtocol, Timeouts};
 pub use handle::{Handle, ServeError};
 pub use listen::{BindError, Bound, bind};
 pub use metrics::Metrics;

@@ -112,7 +112,14 @@ pub fn bind(config: Config) -> Result<Bound, BindError> {
     let mut listeners: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
     let mut bind_all = |wanted: &[SocketAddr], transport| {
         let addresses = wanted.iter().map(|wanted| {
-            bind_one(*wanted, transport, &mut listeners)
+            // Alone first: sockets with SO_REUSEPORT share a port with whoever has the same user and
+            // sets it as well, so a second agent on the node would go unnoticed and take half of the
+            // connections.
+            let free = match config.taken_over.contains(wanted) {
+                true => Ok(()),
+                false => probe(*wanted),
+            };
+            free.and_then(|()| bind_one(*wanted, transport, &mut listeners))
                 .map_err(|error| BindError::new(*wanted, error))
         });
         addresses.collect::<Result<Vec<_>, _>>()
@@ -133,9 +140,6 @@ fn bind_one(
     transport: Transport,
     workers: &mut [Vec<Listener>],
 ) -> io::Result<SocketAddr> {
-    // Alone first: sockets with SO_REUSEPORT share a port with whoever has the same user and set it
-    // as well, so a second agent on the node would go unnoticed and take half of the connections.
-    probe(wanted)?;
     let mut address = wanted;
     for worker in workers {
         let socket = listen(address)?;

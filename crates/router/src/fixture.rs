@@ -127,6 +127,7 @@ pub(crate) fn service(
         internal_policy: TrafficPolicy::Cluster,
         external_policy: TrafficPolicy::Cluster,
         affinity: Affinity::None,
+        weights: fairway_model::Weights::default(),
         health_check_node_port: None,
         ports: vec![service_port("http", 80, Protocol::Tcp, endpoints)],
     }

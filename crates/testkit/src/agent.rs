@@ -22,6 +22,7 @@ use tail::Tail;
 #[derive(Debug)]
 pub struct Agent {
     namespace: Namespace,
+    id: u32,
     /// Refers to the process even after its number is used again.
     process: rustix::fd::OwnedFd,
     exit: Arc<Exit>,
@@ -82,6 +83,7 @@ impl Agent {
         let stderr = child.stderr.take().context("stderr was asked for")?;
         Ok(Self {
             namespace: namespace.clone(),
+            id: child.id(),
             process,
             exit: Exit::of(child),
             stdout: Tail::of(stdout),
@@ -166,6 +168,11 @@ impl Agent {
     pub fn wait_for_log(&self, text: &str, within: Duration) -> Result<()> {
         let found = self.stderr.wait_for(text, within);
         found.map_err(|log| anyhow::anyhow!("the agent did not log {text:?}\n{log}"))
+    }
+
+    /// The number of its process, for `/proc`; somebody else's once it has ended.
+    pub fn id(&self) -> u32 {
+        self.id
     }
 
     /// Sends any other signal; nothing happens when it has ended.

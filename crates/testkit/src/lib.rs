@@ -46,6 +46,7 @@ pub mod agent;
 pub mod apiserver;
 pub mod ask;
 pub mod balancer;
+pub mod certificates;
 pub mod echo;
 mod eventually;
 mod family;

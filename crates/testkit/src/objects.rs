@@ -13,6 +13,7 @@
 
 mod endpoints;
 mod ingress;
+mod secret;
 mod service;
 
 use std::marker::PhantomData;
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 
 pub use endpoints::{EndpointSlice, endpoint_slice, endpoint_slices};
 pub use ingress::{BackendPort, Ingress, IngressClass, ingress, ingress_class};
+pub use secret::{Secret, secret, tls_secret};
 pub use service::{Service, service};
 
 use crate::{Family, lab};

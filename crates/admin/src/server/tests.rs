@@ -124,7 +124,7 @@ async fn the_metrics_port_has_the_pages_that_tools_ask_for() {
     assert_eq!(server.ask("GET", "/healthz").await.body(), "ok");
     assert_eq!(server.ask("GET", "/proxyMode").await.body(), "nftables");
     let answer = server.ask("GET", "/configz").await;
-    assert_eq!(answer.body(), r#"{"fairway":{"nodeName":"node-1"}}"#);
+    assert_eq!(answer.body(), r#"{"nodeName":"node-1"}"#);
 }
 
 #[tokio::test]

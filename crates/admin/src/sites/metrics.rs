@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use prometheus_client::registry::Registry;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tracing::error;
 
 use crate::exposition::{CONTENT_TYPE, encode};
@@ -18,10 +18,13 @@ pub struct MetricsSite {
 }
 
 impl MetricsSite {
-    /// Serves the metrics in `registry` and the configuration in force, as the agent sees it.
+    /// Serves the metrics in `registry` and the configuration in force: documents by API group, as
+    /// Kubernetes' components answer.
     pub fn new(registry: Arc<Registry>, config: Value) -> Self {
-        let config = json!({ "fairway": config }).to_string().into();
-        Self { registry, config }
+        Self {
+            registry,
+            config: config.to_string().into(),
+        }
     }
 
     fn metrics(&self) -> Response<Body> {

@@ -6,11 +6,14 @@ use crate::convert::trigger::TRIGGER_TIME;
 
 type Annotations = Option<BTreeMap<String, String>>;
 
-/// Keeps what configures service proxies and what is measured; everything else on a Service or
+/// Keeps what configures service proxies, fairway's own annotations, and what is measured; everything else on a Service or
 /// EndpointSlice is for others.
 pub(super) fn keep_service_proxy(annotations: &mut Annotations) {
     retain(annotations, |key| {
-        key.starts_with("service.kubernetes.io/") || key == TRIGGER_TIME
+        ["service.kubernetes.io/", "fairway.dev/"]
+            .iter()
+            .any(|prefix| key.starts_with(prefix))
+            || key == TRIGGER_TIME
     });
 }
 

@@ -4,12 +4,18 @@ use kube::core::DeserializeGuard;
 use kube::runtime::watcher;
 
 use super::kinds::Watched;
-use crate::{Event, Object};
+use crate::{Event, Kind, Object};
 
-/// Turns a watcher's steps into events: a list becomes one event, once it is complete.
+/// Objects in one event: as many as in one of the watcher's pages. A list of 100,000 would be 300 MB.
+const PART: usize = 500;
+
+/// Turns a watcher's steps into events.
 #[derive(Debug, Default)]
 pub(super) struct Bridge {
+    /// What came since the last part was sent.
     listing: Vec<Object>,
+    /// Parts of a list are on their way that is not complete.
+    in_parts: bool,
     known: Known,
 }
 
@@ -29,18 +35,18 @@ impl Bridge {
         step: watcher::Event<DeserializeGuard<K>>,
     ) -> Option<Event> {
         match step {
-            watcher::Event::Init => {
-                self.forget_list();
-                None
-            }
+            watcher::Event::Init => self.forget_list(K::KIND),
             watcher::Event::InitApply(object) => {
                 self.listing.extend(accept(object));
-                None
+                (self.listing.len() == PART).then(|| {
+                    self.in_parts = true;
+                    Event::Part(K::KIND, std::mem::take(&mut self.listing))
+                })
             }
             watcher::Event::InitDone => {
                 self.known = Known::Listed;
-                let mut objects = std::mem::take(&mut self.listing);
-                objects.shrink_to_fit();
+                self.in_parts = false;
+                let objects = std::mem::take(&mut self.listing);
                 Some(Event::Replace(K::KIND, objects))
             }
             watcher::Event::Apply(object) => accept(object).map(Event::Apply),
@@ -49,8 +55,9 @@ impl Bridge {
     }
 
     /// A list was not completed: what there is of it must neither be used nor kept.
-    pub(super) fn forget_list(&mut self) {
+    pub(super) fn forget_list(&mut self, kind: Kind) -> Option<Event> {
         self.listing = Vec::new();
+        std::mem::take(&mut self.in_parts).then_some(Event::Void(kind))
     }
 
     /// Whether a list was ever complete.

@@ -101,7 +101,9 @@ impl Follower {
     ) -> Result<Next, Closed> {
         let reason = Reason::of(error);
         tracing::debug!(%resource, ?reason, "watcher failed");
-        bridge.forget_list();
+        if let Some(void) = bridge.forget_list(K::KIND) {
+            self.events.send(void).await?;
+        }
 
         if K::OPTIONAL && matches!(reason, Reason::Absent(..)) && !bridge.listed() {
             if bridge.absent() {

@@ -91,6 +91,8 @@ pub(super) fn selection(kind: Kind, options: &Options) -> Option<watcher::Config
                 .labels("!service.kubernetes.io/service-proxy-name")
                 .fields("spec.clusterIP!=None"),
         ),
+        // Never as a kind: see `super::secrets`.
+        Kind::Secret => None,
         Kind::EndpointSlice => Some(everything.labels("!service.kubernetes.io/headless")),
     }
 }

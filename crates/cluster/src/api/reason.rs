@@ -61,6 +61,8 @@ impl Reason {
             kube::Error::SerdeError(error) => {
                 Self::Refused(verb, format!("the answer makes no sense: {error}"))
             }
+            // A name that is none: about one object, whatever the server does.
+            kube::Error::BuildRequest(error) => Self::Refused(verb, chain(error)),
             // kube's own words before the source add nothing.
             error => Self::Unreachable(error.source().map_or_else(|| error.to_string(), chain)),
         }

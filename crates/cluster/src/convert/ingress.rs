@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fairway_model::{
-    Action, Backend, BackendPort, HostPattern, ObjectName, ObjectRef, RequestMatch, Rule, RuleId,
-    SecretRef, TlsPolicy, UpstreamPolicy,
+    Action, Backend, BackendPort, CertificateChoice, HostPattern, ObjectName, ObjectRef,
+    RequestMatch, Rule, RuleId, SecretRef, TlsPolicy, UpstreamPolicy,
 };
 use k8s_openapi::api::networking::v1 as api;
 
@@ -87,6 +87,7 @@ pub(crate) fn ingress(
     };
     let default = convert.default_rule(spec);
     let mut hosts = convert.hosts(spec);
+    convert.check_secret_names(spec);
     for (host, part) in &mut hosts {
         part.tls = convert.tls(spec, host);
     }
@@ -245,19 +246,52 @@ impl Convert<'_> {
     /// The first entry that lists the host decides. A certificate serves only hosts that the same
     /// Ingress has rules for, as in nginx: to list a host is not to own it.
     fn tls(&mut self, spec: &api::IngressSpec, host: &HostPattern) -> Option<Arc<TlsPolicy>> {
-        let mut entries = spec.tls.iter().flatten();
-        let entry = entries.find(|entry| {
+        let entries = || spec.tls.iter().flatten();
+        let listing = entries().find(|entry| {
             let mut hosts = entry.hosts.iter().flatten();
             hosts.any(|listed| covers(listed, host))
-        })?;
-        let secret = entry.secret_name.as_deref().filter(|name| !name.is_empty());
-        let certificate = secret.map(|secret| {
-            SecretRef(ObjectName {
-                namespace: self.name.namespace.clone(),
-                name: self.names.get(secret),
-            })
         });
-        Some(Arc::new(TlsPolicy { certificate }))
+        let certificate = match listing {
+            Some(entry) => match self.secret(entry) {
+                Some(secret) => CertificateChoice::Secret([secret]),
+                None => CertificateChoice::Default,
+            },
+            // No certificate is for every host.
+            None if *host == HostPattern::Any => return None,
+            None => {
+                let secrets: Vec<_> = entries().filter_map(|entry| self.secret(entry)).collect();
+                if secrets.is_empty() {
+                    return None;
+                }
+                CertificateChoice::FirstThatCovers(secrets)
+            }
+        };
+        Some(Arc::new(TlsPolicy::terminate(certificate)))
+    }
+
+    /// The Secret of an entry, which is always one of the Ingress's own namespace. A name that no Secret
+    /// can have, such as one that tries to leave the namespace, was reported and is none.
+    fn secret(&mut self, entry: &api::IngressTLS) -> Option<SecretRef> {
+        let name = entry.secret_name.as_deref().filter(|name| is_name(name))?;
+        Some(SecretRef(ObjectName {
+            namespace: self.name.namespace.clone(),
+            name: self.names.get(name),
+        }))
+    }
+
+    fn check_secret_names(&mut self, spec: &api::IngressSpec) {
+        for (at, entry) in spec.tls.iter().flatten().enumerate() {
+            let name = entry.secret_name.as_deref().unwrap_or_default();
+            if !name.is_empty() && !is_name(name) {
+                self.report.invalid(
+                    format_args!("spec.tls[{at}].secretName"),
+                    format_args!(
+                        "{} is not the name of a Secret in the Ingress's own namespace; its hosts get the default certificate",
+                        Quoted(name)
+                    ),
+                );
+            }
+        }
     }
 
     fn rule(&self, field: &str, matches: RequestMatch, action: Action) -> Rule {
@@ -275,6 +309,19 @@ impl Convert<'_> {
             policy: self.policy.clone(),
         }
     }
+}
+
+/// Whether an object can have this name (RFC 1123 subdomain). It becomes part of a request to the API
+/// server, so nothing else may get through.
+fn is_name(text: &str) -> bool {
+    let label = |label: &str| {
+        let bytes = label.as_bytes();
+        let inner = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        bytes.first().is_some_and(inner)
+            && bytes.last().is_some_and(inner)
+            && bytes.iter().all(|byte| inner(byte) || *byte == b'-')
+    };
+    text.len() <= 253 && text.split('.').all(label)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use k8s_openapi::api::core::v1 as api;
 
 use super::address::{address, not_a_service, range};
+use super::weights::weights;
 use super::{created, label, port, protocol};
 use crate::index::Interner;
 use crate::problem::{Quoted, Report};
@@ -45,6 +46,7 @@ pub(crate) fn service(
         ),
         external_policy,
         affinity: affinity(spec, report),
+        weights: weights(&object.metadata, report),
         health_check_node_port: None,
         ports: ports(spec, &kind, names, report),
         name,
@@ -62,6 +64,9 @@ pub(crate) fn service(
             service.health_check_node_port = node_port(number, "spec.healthCheckNodePort", report);
         }
     }
+    // Kept for as long as the Service lives.
+    service.cluster_ips.shrink_to_fit();
+    service.ports.shrink_to_fit();
     service
 }
 

@@ -18,8 +18,6 @@ const HEADLESS: &str = "service.kubernetes.io/headless";
 /// What one EndpointSlice adds to its Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Slice {
-    /// The Service; in the slice's namespace.
-    pub(crate) service: ObjectName,
     /// Counts only for a headless Service.
     pub(crate) headless: bool,
     ports: Box<[SlicePort]>,
@@ -64,13 +62,14 @@ impl Slice {
     }
 }
 
-/// None for a slice that belongs to no Service or has names instead of addresses.
+/// With the Service that it belongs to. None for a slice that belongs to no Service or has names
+/// instead of addresses.
 pub(crate) fn slice(
     object: &api::EndpointSlice,
     name: &ObjectName,
     names: &mut Interner,
     report: &mut Report,
-) -> Option<Slice> {
+) -> Option<(ObjectName, Slice)> {
     let service = label(&object.metadata, SERVICE_NAME).filter(|name| !name.is_empty())?;
     let ipv4 = match object.address_type.as_str() {
         "IPv4" => true,
@@ -82,15 +81,16 @@ pub(crate) fn slice(
             return None;
         }
     };
-    Some(Slice {
-        service: ObjectName {
-            namespace: name.namespace.clone(),
-            name: names.get(service),
-        },
+    let service = ObjectName {
+        namespace: name.namespace.clone(),
+        name: names.get(service),
+    };
+    let slice = Slice {
         headless: label(&object.metadata, HEADLESS).is_some(),
         ports: ports(object, names, report),
         endpoints: endpoints(object, ipv4, names, report),
-    })
+    };
+    Some((service, slice))
 }
 
 fn ports(

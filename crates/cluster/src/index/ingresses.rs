@@ -4,13 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fairway_model::{Backend, HostPattern, ObjectName, RouteTable, ServiceMap};
-use k8s_openapi::api::networking::v1 as api;
 
-use super::Interner;
 use super::problems::{Aspect, Problems};
 use crate::Options;
 use crate::classes::Classes;
-use crate::convert::ingress::{Ingress, ingress};
+use crate::convert::ingress::Ingress;
 use crate::problem::{Problem, Quoted, Reason, Report};
 use host::{Claim, merge};
 
@@ -62,14 +60,15 @@ impl Ingresses {
         }
     }
 
-    pub(super) fn apply(&mut self, object: &api::Ingress, name: &ObjectName, names: &mut Interner) {
-        let Some(ingress) = ingress(object, name, names) else {
+    /// None for one that is of no use.
+    pub(super) fn apply(&mut self, name: &ObjectName, ingress: Option<Box<Ingress>>) {
+        let Some(ingress) = ingress else {
             return self.delete(name);
         };
         if self
             .ingresses
             .get(name)
-            .is_some_and(|entry| entry.ingress == ingress)
+            .is_some_and(|entry| entry.ingress == *ingress)
         {
             return;
         }
@@ -80,6 +79,7 @@ impl Ingresses {
         }
         // Classes and the rest of the first list may still be on their way: judged at commit.
         self.unchecked.insert(name.clone());
+        let ingress = *ingress;
         self.ingresses
             .insert(name.clone(), Entry { ingress, accepted });
     }
@@ -94,8 +94,8 @@ impl Ingresses {
         self.unchecked.insert(name.clone());
     }
 
-    pub(super) fn apply_class(&mut self, object: &api::IngressClass, name: &ObjectName) {
-        self.reclassify |= self.classes.apply(object, name);
+    pub(super) fn apply_class(&mut self, name: &ObjectName, ours: bool) {
+        self.reclassify |= self.classes.apply(name, ours);
     }
 
     pub(super) fn delete_class(&mut self, name: &ObjectName) {

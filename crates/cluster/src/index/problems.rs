@@ -24,6 +24,8 @@ pub(super) enum Aspect {
     Conflicts(ObjectName, HostPattern),
     /// The IngressClass an Ingress names.
     Class(ObjectName),
+    /// The certificate that a host is to show.
+    Certificate(HostPattern),
     /// A part of the source, for example a file.
     Source(Arc<str>),
 }

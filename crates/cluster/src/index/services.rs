@@ -2,21 +2,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use fairway_model::{Endpoint, ObjectName, Protocol, Service, ServiceMap};
-use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::api::discovery::v1 as discovery;
 
-use super::Interner;
-use crate::convert::service::service;
-use crate::convert::slice::{Slice, slice};
-use crate::problem::Report;
+use crate::convert::slice::Slice;
 
 /// Joins Services with their EndpointSlices.
 #[derive(Debug, Default)]
 pub(super) struct Services {
-    /// Slices by Service and by their own name; also those whose Service is not (yet) there.
-    slices: HashMap<ObjectName, BTreeMap<Arc<str>, Slice>>,
-    /// The Service of each slice.
-    owners: HashMap<ObjectName, ObjectName>,
+    /// Slices by Service, sorted by their own name; also those whose Service is not (yet) there.
+    slices: HashMap<ObjectName, Vec<(Arc<str>, Slice)>>,
+    /// The Service of each slice, in the same namespace.
+    owners: HashMap<ObjectName, Arc<str>>,
     /// Services that arrived (without endpoints) or went since the last commit.
     pending: BTreeMap<ObjectName, Option<Box<Service>>>,
     /// Services some of whose slices changed since the last commit.
@@ -24,45 +19,30 @@ pub(super) struct Services {
 }
 
 impl Services {
-    pub(super) fn apply_service(
-        &mut self,
-        object: &core::Service,
-        name: &ObjectName,
-        names: &mut Interner,
-        report: &mut Report,
-    ) {
-        let service = service(object, name.clone(), names, report);
-        self.pending.insert(name.clone(), Some(Box::new(service)));
+    pub(super) fn apply_service(&mut self, name: &ObjectName, service: Box<Service>) {
+        self.pending.insert(name.clone(), Some(service));
     }
 
     pub(super) fn delete_service(&mut self, name: &ObjectName) {
         self.pending.insert(name.clone(), None);
     }
 
-    pub(super) fn apply_slice(
-        &mut self,
-        object: &discovery::EndpointSlice,
-        name: &ObjectName,
-        names: &mut Interner,
-        report: &mut Report,
-    ) {
-        let Some(slice) = slice(object, name, names, report) else {
-            return self.delete_slice(name);
-        };
-        if self
-            .owners
-            .get(name)
-            .is_some_and(|owner| *owner != slice.service)
-        {
+    pub(super) fn apply_slice(&mut self, name: &ObjectName, service: ObjectName, slice: Slice) {
+        let owner = self.owners.get(name);
+        if owner.is_some_and(|owner| *owner != service.name) {
             self.delete_slice(name);
         }
-        let service = slice.service.clone();
         let slices = self.slices.entry(service.clone()).or_default();
-        if slices.get(&name.name) == Some(&slice) {
-            return;
+        match position(slices, &name.name) {
+            Ok(at) if slices[at].1 == slice => return,
+            Ok(at) => slices[at].1 = slice,
+            Err(at) => {
+                // Most Services have one slice, and always will.
+                slices.reserve_exact(1);
+                slices.insert(at, (name.name.clone(), slice));
+            }
         }
-        slices.insert(name.name.clone(), slice);
-        self.owners.insert(name.clone(), service.clone());
+        self.owners.insert(name.clone(), service.name.clone());
         self.touched.insert(service);
     }
 
@@ -70,8 +50,14 @@ impl Services {
         let Some(service) = self.owners.remove(name) else {
             return;
         };
+        let service = ObjectName {
+            namespace: name.namespace.clone(),
+            name: service,
+        };
         if let Some(slices) = self.slices.get_mut(&service) {
-            slices.remove(&name.name);
+            if let Ok(at) = position(slices, &name.name) {
+                slices.remove(at);
+            }
             if slices.is_empty() {
                 self.slices.remove(&service);
             }
@@ -136,7 +122,7 @@ impl Services {
         let slices = self.slices.get(&service.name);
         let headless = service.cluster_ips.is_empty();
         for port in &mut service.ports {
-            let slices = slices.into_iter().flat_map(BTreeMap::values);
+            let slices = slices.into_iter().flatten().map(|(_, slice)| slice);
             let slices = slices.filter(|slice| headless || !slice.headless);
             let endpoints = merge(slices, &port.name, port.protocol);
             let mut old = old.into_iter().flat_map(|old| &old.ports);
@@ -147,6 +133,10 @@ impl Services {
             };
         }
     }
+}
+
+fn position(slices: &[(Arc<str>, Slice)], name: &str) -> Result<usize, usize> {
+    slices.binary_search_by(|(other, _)| (**other).cmp(name))
 }
 
 /// All endpoints of one port: sorted, each address and port once. Of two copies the one that is not

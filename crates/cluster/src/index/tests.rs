@@ -103,6 +103,8 @@ const WEB: &str = "{clusterIP: 10.96.0.1, ports: [{port: 80}]}";
 fn nothing_before_every_first_list_is_complete() {
     let mut index = Index::new(Options::default());
     let mut lists: Vec<Event> = lists(objects(&service("web", WEB))).collect();
+    // Nobody waits for Secrets before it is known which are needed.
+    assert!(matches!(lists.pop(), Some(Event::Replace(Kind::Secret, _))));
     let last = lists.pop().unwrap();
     for event in lists {
         index.apply(event);
@@ -317,6 +319,21 @@ fn a_relist_removes_what_is_not_in_it() {
             .all(|name| update.changes.services.contains(name))
     );
     assert!(!update.changes.services.contains(&named("default/a")));
+}
+
+#[test]
+fn a_list_in_parts_counts_once_it_is_complete() {
+    let mut index = index(Options::default(), &service("a", WEB));
+    index.update().unwrap();
+    let part = |name| objects(&service(name, WEB));
+    index.apply(Event::Part(Kind::Service, part("void")));
+    index.apply(Event::Void(Kind::Service));
+    index.apply(Event::Part(Kind::Service, part("b")));
+    assert!(index.update().is_none(), "half a list");
+    index.apply(Event::Replace(Kind::Service, part("c")));
+    let services = index.update().unwrap().snapshot.services.clone();
+    let names: Vec<_> = services.keys().map(ToString::to_string).collect();
+    assert_eq!(names, ["default/b", "default/c"]);
 }
 
 #[test]

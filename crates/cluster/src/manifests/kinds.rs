@@ -55,8 +55,7 @@ const KNOWN: &[Known] = &[
         group: "",
         versions: &["v1"],
         is_namespaced: true,
-        // Certificates come with TLS.
-        decode: |_| Ok(Vec::new()),
+        decode: |value| one(value, Object::Secret),
     },
     Known {
         kind: "EndpointSlice",

@@ -1,12 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use fairway_model::{ObjectName, ObjectRef};
 
 use super::document::{Declaration, Parsed, parse, unreadable};
 use super::tree::{Stamp, Tree};
+use crate::index::Interner;
 use crate::problem::{Problem, Quoted, Reason};
 use crate::{Event, Kind, Object};
 
@@ -20,11 +22,9 @@ const SKIPPED: usize = 1000;
 /// What the files declare and what of it was sent. Objects themselves are not kept.
 #[derive(Debug, Default)]
 pub(super) struct Store {
-    files: BTreeMap<PathBuf, Known>,
-    /// The files that declare an object; the first one counts.
-    owners: BTreeMap<ObjectRef, BTreeSet<PathBuf>>,
-    /// What the index has been told.
-    sent: BTreeMap<ObjectRef, Sent>,
+    files: BTreeMap<Arc<Path>, Known>,
+    objects: BTreeMap<ObjectRef, Standing>,
+    names: Interner,
     skipped: BTreeSet<String>,
 }
 
@@ -32,17 +32,36 @@ pub(super) struct Store {
 struct Known {
     /// None when the file is to be read again in any case.
     stamp: Option<Stamp>,
-    declared: BTreeSet<ObjectRef>,
+    /// Sorted.
+    declared: Box<[ObjectRef]>,
+}
+
+/// Who declares an object, and what the index has been told of it.
+#[derive(Debug, Default)]
+struct Standing {
+    /// Sorted; the first one counts, and nearly always there is one.
+    owners: Vec<Arc<Path>>,
+    sent: Option<Sent>,
+    /// It is reported that there are several owners.
+    is_contested: bool,
 }
 
 #[derive(Debug)]
 struct Sent {
-    from: PathBuf,
-    objects: Vec<(Kind, ObjectName)>,
+    from: Arc<Path>,
+    objects: Names,
+}
+
+/// The objects that a declaration amounts to.
+#[derive(Debug, PartialEq, Eq)]
+enum Names {
+    /// Just what it says.
+    Same(Kind),
+    Others(Box<[(Kind, ObjectName)]>),
 }
 
 /// The content of the files that were read in one update.
-type Contents = BTreeMap<PathBuf, BTreeMap<ObjectRef, Option<Vec<Object>>>>;
+type Contents = BTreeMap<Arc<Path>, BTreeMap<ObjectRef, Option<Vec<Object>>>>;
 
 impl Store {
     /// Reads what changed and returns it. Files for which `is_busy` holds keep their last content.
@@ -52,11 +71,11 @@ impl Store {
         let mut contents = Contents::new();
         for path in self.gone(tree) {
             let known = self.files.remove(&path).unwrap_or_default();
-            self.disown(&path, known.declared, &mut affected);
+            self.disown(&path, known.declared.into_iter(), &mut affected);
             events.push(problems(&path, Vec::new()));
         }
         for (path, stamp) in &tree.files {
-            let known = self.files.get(path);
+            let known = self.files.get(&**path);
             let same = known.is_some_and(|known| known.stamp.as_ref() == Some(stamp));
             if !same && !is_busy(path) {
                 let problems_of_file = self.reread(path, stamp, &mut contents, &mut affected);
@@ -65,7 +84,7 @@ impl Store {
         }
         for (path, message) in &tree.unreadable {
             let problem = unreadable(path, "", message);
-            self.files.entry(path.clone()).or_default().stamp = None;
+            self.files.entry(path.as_path().into()).or_default().stamp = None;
             events.push(problems(path, vec![problem]));
         }
         for object in affected {
@@ -75,13 +94,13 @@ impl Store {
     }
 
     /// Files that are not there any more. What is below something unreadable may well be.
-    fn gone(&self, tree: &Tree) -> Vec<PathBuf> {
+    fn gone(&self, tree: &Tree) -> Vec<Arc<Path>> {
         let hidden = |path: &Path| {
             path.ancestors()
                 .any(|path| tree.unreadable.contains_key(path))
         };
         let paths = self.files.keys();
-        let gone = paths.filter(|path| !tree.files.contains_key(*path) && !hidden(path));
+        let gone = paths.filter(|path| !tree.files.contains_key(&***path) && !hidden(path));
         gone.cloned().collect()
     }
 
@@ -94,40 +113,46 @@ impl Store {
     ) -> Vec<Problem> {
         // Judged before reading: what is written afterwards leaves another stamp.
         let settled = stamp.is_settled().then_some(*stamp);
-        let known = self.files.entry(path.to_owned()).or_default();
+        let path: Arc<Path> = match self.files.get_key_value(path) {
+            Some((path, _)) => path.clone(),
+            None => path.into(),
+        };
+        let known = self.files.entry(path.clone()).or_default();
         known.stamp = settled;
-        let parsed = match read(path) {
+        let parsed = match read(&path) {
             Ok(parsed) => parsed,
             Err(problem) => return vec![problem],
         };
         let mut found = parsed.problems;
-        let content = collect(path, parsed.declarations, &mut found);
-        let declared: BTreeSet<ObjectRef> = content.keys().cloned().collect();
-        let before = std::mem::replace(&mut known.declared, declared.clone());
-        self.disown(
-            path,
-            before.difference(&declared).cloned().collect(),
-            affected,
-        );
-        for object in declared {
-            let owners = self.owners.entry(object.clone()).or_default();
-            owners.insert(path.to_owned());
-            affected.insert(object);
+        let content = collect(&path, parsed.declarations, &mut self.names, &mut found);
+        let declared: Box<[ObjectRef]> = content.keys().cloned().collect();
+        for object in &declared {
+            let owners = &mut self.objects.entry(object.clone()).or_default().owners;
+            if let Err(at) = owners.binary_search(&path) {
+                owners.reserve_exact(1);
+                owners.insert(at, path.clone());
+            }
+            affected.insert(object.clone());
         }
-        contents.insert(path.to_owned(), content);
-        self.mention_skipped(path, parsed.skipped);
+        let before = std::mem::replace(&mut known.declared, declared);
+        let gone = before
+            .into_iter()
+            .filter(|object| !content.contains_key(object));
+        self.disown(&path, gone, affected);
+        contents.insert(path.clone(), content);
+        self.mention_skipped(&path, parsed.skipped);
         found
     }
 
     fn disown(
         &mut self,
         path: &Path,
-        objects: BTreeSet<ObjectRef>,
+        objects: impl Iterator<Item = ObjectRef>,
         affected: &mut BTreeSet<ObjectRef>,
     ) {
         for object in objects {
-            if let Some(owners) = self.owners.get_mut(&object) {
-                owners.remove(path);
+            if let Some(standing) = self.objects.get_mut(&object) {
+                standing.owners.retain(|owner| **owner != *path);
             }
             affected.insert(object);
         }
@@ -135,54 +160,53 @@ impl Store {
 
     /// Tells the index what has become of an object whose declarations changed.
     fn resolve(&mut self, object: ObjectRef, contents: &mut Contents, events: &mut Vec<Event>) {
-        let owners = self.owners.get(&object).into_iter().flatten();
-        let mut owners = owners.cloned();
-        let winner = owners.next();
-        let others: Vec<PathBuf> = owners.collect();
-        events.push(duplicate(&object, winner.as_deref(), &others));
-
-        let sent = self.sent.remove(&object);
-        let mut stale = match &sent {
-            Some(sent) => sent.objects.clone(),
-            None => Vec::new(),
+        let mut standing = self.objects.remove(&object).unwrap_or_default();
+        let (winner, others) = match standing.owners.split_first() {
+            Some((winner, others)) => (Some(winner.clone()), others),
+            None => (None, &[][..]),
         };
-        if let Some(winner) = winner {
-            let known = sent.as_ref().is_some_and(|sent| sent.from == winner);
-            if known && !contents.contains_key(&winner) {
-                self.sent.extend(sent.map(|sent| (object, sent)));
-                return;
-            }
-            // A file that was not read now: one that comes to count because another is gone.
-            let content = contents
-                .entry(winner.clone())
-                .or_insert_with(|| again(&winner));
-            match content.remove(&object).flatten() {
-                Some(objects) => {
-                    let names = objects.iter().filter_map(name);
-                    let names: Vec<(Kind, ObjectName)> = names.collect();
-                    stale.retain(|name| !names.contains(name));
-                    events.extend(objects.into_iter().map(Event::Apply));
-                    let sent = Sent {
-                        from: winner,
-                        objects: names,
-                    };
-                    self.sent.insert(object, sent);
-                }
-                // It does not decode: what the same file said last stays.
-                None if known => {
-                    self.sent.extend(sent.map(|sent| (object, sent)));
-                    return;
-                }
-                None => {}
-            }
-        } else {
-            self.owners.remove(&object);
+        if standing.is_contested || !others.is_empty() {
+            events.push(duplicate(&object, winner.as_deref(), others));
+            standing.is_contested = !others.is_empty();
         }
-        events.extend(
-            stale
-                .into_iter()
-                .map(|(kind, name)| Event::Delete(kind, name)),
-        );
+        let sent = standing.sent.take();
+        let mut stale = sent
+            .as_ref()
+            .map_or_else(Vec::new, |sent| sent.objects.of(&object));
+        let Some(winner) = winner else {
+            events.extend(deletions(stale));
+            return;
+        };
+        let known = sent.as_ref().is_some_and(|sent| sent.from == winner);
+        if known && !contents.contains_key(&winner) {
+            standing.sent = sent;
+            self.objects.insert(object, standing);
+            return;
+        }
+        // A file that was not read now: one that comes to count because another is gone.
+        let content = contents
+            .entry(winner.clone())
+            .or_insert_with(|| again(&winner, &mut self.names));
+        match content.remove(&object).flatten() {
+            Some(objects) => {
+                let names = Names::new(&object, &objects);
+                let still = names.of(&object);
+                stale.retain(|name| !still.contains(name));
+                events.extend(objects.into_iter().map(Event::Apply));
+                standing.sent = Some(Sent {
+                    from: winner,
+                    objects: names,
+                });
+            }
+            // It does not decode: what the same file said last stays.
+            None if known => {
+                standing.sent = sent;
+                stale.clear();
+            }
+            None => {}
+        }
+        self.objects.insert(object, standing);
+        events.extend(deletions(stale));
     }
 
     fn mention_skipped(&mut self, path: &Path, kinds: Vec<String>) {
@@ -197,6 +221,30 @@ impl Store {
             }
         }
     }
+}
+
+impl Names {
+    fn new(declared: &ObjectRef, objects: &[Object]) -> Self {
+        let names: Box<[_]> = objects.iter().filter_map(name).collect();
+        match &*names {
+            [(kind, name)] if kind.as_str() == declared.kind && *name == declared.name => {
+                Self::Same(*kind)
+            }
+            _ => Self::Others(names),
+        }
+    }
+
+    fn of(&self, declared: &ObjectRef) -> Vec<(Kind, ObjectName)> {
+        match self {
+            Self::Same(kind) => vec![(*kind, declared.name.clone())],
+            Self::Others(names) => names.to_vec(),
+        }
+    }
+}
+
+fn deletions(names: Vec<(Kind, ObjectName)>) -> impl Iterator<Item = Event> {
+    let names = names.into_iter();
+    names.map(|(kind, name)| Event::Delete(kind, name))
 }
 
 fn read(path: &Path) -> Result<Parsed, Problem> {
@@ -222,23 +270,26 @@ fn read_at_most(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// The content of a file whose problems are known.
-fn again(path: &Path) -> BTreeMap<ObjectRef, Option<Vec<Object>>> {
+fn again(path: &Path, names: &mut Interner) -> BTreeMap<ObjectRef, Option<Vec<Object>>> {
     let parsed = read(path).unwrap_or_default();
-    collect(path, parsed.declarations, &mut Vec::new())
+    collect(path, parsed.declarations, names, &mut Vec::new())
 }
 
 /// Of an object that is declared twice in a file, the first counts.
 fn collect(
     path: &Path,
     declarations: Vec<Declaration>,
+    names: &mut Interner,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<ObjectRef, Option<Vec<Object>>> {
     let mut content = BTreeMap::new();
     for declaration in declarations {
         let Declaration {
-            object,
+            mut object,
             content: new,
         } = declaration;
+        object.name.namespace = names.get(&object.name.namespace);
+        object.name.name = names.get(&object.name.name);
         if content.contains_key(&object) {
             problems.push(Problem {
                 object,
@@ -257,7 +308,7 @@ fn problems(path: &Path, problems: Vec<Problem>) -> Event {
     Event::Problems(path.to_string_lossy().into(), problems)
 }
 
-fn duplicate(object: &ObjectRef, winner: Option<&Path>, others: &[PathBuf]) -> Event {
+fn duplicate(object: &ObjectRef, winner: Option<&Path>, others: &[Arc<Path>]) -> Event {
     let mut problems = Vec::new();
     if let (Some(winner), [other, ..]) = (winner, others) {
         problems.push(Problem {
@@ -275,14 +326,7 @@ fn duplicate(object: &ObjectRef, winner: Option<&Path>, others: &[PathBuf]) -> E
 }
 
 fn name(object: &Object) -> Option<(Kind, ObjectName)> {
-    let metadata = match object {
-        Object::Service(object) => &object.metadata,
-        Object::EndpointSlice(object) => &object.metadata,
-        Object::Ingress(object) => &object.metadata,
-        Object::IngressClass(object) => &object.metadata,
-        Object::Node(object) => &object.metadata,
-        Object::ServiceCidr(object) => &object.metadata,
-    };
+    let metadata = object.metadata();
     let namespace = metadata.namespace.as_deref().unwrap_or_default();
     let name = ObjectName::new(namespace, metadata.name.as_deref()?);
     Some((object.kind(), name))

@@ -27,11 +27,14 @@ pub(super) enum Task {
 
 #[derive(Debug)]
 pub(super) struct Ledger {
+    options: Options,
     classes: Classes,
     publish: Publish,
     names: Interner,
     /// Kinds whose first list is still to come.
     awaited: BTreeSet<Kind>,
+    /// What is known of lists that are still incomplete.
+    listed: BTreeMap<Kind, BTreeSet<ObjectName>>,
     ingresses: BTreeMap<ObjectName, Entry>,
     /// What the Service or the Nodes say.
     sources: BTreeMap<ObjectName, Vec<StatusAddress>>,
@@ -54,10 +57,12 @@ impl Ledger {
             _ => None,
         };
         Self {
+            options: options.clone(),
             classes: Classes::new(options),
             publish,
             names: Interner::default(),
-            awaited: Kind::ALL.into(),
+            awaited: Kind::LISTED.into(),
+            listed: BTreeMap::new(),
             ingresses: BTreeMap::new(),
             sources: BTreeMap::new(),
             wanted,
@@ -93,8 +98,16 @@ impl Ledger {
 
     pub(super) fn apply(&mut self, event: Event) {
         match event {
+            // Nothing is done before the first list is complete, and later lists hold what was true at
+            // one time: its parts may be entered one by one.
+            Event::Part(kind, objects) => {
+                let names: Vec<_> = objects.iter().filter_map(|it| self.enter(it)).collect();
+                self.listed.entry(kind).or_default().extend(names);
+            }
+            Event::Void(kind) => drop(self.listed.remove(&kind)),
             Event::Replace(kind, objects) => {
-                let listed: BTreeSet<_> = objects.iter().filter_map(|it| self.enter(it)).collect();
+                let mut listed = self.listed.remove(&kind).unwrap_or_default();
+                listed.extend(objects.iter().filter_map(|it| self.enter(it)));
                 for name in self.known(kind) {
                     if !listed.contains(&name) {
                         self.delete(kind, &name);
@@ -107,19 +120,12 @@ impl Ledger {
             }
             Event::Delete(kind, name) => self.delete(kind, &name),
             Event::Batch(events) => events.into_iter().for_each(|event| self.apply(event)),
-            Event::Problems(..) => {}
+            Event::Problems(..) | Event::Unavailable(..) => {}
         }
     }
 
     fn enter(&mut self, object: &Object) -> Option<ObjectName> {
-        let metadata = match object {
-            Object::Service(object) => &object.metadata,
-            Object::Ingress(object) => &object.metadata,
-            Object::IngressClass(object) => &object.metadata,
-            Object::Node(object) => &object.metadata,
-            Object::EndpointSlice(_) | Object::ServiceCidr(_) => return None,
-        };
-        let name = object_name(metadata, &mut self.names)?;
+        let name = object_name(object.metadata(), &mut self.names)?;
         match object {
             Object::Ingress(object) => {
                 let says = self.share(of_ingress(object));
@@ -132,7 +138,8 @@ impl Ledger {
                 self.review(&name);
             }
             Object::IngressClass(object) => {
-                if self.classes.apply(object, &name) {
+                let ours = Classes::is_ours(object, &self.options);
+                if self.classes.apply(&name, ours) {
                     self.review_all();
                 }
             }
@@ -146,7 +153,7 @@ impl Ledger {
                     self.source(name.clone(), of_node(object));
                 }
             }
-            Object::EndpointSlice(_) | Object::ServiceCidr(_) => {}
+            Object::EndpointSlice(_) | Object::ServiceCidr(_) | Object::Secret(_) => {}
         }
         Some(name)
     }
@@ -167,7 +174,7 @@ impl Ledger {
                     self.source(name.clone(), Vec::new());
                 }
             }
-            Kind::EndpointSlice | Kind::ServiceCidr => {}
+            Kind::EndpointSlice | Kind::ServiceCidr | Kind::Secret => {}
         }
     }
 
@@ -176,7 +183,7 @@ impl Ledger {
             Kind::Ingress => self.ingresses.keys().cloned().collect(),
             Kind::IngressClass => self.classes.names(),
             Kind::Service | Kind::Node => self.sources.keys().cloned().collect(),
-            Kind::EndpointSlice | Kind::ServiceCidr => Vec::new(),
+            Kind::EndpointSlice | Kind::ServiceCidr | Kind::Secret => Vec::new(),
         }
     }
 

@@ -96,10 +96,10 @@ oomScoreAdj: -1
     let conntrack = Conntrack {
         max: Some(300_000),
         tcp_established: None,
-        tcp_close_wait: Some(Duration::from_secs(300)),
+        tcp_close_wait: Some(Duration::from_secs(300).into()),
         tcp_be_liberal: true,
-        udp: Some(Duration::from_secs(20)),
-        udp_stream: Some(Duration::from_secs(180)),
+        udp: Some(Duration::from_secs(20).into()),
+        udp_stream: Some(Duration::from_secs(180).into()),
     };
     assert_eq!(config.conntrack, conntrack);
     assert_eq!(config.sync_period, Duration::from_secs(10));

@@ -131,10 +131,9 @@ fn the_nodes_own_addresses_are_known() {
     });
 }
 
-/// How long it takes, and in how much memory; `docs/performance.md` has the figures. Takes half a minute
-/// and raises a limit of the whole machine meanwhile.
+/// How long it takes, and in how much memory. Raises a limit of the whole machine meanwhile.
 #[test]
-#[ignore = "takes half a minute, and changes net.netfilter.nf_conntrack_max of the machine"]
+#[ignore = "makes a million flows, and changes net.netfilter.nf_conntrack_max of the machine"]
 fn a_million_flows() {
     const FLOWS: u64 = 1_000_000;
     const LIMIT: &str = "/proc/sys/net/netfilter/nf_conntrack_max";

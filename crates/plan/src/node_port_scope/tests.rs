@@ -28,7 +28,7 @@ const INTERFACES: [&str; 6] = [
 
 #[test]
 fn the_primary_address_is_the_nodes_first_of_a_family() {
-    let primary = NodePortAddresses::Primary;
+    let primary = NodePortAddresses::Primary(None);
     let both = node(&["192.0.2.200", "192.0.2.7", "2001:db8::7"]);
     let expected = ["192.0.2.200", "2001:db8::7"];
     assert_eq!(listening(&primary, &both, &INTERFACES), expected);
@@ -39,6 +39,10 @@ fn the_primary_address_is_the_nodes_first_of_a_family() {
         listening(&primary, &node(&[]), &INTERFACES),
         ["0.0.0.0", "::"]
     );
+    // The operator knows better than the Node, whose other family stays.
+    let given = NodePortAddresses::Primary("192.0.2.7".parse().ok());
+    let expected = ["192.0.2.7", "2001:db8::7"];
+    assert_eq!(listening(&given, &both, &INTERFACES), expected);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use fairway_model::*;
 use super::*;
 use crate::{Bytes, Change, SetName, SlotClass, lint};
 
+mod cost;
 mod policies;
 
 pub(super) fn port(number: u16) -> Port {
@@ -202,7 +203,10 @@ fn the_oldest_keeps_a_contested_address_and_the_next_inherits_it() {
     assert!(transaction.is_empty(), "{transaction:?}");
     assert_eq!(
         bench.planner.conflicts(),
-        ["10.96.0.1:80/tcp belongs to Service default/b; not served for default/a"]
+        [
+            "Service default/a spec.clusterIPs: 10.96.0.1:80/tcp belongs to Service default/b; \
+          it is not served for this one"
+        ]
     );
     let transaction = bench.update(&[("b", None)]);
     let moved = element(map(1), key(1), value(1));

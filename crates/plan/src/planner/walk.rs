@@ -75,6 +75,19 @@ pub(super) fn lets_in(generation: &Generation, packet: &Packet) -> bool {
     !outcomes.contains(&Outcome::Dropped)
 }
 
+/// What the kernel does for the packet in a table that stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Cost {
+    pub(super) rules: usize,
+    /// Look-ups in sets and maps.
+    pub(super) lookups: usize,
+}
+
+/// The most that the packet may cost.
+pub(super) fn cost(generation: &Generation, packet: &Packet) -> Cost {
+    walk(generation, generation, packet, &hooks(packet)).cost
+}
+
 fn hooks(packet: &Packet) -> [&'static str; 3] {
     match (packet.from_node, packet.to_node) {
         (true, _) => ["source-ranges-output", "nat-output", "filter-output"],
@@ -93,11 +106,21 @@ fn at_hooks(
     packet: &Packet,
     hooks: &[&str],
 ) -> BTreeSet<Outcome> {
+    walk(before, after, packet, hooks).outcomes
+}
+
+fn walk<'a>(
+    before: &'a Generation,
+    after: &'a Generation,
+    packet: &'a Packet,
+    hooks: &[&str],
+) -> Walk<'a> {
     let mut walk = Walk {
         before,
         after,
         packet,
         outcomes: BTreeSet::new(),
+        cost: Cost::default(),
     };
     let mut states = BTreeSet::from([State::default()]);
     for hook in hooks {
@@ -106,7 +129,7 @@ fn at_hooks(
     if !states.is_empty() {
         walk.outcomes.insert(Outcome::Passed);
     }
-    walk.outcomes
+    walk
 }
 
 struct Walk<'a> {
@@ -114,6 +137,8 @@ struct Walk<'a> {
     after: &'a Generation,
     packet: &'a Packet,
     outcomes: BTreeSet<Outcome>,
+    /// Of the way on which no commit comes between.
+    cost: Cost,
 }
 
 /// Where states go that a rule does not end.
@@ -149,6 +174,7 @@ impl<'a> Walk<'a> {
         for Rule { statements, .. } in rules.map_or(&[][..], |chain| &chain.rules) {
             let mut onwards = Onwards::default();
             for state in states {
+                self.cost.rules += usize::from(!state.switched);
                 self.rule(chains, statements, state, &mut onwards);
             }
             states = onwards.next_rule;
@@ -170,6 +196,9 @@ impl<'a> Walk<'a> {
             return;
         };
         let packet = self.packet;
+        if let Statement::InSet { .. } | Statement::Translate { .. } = first {
+            self.cost.lookups += usize::from(!state.switched);
+        }
         let holds = match first {
             Statement::SourceIn { network, negated } => {
                 network.contains(&packet.source) != *negated

@@ -1,10 +1,10 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use tokio::net::TcpStream;
 
-use super::preface;
-use crate::config::Protocol;
+use super::{preface, proxy_protocol};
+use crate::config::{Config, Protocol, ProxyProtocol};
 use crate::listen::Transport;
 use crate::stream::Stream;
 use crate::tls::{self, Session};
@@ -14,11 +14,37 @@ use crate::worker::Worker;
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) stream: Stream,
-    /// Who sends.
-    pub(crate) peer: SocketAddr,
+    pub(crate) origin: Origin,
     pub(crate) protocol: Protocol,
     /// What the TLS handshake found out; None in clear text.
     pub(crate) tls: Option<Session>,
+}
+
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// The client, or the last proxy before us that did not tell who is behind it.
+    pub(crate) address: SocketAddr,
+    /// Whether what its requests say about their way is believed.
+    pub(crate) trusted: bool,
+    /// The port that the client connected to, where a load balancer told it.
+    pub(crate) port: Option<u16>,
+}
+
+impl Origin {
+    /// As the socket tells it.
+    pub(super) fn of_peer(config: &Config, peer: SocketAddr) -> Self {
+        Self {
+            address: peer,
+            trusted: config.trusts(peer.ip().to_canonical()),
+            port: None,
+        }
+    }
+
+    /// An IPv4 client is one, whatever the socket's family.
+    pub(crate) fn ip(&self) -> IpAddr {
+        self.address.ip().to_canonical()
+    }
 }
 
 impl Arrival {
@@ -29,7 +55,13 @@ impl Arrival {
         stream: TcpStream,
         peer: SocketAddr,
     ) -> Option<Self> {
-        // The place of the PROXY protocol.
+        let origin = match worker.config.proxy_protocol {
+            ProxyProtocol::Off => Origin::of_peer(&worker.config, peer),
+            // Boxed: it is soon over.
+            ProxyProtocol::Optional | ProxyProtocol::Required => {
+                Box::pin(proxy_protocol::receive(worker, &stream, peer)).await?
+            }
+        };
         match transport {
             Transport::Clear => Some(Self {
                 // Boxed: it is rarely wanted.
@@ -38,15 +70,16 @@ impl Arrival {
                     false => Protocol::Http1,
                 },
                 stream: Stream::Tcp(stream),
-                peer,
+                origin,
                 tls: None,
             }),
             // Boxed: a handshake is large and soon over.
             Transport::Tls => {
-                let (stream, session) = Box::pin(tls::accept(worker, stream, peer)).await?;
+                let (stream, session) =
+                    Box::pin(tls::accept(worker, stream, origin.address)).await?;
                 Some(Self {
                     stream: Stream::Tls(stream),
-                    peer,
+                    origin,
                     protocol: session.protocol,
                     tls: Some(session),
                 })

@@ -23,7 +23,7 @@ use crate::config::Protocol;
 use crate::deadline::within;
 use crate::error::Rejection;
 use crate::exchange;
-use crate::forwarding::Sender;
+use crate::forwarding::{self, Sender};
 use crate::observed::Observed;
 use crate::record::Record;
 use crate::stream::Stream;
@@ -51,7 +51,7 @@ const BAD_REQUEST: &[u8] =
 pub(crate) struct Client {
     pub(crate) worker: Rc<Worker>,
     pub(crate) wire: Rc<Wire>,
-    pub(crate) sender: Sender,
+    pub(crate) sender: Rc<Sender>,
     /// What the TLS handshake found out; None in clear text.
     pub(crate) tls: Option<Rc<Session>>,
     /// What the client speaks. In HTTP/2 each request counts as a connection of its own.
@@ -71,7 +71,7 @@ impl Client {
     pub(crate) fn new(
         worker: Rc<Worker>,
         wire: Rc<Wire>,
-        sender: Sender,
+        sender: Rc<Sender>,
         tls: Option<Rc<Session>>,
         protocol: Protocol,
     ) -> Self {
@@ -128,12 +128,13 @@ pub(crate) fn serve(worker: Rc<Worker>, arrival: Arrival) -> impl Future<Output 
 }
 
 async fn run(worker: Rc<Worker>, arrival: Arrival) {
-    let peer = arrival.peer.ip().to_canonical();
-    let sender = Sender {
-        peer: HeaderValue::try_from(peer.to_string()).expect("an address is a header value"),
-        trusted: worker.config.trusts(peer),
+    let origin = arrival.origin;
+    let sender = Rc::new(Sender {
+        peer: HeaderValue::try_from(origin.ip().to_string()).expect("an address is a header value"),
+        trusted: origin.trusted,
+        port: origin.port.map(forwarding::port),
         secure: arrival.tls.is_some(),
-    };
+    });
     let tls = arrival.tls.map(Rc::new);
     match arrival.protocol {
         Protocol::Http1 => http1(worker, arrival.stream, sender, tls).await,
@@ -142,7 +143,7 @@ async fn run(worker: Rc<Worker>, arrival: Arrival) {
     }
 }
 
-async fn http1(worker: Rc<Worker>, stream: Stream, sender: Sender, tls: Option<Rc<Session>>) {
+async fn http1(worker: Rc<Worker>, stream: Stream, sender: Rc<Sender>, tls: Option<Rc<Session>>) {
     let deadline = worker.deadlines.open();
     let timeouts = worker.config.timeouts.clone();
     let wire = Rc::new(Wire::new(Watch::new(

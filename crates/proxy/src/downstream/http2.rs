@@ -45,7 +45,7 @@ const PROVOKED_RESETS: usize = 1024;
 pub(super) async fn serve(
     worker: Rc<Worker>,
     stream: Stream,
-    sender: Sender,
+    sender: Rc<Sender>,
     tls: Option<Rc<tls::Session>>,
 ) {
     let session = Rc::new(Session::new(worker, sender, tls));

@@ -18,6 +18,7 @@ fn run(trusted: bool, lines: &[(&str, &str)]) -> (HeaderMap, Rewritten) {
     let sender = Sender {
         peer: HeaderValue::from_static("10.0.0.1"),
         trusted,
+        port: None,
         secure: false,
     };
     let is_trusted = |address: IpAddr| address.to_string().starts_with("10.");

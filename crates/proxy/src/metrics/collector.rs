@@ -8,6 +8,7 @@ use prometheus_client::metrics::MetricType;
 
 use super::Shards;
 use super::shard::{BUCKETS, RouteLabels, RouteStats, Shard};
+use crate::downstream::proxy_protocol;
 use crate::error::Rejection;
 use crate::tls::Failure;
 
@@ -67,6 +68,21 @@ impl Collector for Sum {
             let count: u64 = shards.iter().map(|shard| shard.rejections(rejection)).sum();
             rejected
                 .encode_family(&[("reason", rejection.label())])?
+                .encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+        }
+        let mut refused = encoder.encode_descriptor(
+            "fairway_proxy_proxy_protocol_failures",
+            "Connections closed because of the PROXY protocol",
+            None,
+            MetricType::Counter,
+        )?;
+        for failure in proxy_protocol::Failure::ALL {
+            let count: u64 = shards
+                .iter()
+                .map(|shard| shard.proxy_protocol_failures(failure))
+                .sum();
+            refused
+                .encode_family(&[("reason", failure.label())])?
                 .encode_counter::<NoLabelSet, _, u64>(&count, None)?;
         }
         let mut failed = encoder.encode_descriptor(

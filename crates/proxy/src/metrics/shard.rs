@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::downstream::proxy_protocol;
 use crate::error::Rejection;
 use crate::tls::Failure;
 
@@ -30,6 +31,7 @@ pub(crate) struct Shard {
     pub(crate) upstream_retries: Count,
     pub(crate) underscore_headers: Count,
     pub(crate) log_lines_dropped: Count,
+    proxy_protocol_failures: [Count; proxy_protocol::Failure::ALL.len()],
     handshake_failures: [Count; Failure::ALL.len()],
     rejections: [Count; Rejection::ALL.len()],
     routes: Mutex<Vec<Arc<RouteStats>>>,
@@ -42,6 +44,14 @@ impl Shard {
 
     pub(super) fn rejections(&self, rejection: Rejection) -> u64 {
         self.rejections[rejection as usize].get()
+    }
+
+    pub(crate) fn proxy_protocol_failed(&self, failure: proxy_protocol::Failure) {
+        self.proxy_protocol_failures[failure as usize].add(1);
+    }
+
+    pub(super) fn proxy_protocol_failures(&self, failure: proxy_protocol::Failure) -> u64 {
+        self.proxy_protocol_failures[failure as usize].get()
     }
 
     pub(crate) fn handshake_failed(&self, failure: Failure) {

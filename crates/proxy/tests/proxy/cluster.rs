@@ -131,6 +131,7 @@ fn service(name: &str, endpoints: &[SocketAddr]) -> Service {
         internal_policy: TrafficPolicy::Cluster,
         external_policy: TrafficPolicy::Cluster,
         affinity: Affinity::None,
+        weights: fairway_model::Weights::default(),
         health_check_node_port: None,
         ports: vec![ServicePort {
             name: "http".into(),

@@ -15,6 +15,7 @@ pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     /// Where it speaks TLS, if the configuration asks for that.
     pub(crate) https: Option<SocketAddr>,
+    pub(crate) tls: Arc<ArcSwap<TlsTable>>,
     pub(crate) routes: Arc<ArcSwap<Index>>,
     pub(crate) cluster: Cluster,
     handle: Option<Handle>,
@@ -42,10 +43,12 @@ impl Proxy {
         let routes = Arc::new(ArcSwap::from(cluster.index()));
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
-        let handle = bound.serve(routes.clone(), no_tls(), metrics).unwrap();
+        let tls = no_tls();
+        let handle = bound.serve(routes.clone(), tls.clone(), metrics).unwrap();
         Self {
             address,
             https,
+            tls,
             routes,
             cluster,
             handle: Some(handle),

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use fairway_model::{Conditions, ObjectName, Rule, Service, TlsPolicy};
+use fairway_model::{CertificateChoice, Conditions, ObjectName, Rule, Service, TlsPolicy};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -98,7 +98,7 @@ fn an_update_without_route_changes_keeps_the_index() {
     assert!(Arc::ptr_eq(&first, &cluster.apply()));
 
     let mut with_tls = routes(all("web"));
-    with_tls.tls = Some(Arc::new(TlsPolicy { certificate: None }));
+    with_tls.tls = Some(Arc::new(TlsPolicy::terminate(CertificateChoice::Default)));
     let hosts = &mut cluster.snapshot.routes.hosts;
     hosts.insert_mut(exact_host("a.com"), Arc::new(with_tls));
     cluster.changes.hosts.insert(exact_host("a.com"));

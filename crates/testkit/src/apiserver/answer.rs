@@ -62,6 +62,18 @@ where
         path: parts.uri.to_string(),
     });
 
+    // As RBAC with resourceNames does: whoever is to read single Secrets gets no list of them.
+    if target.resource.plural == "secrets"
+        && matches!(verb, Verb::List | Verb::Watch)
+        && !query.text("fieldSelector").contains("metadata.name=")
+    {
+        return Ok(failure(&Failure {
+            code: 403,
+            reason: "Forbidden",
+            ..Failure::bad_request("secrets is forbidden: only by name, with a field selector")
+        }));
+    }
+
     let continued = !query.text("continue").is_empty();
     let effect = shared
         .faults()

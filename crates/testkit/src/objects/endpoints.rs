@@ -97,6 +97,16 @@ impl Object<EndpointSlice> {
         self
     }
 
+    /// Who should prefer the endpoint added last: one more of `forZones` or of `forNodes`.
+    pub fn hint(mut self, whom: &str, name: &str) -> Self {
+        let hints = &mut self.last("/endpoints")["hints"][whom];
+        match hints {
+            Value::Array(hints) => hints.push(json!({"name": name})),
+            none => *none = json!([{"name": name}]),
+        }
+        self
+    }
+
     fn condition(mut self, name: &str, value: bool) -> Self {
         self.last("/endpoints")["conditions"][name] = value.into();
         self

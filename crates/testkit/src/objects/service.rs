@@ -58,6 +58,11 @@ impl Object<Service> {
         self.port(name, Protocol::Udp, port)
     }
 
+    /// Adds an SCTP port.
+    pub fn sctp(self, name: &str, port: u16) -> Self {
+        self.port(name, Protocol::Sctp, port)
+    }
+
     fn port(self, name: &str, protocol: Protocol, port: u16) -> Self {
         self.push("/spec/ports", super::endpoints::port(name, protocol, port))
     }

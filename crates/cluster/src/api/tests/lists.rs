@@ -52,7 +52,7 @@ async fn every_kind_is_listed_once() {
 #[tokio::test(start_paused = true)]
 async fn what_is_not_asked_for_is_replaced_by_nothing() {
     let mut bench = Bench::start(&service_proxy_only(), |_| {});
-    assert_eq!(bench.after(SECOND).await.len(), Kind::ALL.len());
+    assert_eq!(bench.after(SECOND).await.len(), Kind::LISTED.len());
     assert_eq!(bench.lists("ingresses") + bench.lists("ingressclasses"), 0);
     assert_eq!(bench.lists("servicecidrs"), 1);
 
@@ -61,7 +61,7 @@ async fn what_is_not_asked_for_is_replaced_by_nothing() {
         ..both()
     };
     let mut bench = Bench::start(&router, |_| {});
-    assert_eq!(bench.after(SECOND).await.len(), Kind::ALL.len());
+    assert_eq!(bench.after(SECOND).await.len(), Kind::LISTED.len());
     assert_eq!(bench.lists("servicecidrs"), 0);
     assert_eq!(bench.lists("ingresses"), 1);
 }
@@ -69,8 +69,32 @@ async fn what_is_not_asked_for_is_replaced_by_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_list_in_pages_is_published_whole() {
     let mut bench = Bench::start(&both(), many);
-    assert_eq!(replaced(&bench.raw(SECOND).await), [1200]);
+    assert_eq!(replaced(&bench.whole(SECOND).await), [1200]);
     assert_eq!(bench.lists("services"), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_list_comes_in_parts_that_are_void_if_it_breaks_off() {
+    let mut bench = Bench::start(&both(), |server| {
+        many(server);
+        let cut = Fault::new(Effect::Cut).of("services").on(Verb::List);
+        server.inject(cut.after_first_page().once());
+    });
+    let events = bench.raw(HOUR).await;
+    let steps = events.iter().filter_map(|event| match event {
+        Event::Part(Kind::Service, objects) => Some(("part", objects.len())),
+        Event::Void(Kind::Service) => Some(("void", 0)),
+        Event::Replace(Kind::Service, objects) => Some(("replace", objects.len())),
+        _ => None,
+    });
+    let expected = [
+        ("part", 500),
+        ("void", 0),
+        ("part", 500),
+        ("part", 500),
+        ("replace", 200),
+    ];
+    assert_eq!(steps.collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test(start_paused = true)]
@@ -87,10 +111,10 @@ async fn a_list_that_breaks_off_begins_again() {
             );
         });
         // Before the last attempt everything else is known, and not one Service.
-        let first = bench.raw(SECOND / 2).await;
-        assert_eq!(first.len(), Kind::ALL.len() - 1);
+        let first = bench.whole(SECOND / 2).await;
+        assert_eq!(first.len(), Kind::LISTED.len() - 1);
         assert_eq!(replaced(&first), [0_usize; 0]);
-        assert_eq!(replaced(&bench.raw(HOUR).await), [1200]);
+        assert_eq!(replaced(&bench.whole(HOUR).await), [1200]);
         assert_eq!(bench.lists("services"), 2 + 2 + 3);
     }
 }
@@ -106,7 +130,7 @@ async fn pages_that_expire_are_asked_for_in_one() {
                 .after_first_page(),
         );
     });
-    assert_eq!(replaced(&bench.raw(HOUR).await), [1200]);
+    assert_eq!(replaced(&bench.whole(HOUR).await), [1200]);
     assert_eq!(bench.lists("services"), 2 + 1);
 }
 
@@ -120,7 +144,7 @@ async fn a_slow_list_arrives() {
         };
         server.inject(Fault::new(slow).of("services"));
     });
-    assert_eq!(bench.raw(SECOND).await.len(), Kind::ALL.len() - 1);
+    assert_eq!(bench.whole(SECOND).await.len(), Kind::LISTED.len() - 1);
     assert_eq!(bench.after(HOUR).await, ["= Service web"]);
 }
 
@@ -214,14 +238,14 @@ async fn a_full_channel_loses_nothing() {
     let server = ApiServer::start().unwrap();
     let client = Client::new(server.service(), "default");
     let (sender, mut events) = mpsc::channel(1);
-    let _watch = watch(&client, &both(), Pace::default(), &sender);
+    let _watch = watch(&client, &both(), Pace::default(), &sender, nothing_wanted());
     sleep(SECOND).await;
     for index in 0..100 {
         server.apply(service(&format!("s{index:03}"))).unwrap();
     }
     sleep(HOUR).await;
     let mut seen = Vec::new();
-    while seen.len() < Kind::ALL.len() + 100 {
+    while seen.len() < Kind::LISTED.len() + 100 {
         let event = tokio::time::timeout(HOUR, events.recv()).await.unwrap();
         seen.push(summary(&event.unwrap()));
     }
@@ -236,7 +260,7 @@ async fn ends_when_dropped_or_not_listened_to() {
     let client = Client::new(server.service(), "default");
     for dropped in [true, false] {
         let (sender, mut events) = mpsc::channel(64);
-        let watch = watch(&client, &both(), Pace::default(), &sender);
+        let watch = watch(&client, &both(), Pace::default(), &sender, nothing_wanted());
         drop(sender);
         sleep(SECOND).await;
         assert_eq!(server.watchers("services"), 1);

@@ -216,10 +216,11 @@ fn certificates_go_to_the_hosts_that_list_them() {
         .hosts
         .iter()
         .map(|(host, part)| {
-            let certificate = part.tls.as_ref().and_then(|tls| tls.certificate.clone());
+            let listed = part.tls.iter().filter(|tls| tls.lists_host());
+            let mut secrets = listed.flat_map(|tls| tls.secrets());
             (
                 host.to_string(),
-                certificate.map(|secret| secret.0.to_string()),
+                secrets.next().map(|secret| secret.0.to_string()),
             )
         })
         .collect();
@@ -235,5 +236,6 @@ fn certificates_go_to_the_hosts_that_list_them() {
     );
     let ingress = convert("{rules: [{host: a.com}], tls: [{hosts: [a.com]}]}");
     let part = ingress.hosts.values().next().unwrap();
-    assert_eq!(part.tls.as_deref(), Some(&TlsPolicy { certificate: None }));
+    let default = TlsPolicy::terminate(CertificateChoice::Default);
+    assert_eq!(part.tls.as_deref(), Some(&default));
 }

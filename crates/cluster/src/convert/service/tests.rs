@@ -263,3 +263,68 @@ fn source_ranges_that_mean_nothing_admit_nobody() {
     assert_eq!(text(&service.load_balancer_ips), ["192.0.2.1"]);
     assert_eq!(text(&service.source_ranges), ["10.0.0.0/8"]);
 }
+
+/// The weights that the annotation gives, and what is said of it.
+fn weigh(annotation: &str) -> (fairway_model::Weights, Vec<String>) {
+    let yaml = format!(
+        "{{apiVersion: v1, kind: Service, metadata: {{name: web, annotations: \
+         {{fairway.dev/endpoint-weights: {annotation:?}}}}}, spec: {{clusterIP: 10.96.0.1}}}}"
+    );
+    let objects = objects(&yaml);
+    let [Object::Service(object)] = objects.as_slice() else {
+        panic!("one Service, not {objects:?}");
+    };
+    let name = ObjectName::new("default", "web");
+    let mut report = Report::new("Service", name.clone());
+    let service = service(object, name, &mut Interner::default(), &mut report);
+    let lines = report.finish();
+    (
+        service.weights,
+        lines.iter().map(ToString::to_string).collect(),
+    )
+}
+
+#[test]
+fn endpoints_have_weights_by_zone_node_and_network() {
+    use fairway_model::{Endpoint, Port};
+    let (weights, problems) =
+        weigh("10.1.0.1=7, zone/eu-1=3 ,node/worker-7=0, 10.1.0.0/16 = 5, fd00::/64=2,");
+    assert_eq!(problems, Vec::<String>::new());
+    let of = |address: &str, node: Option<&str>, zone: Option<&str>| {
+        weights.of(&Endpoint {
+            node: node.map(Into::into),
+            zone: zone.map(Into::into),
+            ..Endpoint::ready(address.parse().unwrap(), Port::new(80).unwrap())
+        })
+    };
+    assert_eq!(of("10.1.0.1", None, Some("eu-1")), 7);
+    assert_eq!(of("10.1.0.2", Some("worker-7"), Some("eu-1")), 3);
+    assert_eq!(of("10.1.0.2", Some("worker-7"), Some("eu-2")), 0);
+    assert_eq!(of("10.1.0.2", None, None), 5);
+    assert_eq!(of("fd00::9", None, None), 2);
+    assert_eq!(of("10.2.0.1", Some("worker-8"), None), 1);
+}
+
+#[test]
+fn weights_that_cannot_be_read_are_none() {
+    let many = "10.0.0.1=1,".repeat(65);
+    let texts = [
+        "zone/=1",
+        "zone/a",
+        "a=1",
+        "10.0.0.0/33=1",
+        "10.0.0.1=101",
+        "pod/web-0=1",
+        "=",
+        &many,
+    ];
+    for text in texts {
+        let (weights, problems) = weigh(text);
+        assert_eq!(weights, fairway_model::Weights::default(), "{text}");
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(
+            problems[0].contains("fairway.dev/endpoint-weights"),
+            "{problems:?}"
+        );
+    }
+}

@@ -16,6 +16,10 @@ fn convert(labels: &str, fields: &str) -> (Option<Slice>, Vec<String>) {
     let name = ObjectName::new("default", "web-1");
     let mut report = Report::new("EndpointSlice", name.clone());
     let slice = slice(object, &name, &mut Interner::default(), &mut report);
+    let slice = slice.map(|(service, slice)| {
+        assert_eq!(service, ObjectName::new("default", "web"));
+        slice
+    });
     let problems = report.finish();
     (slice, problems.iter().map(ToString::to_string).collect())
 }

@@ -71,9 +71,16 @@ pub(super) fn merge<'a>(
             }
         }
         defaults.extend(claim.default.map(|default| (name, default)));
-        if let Some(tls) = &claim.part.tls {
+        // Who only happens to have certificates does not keep one from who lists the host.
+        if let Some(tls) = &claim.part.tls
+            && (tls.lists_host() || routes.tls.is_none())
+        {
             let winner = *tls_from.get_or_insert(name);
-            if routes.tls.get_or_insert_with(|| tls.clone()) != tls {
+            let current = routes.tls.get_or_insert_with(|| tls.clone());
+            if tls.lists_host() && !current.lists_host() {
+                *current = tls.clone();
+                tls_from = Some(name);
+            } else if current != tls {
                 lost.add(
                     name,
                     Reason::HostConflict,

@@ -24,7 +24,7 @@ pub(crate) struct Session {
     pub(super) worker: Rc<Worker>,
     /// Of the connection; each stream has its own.
     pub(super) watch: Watch,
-    sender: Sender,
+    sender: Rc<Sender>,
     tls: Option<Rc<tls::Session>>,
     streams: Cell<u32>,
     requests: Cell<u32>,
@@ -34,7 +34,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(worker: Rc<Worker>, sender: Sender, tls: Option<Rc<tls::Session>>) -> Self {
+    pub(super) fn new(
+        worker: Rc<Worker>,
+        sender: Rc<Sender>,
+        tls: Option<Rc<tls::Session>>,
+    ) -> Self {
         let timeouts = worker.config.timeouts.clone();
         Self {
             watch: Watch::new(worker.clock.clone(), worker.deadlines.open(), timeouts),

@@ -199,7 +199,8 @@ fn the_oldest_certificate_of_a_host_counts() {
     let certificate = |index: &Index| {
         let host = &index.snapshot.routes.hosts[&HostPattern::Exact("a.com".into())];
         let tls = host.tls.as_ref().expect("TLS");
-        tls.certificate.as_ref().expect("a Secret").0.to_string()
+        let mut secrets = tls.secrets();
+        secrets.next().expect("a Secret").0.to_string()
     };
     assert_eq!(certificate(&index), "default/first");
     let losing = "Ingress default/young spec.tls: a.com has the certificate of Ingress default/old";

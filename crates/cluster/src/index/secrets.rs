@@ -1,0 +1,417 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use fairway_model::RouteTable;
+use fairway_model::{
+    CertificateChoice, HostPattern, ObjectName, SecretRef, TlsHandling, TlsPolicy,
+};
+
+use super::problems::{Aspect, Problems};
+use crate::Kind;
+use crate::problem::{Problem, Quoted, Reason, Report};
+use crate::tls::{Certificate, Certificates, Secret, authorities};
+
+/// A certificate that ends so soon is reported, as by ingress-nginx: 10 days, in seconds.
+const SOON: i64 = 10 * 24 * 60 * 60;
+
+/// Most names of a list that a message tells.
+const NAMES: usize = 3;
+
+/// Joins hosts with the Secrets that their TLS policies name.
+#[derive(Debug, Default)]
+pub(super) struct Secrets {
+    /// What the source has said of each Secret.
+    told: BTreeMap<ObjectName, Told>,
+    /// The source tells of all Secrets there are, not only of those that are asked for.
+    complete: bool,
+    policies: BTreeMap<HostPattern, Arc<TlsPolicy>>,
+    /// Hosts by the Secrets that they need.
+    users: BTreeMap<ObjectName, BTreeSet<HostPattern>>,
+    /// Not the same Secrets are needed as before.
+    wanted_changed: bool,
+    /// Secrets that are to be looked at again.
+    touched: BTreeSet<ObjectName>,
+    certificates: Certificates,
+    /// Seconds since 1970.
+    now: i64,
+}
+
+#[derive(Debug)]
+enum Told {
+    Present(Box<Secret>),
+    Absent,
+    /// Why it cannot be had; what was known of it stays.
+    Unavailable(String),
+}
+
+/// What became of other certificates.
+#[derive(Debug, Default)]
+pub(super) struct Changed {
+    pub(super) hosts: BTreeSet<HostPattern>,
+    pub(super) default: bool,
+}
+
+impl Secrets {
+    pub(super) fn new(default: Option<ObjectName>) -> Self {
+        let touched = default.iter().cloned().collect();
+        Self {
+            wanted_changed: default.is_some(),
+            touched,
+            certificates: Certificates {
+                default,
+                ..Certificates::default()
+            },
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn apply(&mut self, secret: &Secret, name: &ObjectName) {
+        if let Some(Told::Present(known)) = self.told.get(name)
+            && known.says_the_same(secret)
+        {
+            return;
+        }
+        self.tell(name, Told::Present(Box::new(secret.clone())));
+    }
+
+    pub(super) fn delete(&mut self, name: &ObjectName) {
+        self.tell(name, Told::Absent);
+    }
+
+    pub(super) fn unavailable(&mut self, name: &ObjectName, why: String) {
+        self.tell(name, Told::Unavailable(why));
+    }
+
+    /// The source has told of every Secret that exists.
+    pub(super) fn complete(&mut self) {
+        self.complete = true;
+    }
+
+    pub(super) fn names(&self) -> Vec<ObjectName> {
+        self.told.keys().cloned().collect()
+    }
+
+    /// Tells the time, by which certificates are judged.
+    pub(super) fn set_now(&mut self, now: i64) {
+        self.now = now;
+    }
+
+    /// Looks at all certificates again.
+    pub(super) fn review(&mut self) {
+        self.touched
+            .extend(self.certificates.certificates.keys().cloned());
+    }
+
+    /// All Secrets that are needed, if they are others than at the last call.
+    pub(super) fn newly_wanted(&mut self) -> Option<BTreeSet<ObjectName>> {
+        let is_news = std::mem::take(&mut self.wanted_changed);
+        is_news.then(|| self.wanted().cloned().collect())
+    }
+
+    /// All Secrets that hosts and the default certificate need.
+    fn wanted(&self) -> impl Iterator<Item = &ObjectName> {
+        self.users.keys().chain(&self.certificates.default)
+    }
+
+    /// Whether the source has answered for every Secret that is needed.
+    pub(super) fn is_answered(&self) -> bool {
+        self.complete || self.wanted().all(|name| self.told.contains_key(name))
+    }
+
+    pub(super) fn certificates(&self) -> &Certificates {
+        &self.certificates
+    }
+
+    fn tell(&mut self, name: &ObjectName, told: Told) {
+        self.told.insert(name.clone(), told);
+        self.touched.insert(name.clone());
+    }
+
+    /// Takes in what became of the hosts in `changed`, and then of Secrets.
+    pub(super) fn commit(
+        &mut self,
+        changed: &BTreeSet<HostPattern>,
+        routes: &RouteTable,
+        problems: &mut Problems,
+    ) -> Changed {
+        let mut affected: BTreeSet<HostPattern> = BTreeSet::new();
+        for host in changed {
+            let policy = routes.hosts.get(host).and_then(|routes| routes.tls.clone());
+            if self.policies.get(host) == policy.as_ref() {
+                continue;
+            }
+            self.set_policy(host, policy);
+            affected.insert(host.clone());
+        }
+        let mut renewed = Changed::default();
+        for name in std::mem::take(&mut self.touched) {
+            let used = self.users.contains_key(&name);
+            let is_default = self.certificates.default.as_ref() == Some(&name);
+            if !used && !is_default {
+                self.forget(&name, problems);
+                continue;
+            }
+            let (changed, found) = self.look_at(&name);
+            problems.set(Aspect::Object(Kind::Secret, name.clone()), found);
+            let hosts = self.users.get(&name).into_iter().flatten();
+            affected.extend(hosts.cloned());
+            if changed {
+                renewed.default |= is_default;
+                let hosts = self.users.get(&name).into_iter().flatten();
+                renewed.hosts.extend(hosts.cloned());
+            }
+        }
+        for host in affected {
+            let found = self.uncovered(&host, routes);
+            problems.set(Aspect::Certificate(host), found);
+        }
+        renewed
+    }
+
+    fn set_policy(&mut self, host: &HostPattern, policy: Option<Arc<TlsPolicy>>) {
+        let before = self.policies.remove(host);
+        for SecretRef(name) in before.iter().flat_map(|policy| policy.secrets()) {
+            if let Some(hosts) = self.users.get_mut(name) {
+                hosts.remove(host);
+                if hosts.is_empty() {
+                    self.users.remove(name);
+                    self.wanted_changed = true;
+                    self.touched.insert(name.clone());
+                }
+            }
+        }
+        for SecretRef(name) in policy.iter().flat_map(|policy| policy.secrets()) {
+            let hosts = self.users.entry(name.clone()).or_default();
+            self.wanted_changed |= hosts.is_empty();
+            hosts.insert(host.clone());
+            self.touched.insert(name.clone());
+        }
+        self.policies
+            .extend(policy.map(|policy| (host.clone(), policy)));
+    }
+
+    /// Nobody needs the Secret any more. One that would be told of again is not kept either.
+    fn forget(&mut self, name: &ObjectName, problems: &mut Problems) {
+        self.certificates.certificates.remove(name);
+        self.certificates.authorities.remove(name);
+        if !self.complete {
+            self.told.remove(name);
+        }
+        problems.set(Aspect::Object(Kind::Secret, name.clone()), Vec::new());
+    }
+
+    /// Brings what a Secret gives up to date. Returns whether that differs from before, and what is
+    /// wrong.
+    fn look_at(&mut self, name: &ObjectName) -> (bool, Vec<Problem>) {
+        let mut report = Report::new(Kind::Secret.as_str(), name.clone());
+        let changed = match self.told.get(name) {
+            Some(Told::Present(_)) => {
+                let certificate = self.read_certificate(name, &mut report);
+                self.read_authorities(name, &mut report) | certificate
+            }
+            Some(Told::Unavailable(why)) => {
+                let kept = match self.certificates.certificates.contains_key(name) {
+                    true => "its last good certificate stays in use",
+                    false => "the default certificate is served in its place",
+                };
+                report.add(
+                    Reason::SecretNotFound,
+                    "",
+                    format_args!("cannot be had: {why}; {kept}"),
+                );
+                false
+            }
+            Some(Told::Absent) => self.remove(name, &mut report),
+            None if self.complete => self.remove(name, &mut report),
+            // Asked for, not answered yet.
+            None => false,
+        };
+        (changed, report.finish())
+    }
+
+    fn remove(&mut self, name: &ObjectName, report: &mut Report) -> bool {
+        report.add(
+            Reason::SecretNotFound,
+            "",
+            format_args!(
+                "does not exist; {} the default certificate until it does",
+                self.who_gets(name)
+            ),
+        );
+        let certificate = self.certificates.certificates.remove(name).is_some();
+        self.certificates.authorities.remove(name).is_some() || certificate
+    }
+
+    fn read_certificate(&mut self, name: &ObjectName, report: &mut Report) -> bool {
+        let shown = self.is_shown(name);
+        let Some(Told::Present(secret)) = self.told.get(name).filter(|_| shown) else {
+            return self.certificates.certificates.remove(name).is_some();
+        };
+        let known = self.certificates.certificates.get(name);
+        if let Some(known) = known.filter(|known| known.is_of(secret)) {
+            judge(known, self.now, report);
+            return false;
+        }
+        match Certificate::parse(secret) {
+            Ok(certificate) => {
+                judge(&certificate, self.now, report);
+                let certificate = Arc::new(certificate);
+                self.certificates
+                    .certificates
+                    .insert(name.clone(), certificate);
+                true
+            }
+            Err(error) => {
+                let follows = match known {
+                    Some(_) => "its last good certificate stays in use".to_owned(),
+                    None => format!("{} the default certificate", self.who_gets(name)),
+                };
+                report.add(
+                    Reason::CertificateInvalid,
+                    error.field(),
+                    format_args!("{error}; {follows}"),
+                );
+                false
+            }
+        }
+    }
+
+    fn read_authorities(&mut self, name: &ObjectName, report: &mut Report) -> bool {
+        let wanted = self.is_authority(name);
+        let Some(Told::Present(secret)) = self.told.get(name).filter(|_| wanted) else {
+            return self.certificates.authorities.remove(name).is_some();
+        };
+        let known = self.certificates.authorities.get(name);
+        match authorities(secret) {
+            Ok(new) if known.is_some_and(|known| known.roots == new.roots) => false,
+            Ok(new) => {
+                self.certificates.authorities.insert(name.clone(), new);
+                true
+            }
+            Err(error) => {
+                let follows = match known {
+                    Some(_) => "its last good authorities stay in use",
+                    None => "no client is let in by TLS until it is corrected",
+                };
+                report.add(
+                    Reason::CertificateInvalid,
+                    error.field(),
+                    format_args!("{error}; {follows}"),
+                );
+                false
+            }
+        }
+    }
+
+    /// Whether a host or the default shows the Secret's certificate.
+    fn is_shown(&self, name: &ObjectName) -> bool {
+        self.certificates.default.as_ref() == Some(name)
+            || self.policies_with(name).any(|policy| {
+                matches!(&policy.handling, TlsHandling::Terminate { certificate, .. }
+                    if certificate.secrets().iter().any(|secret| secret.0 == *name))
+            })
+    }
+
+    /// Whether a host lets in clients by the Secret's authorities.
+    fn is_authority(&self, name: &ObjectName) -> bool {
+        self.policies_with(name).any(|policy| {
+            matches!(&policy.handling, TlsHandling::Terminate { client_auth: Some(auth), .. }
+                if auth.authorities.0 == *name)
+        })
+    }
+
+    fn policies_with(&self, name: &ObjectName) -> impl Iterator<Item = &Arc<TlsPolicy>> {
+        let hosts = self.users.get(name).into_iter().flatten();
+        hosts.filter_map(|host| self.policies.get(host))
+    }
+
+    /// The hosts that suffer, as the subject of a sentence.
+    fn who_gets(&self, name: &ObjectName) -> String {
+        let hosts = self.users.get(name).into_iter().flatten();
+        let (listed, tried): (Vec<_>, Vec<_>) = hosts.partition(|host| {
+            let policy = self.policies.get(host);
+            policy.is_some_and(|policy| policy.lists_host())
+        });
+        let hosts = if listed.is_empty() { tried } else { listed };
+        let hosts: Vec<String> = hosts.into_iter().map(ToString::to_string).collect();
+        match hosts.as_slice() {
+            [] => "clients without a certificate of their own get".to_owned(),
+            [host] => format!("{host} is served with"),
+            hosts => format!("{} are served with", list(hosts)),
+        }
+    }
+
+    /// A host whose certificate there is, but for other names.
+    fn uncovered(&self, host: &HostPattern, routes: &RouteTable) -> Vec<Problem> {
+        let policy = self.policies.get(host).map(|policy| &policy.handling);
+        let Some(TlsHandling::Terminate {
+            certificate: CertificateChoice::Secret([SecretRef(name)]),
+            ..
+        }) = policy
+        else {
+            return Vec::new();
+        };
+        let certificate = self.certificates.certificates.get(name);
+        let Some(certificate) = certificate.filter(|certificate| !certificate.covers(host)) else {
+            return Vec::new();
+        };
+        let routes = routes.hosts.get(host);
+        let rules = routes.into_iter().flat_map(|routes| routes.rules.first());
+        let Some(rule) = rules
+            .chain(routes.and_then(|routes| routes.default.as_ref()))
+            .next()
+        else {
+            return Vec::new();
+        };
+        let mut report = Report::new(rule.id.object.kind, rule.id.object.name.clone());
+        report.add(
+            Reason::CertificateMismatch,
+            "spec.tls",
+            format_args!(
+                "the certificate of Secret {name} is for {}, not for {}; the default certificate is served",
+                match certificate.names.as_slice() {
+                    [] => "no DNS name".to_owned(),
+                    names => list(names),
+                },
+                Quoted(&host.to_string())
+            ),
+        );
+        report.finish()
+    }
+}
+
+/// Reports a certificate that is not valid, or not for long; it is shown all the same, because a client
+/// may well accept it.
+fn judge(certificate: &Certificate, now: i64, report: &mut Report) {
+    let Some(left) = certificate.not_after.checked_sub(now) else {
+        return;
+    };
+    let message = if left < 0 {
+        format!("expired {} ago; it is served all the same", span(-left))
+    } else if certificate.not_before > now {
+        "is not valid yet; it is served all the same (is this node's clock right?)".to_owned()
+    } else if left < SOON {
+        format!("expires in {}", span(left))
+    } else {
+        return;
+    };
+    report.add(Reason::CertificateExpired, "tls.crt", message);
+}
+
+/// Whole days or hours: a message must not change every second.
+fn span(seconds: i64) -> String {
+    const DAY: i64 = 24 * 60 * 60;
+    match seconds / DAY {
+        0 => "less than a day".to_owned(),
+        1 => "a day".to_owned(),
+        days => format!("{days} days"),
+    }
+}
+
+fn list(names: &[String]) -> String {
+    let mut text = names[..names.len().min(NAMES)].join(", ");
+    if let Some(more) = names.len().checked_sub(NAMES).filter(|more| *more > 0) {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
+}

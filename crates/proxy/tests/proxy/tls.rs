@@ -1,0 +1,395 @@
+//! TLS from clients: who gets in, by which name, and what of it endpoints see.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fairway_model::{HostPattern, WildcardSpan};
+use fairway_proxy::{
+    ClientAuth, Config, Handling, HostTls, Timeouts, TlsSettings, TlsTable, self_signed,
+};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
+
+use crate::client::PATIENCE;
+use crate::proxy::Proxy;
+use crate::upstream::{Upstream, wait_for};
+
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut parameters = CertificateParams::default();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        Self(CertifiedIssuer::self_signed(parameters, key).unwrap())
+    }
+
+    fn store(&self) -> Arc<RootCertStore> {
+        let mut store = RootCertStore::empty();
+        store.add(self.0.der().clone()).unwrap();
+        Arc::new(store)
+    }
+
+    pub(crate) fn issue(&self, name: &str) -> (CertifiedKey, PrivateKeyDer<'static>) {
+        let mut parameters = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        parameters.distinguished_name = rcgen::DistinguishedName::new();
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        let certificate = parameters.signed_by(&key, &self.0).unwrap();
+        let der = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let chain = vec![certificate.der().clone()];
+        let certified = CertifiedKey::from_der(chain, der.clone_key(), &default_provider());
+        (certified.unwrap(), der)
+    }
+
+    /// A client's side that trusts this authority; `identity` is what it shows.
+    pub(crate) fn client(
+        &self,
+        identity: Option<(CertifiedKey, PrivateKeyDer<'static>)>,
+    ) -> Arc<ClientConfig> {
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(self.store());
+        Arc::new(match identity {
+            Some((certified, key)) => config.with_client_auth_cert(certified.cert, key).unwrap(),
+            None => config.with_no_client_auth(),
+        })
+    }
+}
+
+pub(crate) fn exact(host: &str) -> HostPattern {
+    HostPattern::Exact(host.into())
+}
+
+pub(crate) fn terminate(
+    certificate: Option<CertifiedKey>,
+    client_auth: Option<ClientAuth>,
+) -> HostTls {
+    HostTls {
+        handling: Handling::Terminate {
+            certificate: certificate.map(Arc::new),
+            client_auth,
+        },
+        redirect: true,
+    }
+}
+
+pub(crate) fn table(hosts: impl IntoIterator<Item = (HostPattern, HostTls)>) -> TlsTable {
+    let default = Arc::new(self_signed().unwrap());
+    let mut table = TlsTable::new(&TlsSettings::default(), default).unwrap();
+    for (host, tls) in hosts {
+        table.set(&host, Some(tls));
+    }
+    table
+}
+
+fn start(endpoint: SocketAddr, table: TlsTable) -> Proxy {
+    let config = Config {
+        https: vec!["127.0.0.1:0".parse().unwrap()],
+        timeouts: Timeouts {
+            handshake: Duration::from_millis(500),
+            ..Timeouts::default()
+        },
+        ..Config::default()
+    };
+    let proxy = Proxy::configured(crate::proxy::single(&[endpoint]), config);
+    proxy.tls.store(Arc::new(table));
+    proxy
+}
+
+type Tls = StreamOwned<ClientConnection, TcpStream>;
+
+fn connect(proxy: &Proxy) -> TcpStream {
+    let socket = TcpStream::connect(proxy.https.unwrap()).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+fn open(proxy: &Proxy, name: &str, config: &Arc<ClientConfig>) -> Tls {
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    StreamOwned::new(
+        ClientConnection::new(config.clone(), name).unwrap(),
+        connect(proxy),
+    )
+}
+
+/// A request; the response's head and body as text, or why there is none.
+fn ask(tls: &mut Tls, host: &str, more: &str) -> std::io::Result<String> {
+    write!(tls, "GET / HTTP/1.1\r\nHost: {host}\r\n{more}\r\n")?;
+    let mut text = String::new();
+    let mut chunk = [0; 4096];
+    loop {
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head
+                .to_ascii_lowercase()
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+            if body.len() >= length.unwrap_or(0) {
+                return Ok(text);
+            }
+        }
+        match tls.read(&mut chunk)? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            count => text.push_str(&String::from_utf8_lossy(&chunk[..count])),
+        }
+    }
+}
+
+fn failures(proxy: &Proxy, reason: &str) -> f64 {
+    proxy.metric(&format!(
+        "fairway_proxy_tls_handshake_failures_total{{reason=\"{reason}\"}}"
+    ))
+}
+
+#[test]
+fn only_clients_of_the_right_authority_get_in() {
+    let upstream = Upstream::echo("a");
+    let (server, clients, strangers) = (Authority::new(), Authority::new(), Authority::new());
+    let auth = ClientAuth {
+        authorities: clients.store(),
+        optional: false,
+    };
+    let (certificate, _) = server.issue("secure.example");
+    let host = terminate(Some(certificate), Some(auth));
+    let proxy = start(upstream.address, table([(exact("secure.example"), host)]));
+
+    let nobody = server.client(None);
+    ask(
+        &mut open(&proxy, "secure.example", &nobody),
+        "secure.example",
+        "",
+    )
+    .unwrap_err();
+    let stranger = server.client(Some(strangers.issue("mallory")));
+    ask(
+        &mut open(&proxy, "secure.example", &stranger),
+        "secure.example",
+        "",
+    )
+    .unwrap_err();
+    wait_for("two refusals", || {
+        failures(&proxy, "no_client_certificate") + failures(&proxy, "client_certificate") == 2.0
+    });
+
+    let alice = server.client(Some(clients.issue("alice")));
+    let forged = "ssl-client-verify: SUCCESS\r\nssl-client-subject-dn: CN=root\r\n";
+    let mut tls = open(&proxy, "secure.example", &alice);
+    let response = ask(&mut tls, "secure.example", forged).unwrap();
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    let head = upstream.next_head();
+    assert_eq!(head.header("ssl-client-verify"), Some("SUCCESS"));
+    assert_eq!(head.header("ssl-client-subject-dn"), Some("CN=alice"));
+    assert_eq!(head.header("x-forwarded-proto"), Some("https"));
+}
+
+#[test]
+fn who_may_come_without_a_certificate_is_told_apart() {
+    let upstream = Upstream::echo("a");
+    let (server, clients) = (Authority::new(), Authority::new());
+    let auth = ClientAuth {
+        authorities: clients.store(),
+        optional: true,
+    };
+    let host = terminate(Some(server.issue("secure.example").0), Some(auth));
+    let proxy = start(upstream.address, table([(exact("secure.example"), host)]));
+    let nobody = server.client(None);
+    ask(
+        &mut open(&proxy, "secure.example", &nobody),
+        "secure.example",
+        "",
+    )
+    .unwrap();
+    assert_eq!(
+        upstream.next_head().header("ssl-client-verify"),
+        Some("NONE")
+    );
+}
+
+#[test]
+fn a_connection_is_good_for_hosts_with_the_same_demands() {
+    let upstream = Upstream::echo("a");
+    let (server, clients) = (Authority::new(), Authority::new());
+    let auth = ClientAuth {
+        authorities: clients.store(),
+        optional: false,
+    };
+    let open_host = |name: &str| (exact(name), terminate(Some(server.issue(name).0), None));
+    let secure = terminate(Some(server.issue("secure.example").0), Some(auth));
+    let hosts = [
+        open_host("a.example"),
+        open_host("b.example"),
+        (exact("secure.example"), secure),
+    ];
+    let proxy = start(upstream.address, table(hosts));
+    let mut tls = open(&proxy, "a.example", &server.client(None));
+    for (host, status) in [
+        ("a.example", "200"),
+        ("b.example", "200"),
+        ("secure.example", "421"),
+        ("a.example", "200"),
+        ("unknown.example", "200"),
+    ] {
+        let response = ask(&mut tls, host, "").unwrap();
+        assert_eq!(
+            response.split(' ').nth(1),
+            Some(status),
+            "{host}: {response}"
+        );
+    }
+    // What clear text cannot prove is not served in clear text.
+    let response = crate::client::get(proxy.address, "secure.example", "/");
+    assert_eq!(response.status, 308);
+}
+
+#[test]
+fn sessions_are_resumed_until_the_policy_changes() {
+    let upstream = Upstream::echo("a");
+    let server = Authority::new();
+    let host = exact("a.example");
+    let mut table = table([(
+        host.clone(),
+        terminate(Some(server.issue("a.example").0), None),
+    )]);
+    let proxy = start(upstream.address, table.clone());
+    let client = server.client(None);
+    let kind = || {
+        let mut tls = open(&proxy, "a.example", &client);
+        ask(&mut tls, "a.example", "").unwrap();
+        tls.conn.handshake_kind()
+    };
+    assert_eq!(kind(), Some(HandshakeKind::Full));
+    assert_eq!(kind(), Some(HandshakeKind::Resumed));
+    table.set(
+        &host,
+        Some(terminate(Some(server.issue("a.example").0), None)),
+    );
+    proxy.tls.store(Arc::new(table));
+    assert_ne!(kind(), Some(HandshakeKind::Resumed));
+    assert_eq!(kind(), Some(HandshakeKind::Resumed));
+}
+
+#[test]
+fn a_host_whose_policy_cannot_be_met_lets_nobody_in() {
+    let upstream = Upstream::echo("a");
+    let refuse = HostTls {
+        handling: Handling::Refuse,
+        redirect: false,
+    };
+    let proxy = start(upstream.address, table([(exact("secure.example"), refuse)]));
+    let client = Authority::new().client(None);
+    ask(
+        &mut open(&proxy, "secure.example", &client),
+        "secure.example",
+        "",
+    )
+    .unwrap_err();
+    wait_for("a refusal", || failures(&proxy, "unavailable") == 1.0);
+}
+
+/// A ClientHello as it goes over the wire.
+fn hello(name: &str) -> Vec<u8> {
+    let config = Authority::new().client(None);
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let mut connection = ClientConnection::new(config, name).unwrap();
+    let mut bytes = Vec::new();
+    connection.write_tls(&mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn what_is_passed_through_arrives_as_it_was_sent() {
+    let endpoint = TcpListener::bind("127.0.0.1:0").unwrap();
+    let passed = HostTls {
+        handling: Handling::Passthrough,
+        redirect: false,
+    };
+    let wildcard = HostPattern::Wildcard {
+        suffix: "pass.example".into(),
+        span: WildcardSpan::OneLabel,
+    };
+    let proxy = start(endpoint.local_addr().unwrap(), table([(wildcard, passed)]));
+    let sent = hello("a.pass.example");
+    let mut client = connect(&proxy);
+    client.set_nodelay(true).unwrap();
+    for byte in &sent {
+        client.write_all(&[*byte]).unwrap();
+    }
+    let (mut server, _) = endpoint.accept().unwrap();
+    server.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut received = vec![0; sent.len()];
+    server.read_exact(&mut received).unwrap();
+    assert!(received == sent, "the ClientHello changed on its way");
+    server.write_all(b"pong").unwrap();
+    let mut pong = [0; 4];
+    client.read_exact(&mut pong).unwrap();
+    assert_eq!(&pong, b"pong");
+    drop((client, server));
+    let line = &proxy.log_lines(1)[0];
+    assert_eq!(
+        (&line["host"], &line["status"]),
+        (&"a.pass.example".into(), &200.into())
+    );
+    // Nobody is asked in clear text for what only the endpoint can serve.
+    assert_eq!(
+        crate::client::get(proxy.address, "a.pass.example", "/").status,
+        308
+    );
+}
+
+#[test]
+fn what_is_no_handshake_ends_soon_and_is_counted() {
+    let upstream = Upstream::echo("a");
+    let proxy = start(upstream.address, table([]));
+    // Begins as a handshake record of the greatest length, and never becomes a ClientHello.
+    let mut endless = vec![22, 3, 1, 0x40, 0, 1, 0, 0xff, 0xff];
+    endless.resize(64 * 1024, 0);
+    // TLS 1.0, and one cipher of that time.
+    let mut old = vec![22, 3, 1, 0, 45, 1, 0, 0, 41, 3, 1];
+    old.extend([7; 32]);
+    old.extend([0, 0, 2, 0, 0x2f, 1, 0]);
+    let unfinished = &hello("a.example")[..50];
+    for (bytes, reason, answer) in [
+        (&b"\x80garbage"[..], "not_tls", &b""[..]),
+        (
+            b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "clear_text",
+            b"HTTP/1.1 400 ",
+        ),
+        (&endless, "hello_too_large", b""),
+        (unfinished, "timeout", b""),
+        // A fatal alert.
+        (&old, "incompatible", &[21, 3, 3, 0, 2, 2]),
+    ] {
+        let mut client = connect(&proxy);
+        // The rest may meet a closed door.
+        let _ = client.write_all(bytes);
+        let mut said = Vec::new();
+        let _ = client.read_to_end(&mut said);
+        let like = |said: &[u8]| match answer {
+            [21, ..] => said.len() == 7 && said.starts_with(answer),
+            answer => said.starts_with(answer),
+        };
+        assert!(like(&said), "{reason}: {said:?}");
+        wait_for(reason, || failures(&proxy, reason) == 1.0);
+    }
+    let server = Authority::new();
+    // Others are served as before.
+    let mut table = table([]);
+    table.set(
+        &exact("a.example"),
+        Some(terminate(Some(server.issue("a.example").0), None)),
+    );
+    proxy.tls.store(Arc::new(table));
+    ask(
+        &mut open(&proxy, "a.example", &server.client(None)),
+        "a.example",
+        "",
+    )
+    .unwrap();
+}
