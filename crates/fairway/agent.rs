@@ -1,5 +1,6 @@
 //! `fairway run`: build, run, drain.
 
+mod announcer;
 mod ending;
 mod flows;
 mod handover;
@@ -14,6 +15,7 @@ mod retiring;
 mod service_health;
 mod service_proxy;
 mod signals;
+mod speaker;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -46,6 +48,7 @@ use self::retiring::Retiring;
 use self::service_health::ServiceHealth;
 use self::service_proxy::ServiceProxy;
 use self::signals::Signals;
+use self::speaker::Speaker;
 use crate::causes::with_causes;
 use crate::config::{Config, Loader, Source};
 use crate::kernel::Kernel;
@@ -226,7 +229,8 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     }
     // Nothing is programmed or served before the first complete state: rules and routes that a
     // former run left behind are better than half of the new ones.
-    let mut cluster = Box::pin(Cluster::start(source, cluster_options(config))).await?;
+    let options = cluster_options(config);
+    let mut cluster = Box::pin(Cluster::start(source.clone(), options.clone())).await?;
     let first = tokio::select! {
         first = cluster.next() => first,
         changed = process.reload.next() => return Ok(Next::Config(Box::new(changed))),
@@ -294,6 +298,16 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     process.serving().await;
     let mut successors = process.successors()?;
     recorder.record(node_events::starting(&config.node_name));
+    let mut speaker = match config.ingress {
+        true => Some(Speaker::start(
+            &source,
+            &options,
+            &config.router,
+            &mut cluster,
+            recorder.clone(),
+        )?),
+        false => None,
+    };
     info!("ready");
 
     let mut snapshot = first.snapshot;
@@ -304,6 +318,9 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
             stop = process.signals.stop() => match &mut ending {
                 None => {
                     health.set_draining();
+                    if let Some(speaker) = speaker.take() {
+                        tokio::spawn(speaker.stop());
+                    }
                     ending = Some(Ending::begin(config, stop));
                 }
                 Some(ending) if ending.is_draining() => {

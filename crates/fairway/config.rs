@@ -10,6 +10,7 @@ mod go_duration;
 mod kube_proxy;
 mod load;
 mod network;
+mod publish;
 mod router;
 mod rules;
 mod setting;

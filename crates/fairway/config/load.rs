@@ -93,7 +93,7 @@ impl Loader {
             ingress: fairway.ingress.ingress,
             drain_delay: Duration::from_secs(fairway.ingress.drain_delay_seconds.into()),
             drain: Duration::from_secs(fairway.ingress.drain_seconds.into()),
-            router: Router::new(&fairway.ingress, &self.environment)?,
+            router: Router::new(&fairway.ingress, &fairway.status, &self.environment)?,
             admin: Admin::try_from(&kube_proxy)?,
             kube_proxy,
             fairway,

@@ -67,6 +67,7 @@ fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
         trusted_proxies: Vec::new(),
         proxy_protocol: ProxyProtocol::Off,
         workers: NonZeroUsize::new(3).unwrap(),
+        publish: None,
     };
     assert_eq!(config.router, router);
     let admin = Admin {
