@@ -12,5 +12,6 @@ mod proxy_protocol;
 mod routing;
 mod scale;
 pub(crate) mod site;
+mod status;
 mod streaming;
 mod tls;

@@ -137,6 +137,12 @@ enum CommandArgs {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    /// Take the place of the fairway that runs on this node, if one does, without a refused connection
+    ///
+    /// It serves until this one does, finishes what it has begun, and waits to be stopped.
+    #[arg(long)]
+    pub(crate) takeover: bool,
+
     #[command(flatten)]
     pub(crate) node: NodeArgs,
     #[command(flatten)]
@@ -292,12 +298,38 @@ pub(crate) struct IngressArgs {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) workers: Option<u16>,
 
-    /// Seconds that open requests get to finish after SIGTERM
+    /// Seconds in which new connections are still accepted after SIGTERM, while /healthz says 503
+    ///
+    /// As long as load balancers take to notice: the number of checks that must fail times their interval,
+    /// and their time-out. Part of --drain-seconds. SIGINT, or a second SIGTERM, skips it.
+    #[arg(long, value_name = "SECONDS", default_value_t = 15)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=3600))]
+    pub(crate) drain_delay_seconds: u32,
+
+    /// Seconds from SIGTERM until requests that are still open are cut
     ///
     /// Keep it below the pod's terminationGracePeriodSeconds (30 unless you set it).
     #[arg(long, value_name = "SECONDS", default_value_t = 25)]
     #[arg(value_parser = clap::value_parser!(u32).range(0..=3600))]
     pub(crate) drain_seconds: u32,
+}
+
+/// Without any of these, statuses are left as they are.
+#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[command(next_help_heading = "Status of Ingresses, written by one of all agents")]
+pub(crate) struct StatusArgs {
+    /// Publish where this Service is reached: its load balancer and external IPs
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    pub(crate) publish_service: Option<String>,
+
+    /// Publish these addresses or DNS names; may be repeated
+    #[arg(long, value_name = "ADDRESS[,ADDRESS...]", value_delimiter = ',')]
+    pub(crate) publish_status_address: Vec<String>,
+
+    /// Publish the addresses of all Nodes that are ready and not excluded from load balancers
+    #[arg(long)]
+    pub(crate) publish_node_addresses: bool,
 }
 
 /// Of `--proxy-protocol`.

@@ -33,6 +33,7 @@ use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass, ServiceCIDR};
 use kube::Client;
+use kube::runtime::watcher;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -89,9 +90,42 @@ pub(crate) fn watch(
     secrets: watch::Receiver<BTreeSet<ObjectName>>,
 ) -> Watch {
     let report = Arc::new(Report::default());
+    let select = |kind| kinds::selection(kind, options);
+    let mut tasks = listed(client, select, pace, events, &report);
+    let secrets = secrets::Follower {
+        client: client.clone(),
+        pace,
+        events: events.clone(),
+        report,
+        wanted: secrets,
+    };
+    tasks.spawn(secrets.run());
+    Watch { _tasks: tasks }
+}
+
+/// The same for what is selected of each kind, `None` being nothing, and for no Secrets.
+pub(crate) fn watch_selected(
+    client: &Client,
+    select: impl Fn(Kind) -> Option<watcher::Config>,
+    pace: Pace,
+    events: &mpsc::Sender<Event>,
+) -> Watch {
+    let report = Arc::default();
+    Watch {
+        _tasks: listed(client, select, pace, events, &report),
+    }
+}
+
+fn listed(
+    client: &Client,
+    select: impl Fn(Kind) -> Option<watcher::Config>,
+    pace: Pace,
+    events: &mpsc::Sender<Event>,
+    report: &Arc<Report>,
+) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for kind in Kind::LISTED {
-        let Some(selection) = kinds::selection(kind, options) else {
+        let Some(selection) = select(kind) else {
             let events = events.clone();
             // A receiver that is gone has no use for it either.
             tasks.spawn(async move { drop(events.send(Event::Replace(kind, Vec::new())).await) });
@@ -102,7 +136,7 @@ pub(crate) fn watch(
             selection,
             pace,
             events: events.clone(),
-            report: Arc::clone(&report),
+            report: Arc::clone(report),
         };
         match kind {
             Kind::Service => start::<Service>(&mut tasks, follower),
@@ -114,15 +148,7 @@ pub(crate) fn watch(
             Kind::Secret => {} // not one of those that are listed
         }
     }
-    let secrets = secrets::Follower {
-        client: client.clone(),
-        pace,
-        events: events.clone(),
-        report,
-        wanted: secrets,
-    };
-    tasks.spawn(secrets.run());
-    Watch { _tasks: tasks }
+    tasks
 }
 
 fn start<K: Watched>(tasks: &mut JoinSet<()>, follower: Follower) {

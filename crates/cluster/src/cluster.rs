@@ -19,6 +19,8 @@ const CHANNEL: usize = 1024;
 /// has already said.
 const GATHERED: usize = 16 * CHANNEL;
 
+/// Problems that wait to be told. Who does not listen, or not fast enough, finds them in the log.
+const NEWS: usize = 1024;
 /// How often it is looked whether certificates have come to their end.
 const LOOK_AT_CERTIFICATES: Duration = Duration::from_secs(3600);
 
@@ -36,6 +38,8 @@ pub enum Source {
 pub struct Cluster {
     index: Index,
     events: mpsc::Receiver<Event>,
+    news: mpsc::Sender<Problem>,
+    untold: Option<mpsc::Receiver<Problem>>,
     /// Tells the source which Secrets are needed.
     secrets: watch::Sender<BTreeSet<ObjectName>>,
     next_review: Instant,
@@ -91,9 +95,12 @@ impl Cluster {
                 Running::Api(api::watch(&client, &options, pace, &sender, wanted))
             }
         };
+        let (news, untold) = mpsc::channel(NEWS);
         Ok(Self {
             index: Index::new(options),
             events,
+            news,
+            untold: Some(untold),
             secrets,
             next_review: Instant::now() + LOOK_AT_CERTIFICATES,
             _source: source,
@@ -127,6 +134,10 @@ impl Cluster {
                 self.index.apply(event);
             }
             let update = self.index.update();
+            for problem in self.index.take_news() {
+                // A full queue loses it for Events; the log has it.
+                let _ = self.news.try_send(problem);
+            }
             if let Some(wanted) = self.index.newly_wanted_secrets() {
                 self.secrets.send_replace(wanted);
             }
@@ -134,6 +145,13 @@ impl Cluster {
                 return update;
             }
         }
+    }
+
+    /// Problems as they come up, each once, for as long as [`Self::next`] is called; also those that
+    /// change nothing else. For one listener: who asks later gets nothing.
+    pub fn news(&mut self) -> mpsc::Receiver<Problem> {
+        let never = || mpsc::channel(1).1;
+        self.untold.take().unwrap_or_else(never)
     }
 
     /// The certificates that the hosts of the last update need. They are apart from the snapshot, which

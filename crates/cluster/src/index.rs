@@ -182,6 +182,11 @@ impl Index {
         self.problems.iter()
     }
 
+    /// Problems that came up since this was last asked for, and were logged.
+    pub(crate) fn take_news(&mut self) -> Vec<Problem> {
+        self.problems.take_news()
+    }
+
     /// Adds to a list that is not complete. Each object goes as soon as it is converted: a list of
     /// them is ten times as large as what is kept of it.
     fn convert(&mut self, kind: Kind, objects: Vec<Object>) {

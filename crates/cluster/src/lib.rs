@@ -8,20 +8,25 @@
 //! ```
 
 mod api;
+mod classes;
 mod cluster;
 mod convert;
 mod event;
 mod index;
+mod leader;
 mod manifests;
 mod options;
 mod problem;
 mod recorder;
+mod status;
 mod tls;
 
 pub use api::{ClientError, client};
 pub use cluster::{Cluster, LoadError, Source, StartError, load};
 pub use event::{Event, Kind, Object};
+pub use leader::{Candidate, Leadership};
 pub use options::Options;
 pub use problem::{Problem, Reason};
 pub use recorder::{EventRecorder, ObjectEvent, Severity};
+pub use status::{AddressError, Publish, Publisher, StatusAddress};
 pub use tls::{Certificate, Certificates, HostCertificates, Secret};

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::file::decode_field;
-use crate::args::{IngressArgs, ServiceProxyArgs};
+use crate::args::{IngressArgs, ServiceProxyArgs, StatusArgs};
 
 /// The groups, as typed.
 #[derive(Clone, Debug, PartialEq, Args, Serialize)]
@@ -19,6 +19,9 @@ pub(crate) struct FairwayConfiguration {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) ingress: IngressArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) status: StatusArgs,
 }
 
 impl FairwayConfiguration {
@@ -32,6 +35,7 @@ impl FairwayConfiguration {
         Ok(Self {
             service_proxy: overlay(&self.service_proxy, fields)?,
             ingress: overlay(&self.ingress, fields)?,
+            status: overlay(&self.status, fields)?,
         })
     }
 }

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use fairway_cluster::Publish;
 use fairway_model::ObjectName;
 use fairway_proxy::Hsts;
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::{ConfigError, Environment, address, check, network, seconds, setting};
-use crate::args::{IngressArgs, ProxyProtocol};
+use super::{ConfigError, Environment, address, check, network, publish, seconds, setting};
+use crate::args::{IngressArgs, ProxyProtocol, StatusArgs};
 
 /// What is accepted, from whom, and for which Ingresses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -36,10 +37,17 @@ pub(crate) struct Router {
     /// With `required`, there are trusted proxies.
     pub(crate) proxy_protocol: ProxyProtocol,
     pub(crate) workers: NonZeroUsize,
+    /// What Ingresses say of where they are reached; `None` leaves them alone.
+    #[serde(serialize_with = "publish::serialize")]
+    pub(crate) publish: Option<Publish>,
 }
 
 impl Router {
-    pub(super) fn new(args: &IngressArgs, environment: &Environment) -> Result<Self, ConfigError> {
+    pub(super) fn new(
+        args: &IngressArgs,
+        status: &StatusArgs,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
         let addresses = args.ingress_http_address.iter();
         let https = args.ingress_https_address.iter();
         let https = https.filter(|text| !text.trim().is_empty());
@@ -74,6 +82,7 @@ impl Router {
                 .workers
                 .and_then(|workers| NonZeroUsize::new(workers.into()))
                 .unwrap_or(environment.processors),
+            publish: publish::parse(status)?,
         })
     }
 

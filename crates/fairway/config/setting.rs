@@ -123,6 +123,9 @@ pub(super) const INGRESS_CLASS: Setting = Setting::own("--ingress-class");
 pub(super) const CONTROLLER: Setting = Setting::own("--controller");
 pub(super) const PROXY_PROTOCOL: Setting = Setting::own("--proxy-protocol");
 pub(super) const TRUSTED_PROXIES: Setting = Setting::own("--trusted-proxies");
+pub(super) const PUBLISH_SERVICE: Setting = Setting::own("--publish-service");
+pub(super) const PUBLISH_STATUS_ADDRESS: Setting = Setting::own("--publish-status-address");
+pub(super) const PUBLISH_NODE_ADDRESSES: Setting = Setting::own("--publish-node-addresses");
 pub(super) const HOSTNAME: Setting =
     Setting::of_kube_proxy("--hostname-override", "hostnameOverride");
 pub(super) const NODE_NAME: Setting = Setting::of_kube_proxy("--node-name", "hostnameOverride");

@@ -90,6 +90,10 @@ impl Prune for Node {
             // The rest is a list of images and a heartbeat.
             *status = NodeStatus {
                 addresses: status.addresses.take(),
+                conditions: status.conditions.take().map(|mut conditions| {
+                    conditions.retain(|condition| condition.type_ == "Ready");
+                    conditions
+                }),
                 ..NodeStatus::default()
             };
         }
@@ -110,7 +114,7 @@ impl Prune for Ingress {
         prune_metadata(&mut self.metadata);
         self.metadata.labels = None;
         annotations::keep_ingress(&mut self.metadata.annotations);
-        self.status = None;
+        // Its load balancer is what the leader compares before it writes.
     }
 }
 

@@ -100,7 +100,7 @@ pub(crate) fn ingress(
     })
 }
 
-fn class(object: &api::Ingress, names: &mut Interner) -> Class {
+pub(crate) fn class(object: &api::Ingress, names: &mut Interner) -> Class {
     let spec = object.spec.as_ref();
     let field = spec.and_then(|spec| spec.ingress_class_name.as_deref());
     if let Some(class) = field.filter(|class| !class.is_empty()) {

@@ -4,6 +4,7 @@ use fairway_model::{Node, ObjectName, Service};
 use ipnet::IpNet;
 
 use super::Interner;
+use crate::classes::Classes;
 use crate::convert::ingress::{Ingress, ingress};
 use crate::convert::node::{node, normal_name, service_cidrs};
 use crate::convert::object_name;
@@ -56,13 +57,9 @@ impl Converted {
                 Form::EndpointSlice(slice(&object, &name, names, &mut report))
             }
             Object::Ingress(object) => Form::Ingress(ingress(&object, &name, names).map(Box::new)),
-            Object::IngressClass(object) => {
-                let spec = object.spec.as_ref();
-                let controller = spec.and_then(|spec| spec.controller.as_ref());
-                Form::IngressClass {
-                    ours: controller.is_some_and(|it| options.controllers.contains(it)),
-                }
-            }
+            Object::IngressClass(object) => Form::IngressClass {
+                ours: Classes::is_ours(&object, options),
+            },
             Object::Node(object) if normal_name(&name.name) == *options.node_name => {
                 name.name = options.node_name.clone();
                 Form::OwnNode(Box::new(node(&object, &options.node_name, &mut report)))

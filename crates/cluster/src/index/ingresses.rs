@@ -7,14 +7,15 @@ use fairway_model::{Backend, HostPattern, ObjectName, RouteTable, ServiceMap};
 
 use super::problems::{Aspect, Problems};
 use crate::Options;
-use crate::convert::ingress::{Class, Ingress};
+use crate::classes::Classes;
+use crate::convert::ingress::Ingress;
 use crate::problem::{Problem, Quoted, Reason, Report};
 use host::{Claim, merge};
 
 /// Merges Ingresses into routes, host by host.
 #[derive(Debug)]
 pub(super) struct Ingresses {
-    ours: Ours,
+    classes: Classes,
     default_backend: Option<Backend>,
     ingresses: BTreeMap<ObjectName, Entry>,
     /// Accepted Ingresses by host, oldest first.
@@ -29,16 +30,6 @@ pub(super) struct Ingresses {
     unchecked: BTreeSet<ObjectName>,
     /// An IngressClass changed: every Ingress is to be looked at.
     reclassify: bool,
-}
-
-/// Which Ingresses are ours.
-#[derive(Debug)]
-struct Ours {
-    annotation: String,
-    controllers: Vec<String>,
-    without_class: bool,
-    /// All IngressClasses and whether they are ours.
-    classes: BTreeMap<Arc<str>, bool>,
 }
 
 #[derive(Debug)]
@@ -57,12 +48,7 @@ impl Ingresses {
             touched.insert(HostPattern::Any);
         }
         Self {
-            ours: Ours {
-                annotation: options.ingress_class.clone(),
-                controllers: options.controllers.clone(),
-                without_class: options.watch_ingress_without_class,
-                classes: BTreeMap::new(),
-            },
+            classes: Classes::new(options),
             default_backend: options.default_backend.clone(),
             ingresses: BTreeMap::new(),
             hosts: BTreeMap::new(),
@@ -87,7 +73,7 @@ impl Ingresses {
             return;
         }
         self.delete(name);
-        let accepted = self.ours.accept(&ingress.class);
+        let accepted = self.classes.accepts(&ingress.class);
         if accepted {
             self.enter(name, &ingress);
         }
@@ -109,12 +95,11 @@ impl Ingresses {
     }
 
     pub(super) fn apply_class(&mut self, name: &ObjectName, ours: bool) {
-        let old = self.ours.classes.insert(name.name.clone(), ours);
-        self.reclassify |= old != Some(ours);
+        self.reclassify |= self.classes.apply(name, ours);
     }
 
     pub(super) fn delete_class(&mut self, name: &ObjectName) {
-        self.reclassify |= self.ours.classes.remove(&name.name).is_some();
+        self.reclassify |= self.classes.delete(name);
     }
 
     pub(super) fn names(&self) -> Vec<ObjectName> {
@@ -122,10 +107,7 @@ impl Ingresses {
     }
 
     pub(super) fn class_names(&self) -> Vec<ObjectName> {
-        let names = self.ours.classes.keys();
-        names
-            .map(|name| ObjectName::new("", name.clone()))
-            .collect()
+        self.classes.names()
     }
 
     /// A Service came, went, or has other ports.
@@ -203,7 +185,7 @@ impl Ingresses {
     fn classify(&mut self) {
         let mut entries = std::mem::take(&mut self.ingresses);
         for (name, entry) in &mut entries {
-            let accepted = self.ours.accept(&entry.ingress.class);
+            let accepted = self.classes.accepts(&entry.ingress.class);
             self.unchecked.insert(name.clone());
             match (entry.accepted, accepted) {
                 (false, true) => self.enter(name, &entry.ingress),
@@ -246,7 +228,7 @@ impl Ingresses {
             .map(|entry| &entry.ingress);
         let own = accepted.map(|ingress| ingress.problems.clone());
         let backends = accepted.map(|ingress| missing_backends(name, ingress, services));
-        let class = entry.map(|entry| self.ours.missing_class(name, &entry.ingress.class));
+        let class = entry.map(|entry| self.classes.missing(name, &entry.ingress.class));
         for (aspect, list) in [
             (Aspect::Object(crate::Kind::Ingress, name.clone()), own),
             (Aspect::Backends(name.clone()), backends),
@@ -254,38 +236,6 @@ impl Ingresses {
         ] {
             problems.set(aspect, list.unwrap_or_default());
         }
-    }
-}
-
-impl Ours {
-    /// The order is nginx's: field, annotation, neither.
-    fn accept(&self, class: &Class) -> bool {
-        match class {
-            Class::Field(class) => self.classes.get(class).copied().unwrap_or_default(),
-            Class::Annotation(class) => **class == *self.annotation,
-            Class::None => self.without_class,
-        }
-    }
-
-    /// An Ingress that plainly means us by a class that nobody made. Other missing classes are not
-    /// our business: another controller may come with them.
-    fn missing_class(&self, name: &ObjectName, class: &Class) -> Vec<Problem> {
-        let mut report = Report::new("Ingress", name.clone());
-        if let Class::Field(class) = class
-            && **class == *self.annotation
-            && !self.classes.contains_key(class)
-        {
-            let controller = self.controllers.first().map_or("", String::as_str);
-            report.add(
-                Reason::ClassNotFound,
-                "spec.ingressClassName",
-                format_args!(
-                    "there is no IngressClass {}, so the Ingress is not served; create it with controller {controller}",
-                    Quoted(class)
-                ),
-            );
-        }
-        report.finish()
     }
 }
 

@@ -10,6 +10,7 @@ use crate::problem::Problem;
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     by_aspect: BTreeMap<Aspect, Vec<Problem>>,
+    news: Vec<Problem>,
 }
 
 /// What a list of problems depends on: it is replaced as a whole when that changes.
@@ -39,8 +40,14 @@ impl Problems {
         let old = self.by_aspect.entry(aspect).or_default();
         for problem in problems.iter().filter(|problem| !old.contains(problem)) {
             tracing::warn!(reason = problem.reason.as_str(), "{problem}");
+            self.news.push(problem.clone());
         }
         *old = problems;
+    }
+
+    /// What was new since this was last asked for.
+    pub(super) fn take_news(&mut self) -> Vec<Problem> {
+        std::mem::take(&mut self.news)
     }
 
     /// Sorted by object.

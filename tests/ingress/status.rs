@@ -1,0 +1,80 @@
+//! What one of all agents says for all: the status of Ingresses, and Events about them.
+
+use fairway_testkit::objects::{ingress, ingress_class};
+use fairway_testkit::{Lab, lab};
+
+use crate::support::{Cluster, Feed, becomes};
+
+const ADDRESS: &str = "203.0.113.7";
+
+fn cluster() -> Cluster {
+    let cluster = Cluster::new(Feed::Api, Lab::builder().nodes(2).pods_per_node(0));
+    let cluster = cluster.with_flags(&["--publish-status-address", ADDRESS]);
+    let class = ingress_class("fairway", "fairway.dev/ingress");
+    cluster.apply("class", [class]);
+    cluster
+}
+
+fn says(cluster: &Cluster, name: &str) -> Option<String> {
+    let ingress = cluster.api_server().get("Ingress", "default", name)?;
+    let address = &ingress["status"]["loadBalancer"]["ingress"][0]["ip"];
+    address.as_str().map(str::to_owned)
+}
+
+#[test]
+fn one_agent_writes_the_status_and_tells_what_is_wrong() {
+    lab::test(|| {
+        let cluster = cluster();
+        let broken = ingress("web")
+            .class("fairway")
+            .prefix("a.test", "/", "nowhere", 80);
+        cluster.apply("web", [broken]);
+        cluster.apply("other", [ingress("other").class("other")]);
+        cluster.start();
+        becomes(Some(ADDRESS.to_owned()), "the status", || {
+            says(&cluster, "web")
+        });
+        let server = cluster.api_server();
+        becomes(1, "the number of Events", || {
+            server.events("BackendNotFound").len()
+        });
+        let event = &server.events("BackendNotFound")[0];
+        assert_eq!(event["regarding"]["kind"], "Ingress", "{event}");
+        assert_eq!(event["regarding"]["name"], "web");
+        assert_eq!(event["type"], "Warning");
+        let note = event["note"].as_str().unwrap();
+        assert!(note.contains("nowhere"), "{note}");
+
+        // What comes later is written, too, and what is not ours never.
+        cluster.apply("late", [ingress("late").class("fairway")]);
+        becomes(Some(ADDRESS.to_owned()), "the status", || {
+            says(&cluster, "late")
+        });
+        assert_eq!(says(&cluster, "other"), None);
+        assert_eq!(server.events("BackendNotFound").len(), 1);
+    });
+}
+
+#[test]
+fn another_agent_goes_on_when_the_leader_ends() {
+    lab::test(|| {
+        let cluster = cluster();
+        cluster.apply("web", [ingress("web").class("fairway")]);
+        cluster.start_agent("node-1");
+        becomes(Some(ADDRESS.to_owned()), "the status", || {
+            says(&cluster, "web")
+        });
+        cluster.start_agent("node-2");
+        cluster.agent("node-1").terminate().unwrap();
+        let holder = || {
+            let lease = cluster
+                .api_server()
+                .get("Lease", "default", "fairway-ingress-fairway");
+            lease.map(|lease| lease["spec"]["holderIdentity"].as_str().unwrap().to_owned())
+        };
+        // The leader gives up its Lease before it ends; who takes it next is a matter of time.
+        becomes(true, "the Lease is free", || {
+            holder().as_deref() != Some("node-1")
+        });
+    });
+}
