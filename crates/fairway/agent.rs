@@ -52,6 +52,7 @@ use self::speaker::Speaker;
 use crate::causes::with_causes;
 use crate::config::{Config, Loader, Source};
 use crate::kernel::Kernel;
+use crate::memory;
 
 /// Runs the agent until it is told to stop. When the files of its configuration change, it starts
 /// anew with them in the same process: the kernel's tables stay, and the router of before serves until
@@ -314,7 +315,12 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     };
     info!("ready");
 
-    let mut snapshot = first.snapshot;
+    let Update {
+        mut snapshot,
+        changes,
+    } = first;
+    memory::updated(&changes);
+    drop(changes);
     let mut ending: Option<Ending> = None;
     let draining = |ending: &Option<Ending>| ending.as_ref().is_some_and(Ending::is_draining);
     loop {
@@ -367,6 +373,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 if let Some(loopback) = &mut loopback {
                     loopback.apply(&update);
                 }
+                memory::updated(&update.changes);
             }
             () = optional(service_health.as_mut().map(ServiceHealth::wake)) => {
                 if let Some(service_health) = &mut service_health {

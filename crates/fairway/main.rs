@@ -9,6 +9,7 @@ mod demo;
 mod errand;
 mod kernel;
 mod logging;
+mod memory;
 mod render;
 
 use std::process::ExitCode;

@@ -1,0 +1,31 @@
+//! Gives free memory back to the system.
+//!
+//! A list and its plan need several times the memory that is kept of them, mixed with what is kept.
+//! glibc gives back by itself only what is free at the end of a heap. What else was tried, and what each
+//! gave, is in `docs/decisions/0009-memory.md`.
+#![allow(unsafe_code, reason = "the C library offers nothing safe for it")]
+
+use fairway_model::Changes;
+
+/// An update of as many Services is a list rather than a change. Looking through the heaps takes
+/// milliseconds, so single changes are not followed by it.
+const MANY: usize = 1_000;
+
+/// To be called when an update has been taken in by all.
+pub(crate) fn updated(changes: &Changes) {
+    if changes.services.len() >= MANY {
+        give_back();
+    }
+}
+
+#[cfg(target_env = "gnu")]
+fn give_back() {
+    let started = std::time::Instant::now();
+    // SAFETY: it may be called by any thread at any time, and touches no memory that is in use.
+    unsafe { libc::malloc_trim(0) };
+    tracing::debug!(took = ?started.elapsed(), "gave free memory back");
+}
+
+/// musl gives free pages back by itself.
+#[cfg(not(target_env = "gnu"))]
+fn give_back() {}
