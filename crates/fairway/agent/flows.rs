@@ -98,7 +98,8 @@ impl FlowCleaner {
         if changes.is_empty() {
             return;
         }
-        self.shared.lock().of(family).check(changes);
+        let now = Instant::now();
+        self.shared.lock().of(family).check(changes, now);
         self.shared.changed.notify_one();
     }
 

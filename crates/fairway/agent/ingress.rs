@@ -30,13 +30,14 @@ pub(crate) struct Ingress {
 }
 
 impl Ingress {
-    /// Compiles the first routes, then opens the listeners, those of a former router beside it.
+    /// Compiles the first routes, then opens the listeners: the shared ones beside those of the router
+    /// before.
     pub(crate) fn start(
         config: &Config,
         first: &Update,
         certificates: &Certificates,
         metrics: Metrics,
-        former: Option<&Self>,
+        shared: Vec<SocketAddr>,
     ) -> anyhow::Result<Self> {
         let first = Update {
             changes: Changes::everything(&first.snapshot),
@@ -55,7 +56,7 @@ impl Ingress {
             workers: config.router.workers.get(),
             trusted_proxies: config.router.trusted_proxies.clone(),
             proxy_protocol: config.router.proxy_protocol.into(),
-            taken_over: former.map_or_else(Vec::new, |former| former.addresses.clone()),
+            taken_over: shared,
             ..fairway_proxy::Config::default()
         })?;
         for address in bound.local_addresses() {
@@ -75,6 +76,11 @@ impl Ingress {
         };
         ingress.report_problems();
         Ok(ingress)
+    }
+
+    /// Where it listens, as configured.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.addresses.clone()
     }
 
     /// Swaps in the routes and certificates of an update. Open connections are not touched.

@@ -71,7 +71,7 @@ pub struct Handle {
 
 impl Handle {
     /// Stops accepting, lets running requests and tunnels finish, says `Connection: close` to clients
-    /// meanwhile, and cuts what is left after `grace`. Idle connections are closed at once.
+    /// meanwhile, and cuts what is left after `grace`. Idle connections get two seconds for a last request.
     pub async fn drain(mut self, grace: Duration) {
         self.commands.send_replace(Command::Drain(grace));
         while self.finished.recv().await.is_some() {}

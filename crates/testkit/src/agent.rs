@@ -42,7 +42,7 @@ impl Agent {
         SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10256);
 
     /// How long it may take to get ready, and to end.
-    const PATIENCE: Duration = Duration::from_secs(20);
+    pub const PATIENCE: Duration = Duration::from_secs(20);
 
     /// Runs the program with these arguments in a namespace and waits until it is ready.
     ///

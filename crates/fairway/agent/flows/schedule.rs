@@ -4,6 +4,10 @@ use std::time::{Duration, Instant};
 
 use fairway_plan::{FlowChanges, FlowChecks, Round};
 
+/// Before the first look, for what an endpoint that has just been taken out still answers: without its
+/// flow, the answer would not find back to the client.
+pub(super) const GRACE: Duration = Duration::from_millis(250);
+
 /// Between the end of one look and the next, for what was under way during the first. A packet is on its
 /// way through the kernel for microseconds; a process may be stopped in the middle of sending it.
 pub(super) const SETTLE: Duration = Duration::from_secs(1);
@@ -20,8 +24,8 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(super) struct Schedule {
     pub(super) checks: FlowChecks,
-    /// Something has not been looked for yet.
-    news: bool,
+    /// Since when there is something that has not been looked for yet.
+    news: Option<Instant>,
     /// When the last look ended.
     ended: Option<Instant>,
     not_before: Option<Instant>,
@@ -29,8 +33,10 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    pub(super) fn check(&mut self, changes: FlowChanges) {
-        self.news |= self.checks.check(changes);
+    pub(super) fn check(&mut self, changes: FlowChanges, now: Instant) {
+        if self.checks.check(changes) {
+            self.news.get_or_insert(now);
+        }
     }
 
     /// When the next look is due; it may be in the past.
@@ -39,8 +45,9 @@ impl Schedule {
             return None;
         }
         let wanted = match (self.news, self.ended) {
-            (false, Some(ended)) => ended + SETTLE,
-            _ => now,
+            (Some(since), _) => since + GRACE,
+            (None, Some(ended)) => ended + SETTLE,
+            (None, None) => now,
         };
         Some(
             self.not_before
@@ -49,7 +56,7 @@ impl Schedule {
     }
 
     pub(super) fn begin(&mut self) -> Round {
-        self.news = false;
+        self.news = None;
         self.checks.round()
     }
 
@@ -69,7 +76,7 @@ impl Schedule {
         };
         self.pause = Some(pause);
         self.not_before = Some(now + pause);
-        self.news = true;
+        self.news = Some(now);
         pause
     }
 }

@@ -31,8 +31,9 @@ use crate::tls::Session;
 use crate::tunnel::Tunnel;
 use crate::worker::Worker;
 
-/// A connection without its first request when a drain begins gets this long to send it.
-const FIRST_REQUEST: Duration = Duration::from_secs(2);
+/// An idle connection gets this long after a drain has begun for a last request, whose response says so:
+/// closed at once, it could meet a request on its way. nginx has `keepalive_min_timeout` for this.
+const LAST_REQUEST: Duration = Duration::from_secs(2);
 
 /// After our last response the client may still be sending; closing at once would reset the connection
 /// and could destroy the response on its way. nginx's `lingering_timeout`.
@@ -188,9 +189,9 @@ where
     if let Some(since) = client.worker.draining()
         && !*told
     {
-        let first = since.after(FIRST_REQUEST);
-        if client.requests.get() == 0 && watch.is_idle() && watch.now() < first {
-            watch.look_at(first);
+        let last = since.after(LAST_REQUEST);
+        if watch.is_idle() && watch.now() < last {
+            watch.look_at(last);
         } else {
             *told = true;
             Pin::new(&mut *http).graceful_shutdown();
