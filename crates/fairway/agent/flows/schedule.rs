@@ -4,10 +4,6 @@ use std::time::{Duration, Instant};
 
 use fairway_plan::{FlowChanges, FlowChecks, Round};
 
-/// Before the first look, for what an endpoint that has just been taken out still answers: without its
-/// flow, the answer would not find back to the client.
-pub(super) const GRACE: Duration = Duration::from_millis(250);
-
 /// Between the end of one look and the next, for what was under way during the first. A packet is on its
 /// way through the kernel for microseconds; a process may be stopped in the middle of sending it.
 pub(super) const SETTLE: Duration = Duration::from_secs(1);
@@ -24,8 +20,8 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(super) struct Schedule {
     pub(super) checks: FlowChecks,
-    /// Since when there is something that has not been looked for yet.
-    news: Option<Instant>,
+    /// Something has not been looked for yet.
+    news: bool,
     /// When the last look ended.
     ended: Option<Instant>,
     not_before: Option<Instant>,
@@ -34,9 +30,7 @@ pub(super) struct Schedule {
 
 impl Schedule {
     pub(super) fn check(&mut self, changes: FlowChanges, now: Instant) {
-        if self.checks.check(changes) {
-            self.news.get_or_insert(now);
-        }
+        self.news |= self.checks.check(changes, now);
     }
 
     /// When the next look is due; it may be in the past.
@@ -45,9 +39,8 @@ impl Schedule {
             return None;
         }
         let wanted = match (self.news, self.ended) {
-            (Some(since), _) => since + GRACE,
-            (None, Some(ended)) => ended + SETTLE,
-            (None, None) => now,
+            (false, Some(ended)) => ended + SETTLE,
+            _ => now,
         };
         Some(
             self.not_before
@@ -56,7 +49,7 @@ impl Schedule {
     }
 
     pub(super) fn begin(&mut self) -> Round {
-        self.news = None;
+        self.news = false;
         self.checks.round()
     }
 
@@ -76,7 +69,7 @@ impl Schedule {
         };
         self.pause = Some(pause);
         self.not_before = Some(now + pause);
-        self.news = Some(now);
+        self.news = true;
         pause
     }
 }
