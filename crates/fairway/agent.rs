@@ -9,6 +9,7 @@ mod interfaces;
 mod lock;
 mod loopback;
 mod node_events;
+mod open_files;
 mod pod_networks;
 mod reload;
 mod retiring;
