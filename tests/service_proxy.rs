@@ -23,5 +23,6 @@ mod payload;
 mod policies;
 mod ports;
 mod spread;
+mod stray;
 mod sustained;
 mod topology;

@@ -1,12 +1,15 @@
 //! `fairway run`: build, run, drain.
 
 mod announcer;
+mod ending;
 mod flows;
+mod handover;
 mod ingress;
 mod interfaces;
 mod lock;
 mod loopback;
 mod node_events;
+mod open_files;
 mod pod_networks;
 mod reload;
 mod retiring;
@@ -24,16 +27,19 @@ use fairway_admin::{
     Health, HealthSite, Listener, MetricsSite, NodeState, ProcessMetrics, Purpose,
     ServiceProxyMetrics, register_build_info, serve,
 };
-use fairway_cluster::{Cluster, EventRecorder};
+use fairway_cluster::{Cluster, EventRecorder, ProblemMetrics};
 use fairway_model::{Changes, Snapshot, Update};
 use fairway_nft::{Monitor, Netlink};
 use fairway_plan::Family;
 use prometheus_client::registry::Registry;
 use tokio::runtime::Builder;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
+use self::ending::Ending;
 use self::flows::FlowCleaner;
+use self::handover::{Predecessor, Successor};
 use self::ingress::Ingress;
 pub(crate) use self::lock::AgentLock;
 use self::loopback::Loopback;
@@ -41,7 +47,7 @@ use self::pod_networks::PodNetworks;
 use self::reload::Reload;
 use self::retiring::Retiring;
 use self::service_health::ServiceHealth;
-use self::service_proxy::ServiceProxy;
+use self::service_proxy::{Observers, ServiceProxy};
 use self::signals::Signals;
 use self::speaker::Speaker;
 use crate::causes::with_causes;
@@ -54,7 +60,11 @@ use crate::kernel::Kernel;
 pub(crate) fn run(config: Config, loader: Loader) -> anyhow::Result<()> {
     let mut process = Process {
         signals: Signals::listen().context("cannot listen for signals")?,
-        _lock: AgentLock::take()?,
+        lock: match config.takeover {
+            true => AgentLock::try_take()?,
+            false => Some(AgentLock::take()?),
+        },
+        predecessor: None,
         reload: Reload::follow(loader, &config).context("cannot start a thread")?,
         retiring: Retiring::default(),
         former: None,
@@ -65,16 +75,37 @@ pub(crate) fn run(config: Config, loader: Loader) -> anyhow::Result<()> {
         // has threads of its own. The runtime takes along whatever a configuration had running.
         let runtime = Builder::new_current_thread().enable_all().build()?;
         match runtime.block_on(serve_config(&config, &mut process))? {
-            Some(changed) => config = changed,
-            None => return Ok(()),
+            Next::Config(changed) => config = *changed,
+            Next::Successor(successor) => {
+                // Closes our own servers, so that the successor can have their ports.
+                drop(runtime);
+                let runtime = Builder::new_current_thread().enable_all().build()?;
+                if runtime.block_on(process.hand_over(successor, &config))? {
+                    return Ok(());
+                }
+            }
+            Next::End => return Ok(()),
         }
     }
+}
+
+/// Why a configuration is no longer served.
+enum Next {
+    /// There is another one.
+    Config(Box<Config>),
+    /// Another agent wants to take over.
+    Successor(Successor),
+    /// Told to stop.
+    End,
 }
 
 /// What outlives a configuration.
 struct Process {
     signals: Signals,
-    _lock: AgentLock,
+    /// None before we take the place of another agent, and after we have given up ours.
+    lock: Option<AgentLock>,
+    /// The agent whose place we have taken, until it has been told that we serve.
+    predecessor: Option<Predecessor>,
     reload: Reload,
     retiring: Retiring,
     /// The router of the configuration of before, with the time that its requests have.
@@ -89,17 +120,72 @@ impl Process {
         }
     }
 
+    /// Takes the place of the agent that runs on this node, if we are not that one.
+    async fn take_over(&mut self) -> anyhow::Result<()> {
+        if self.lock.is_none() {
+            let (lock, predecessor) = AgentLock::take_over().await?;
+            self.lock = Some(lock);
+            self.predecessor = predecessor;
+        }
+        Ok(())
+    }
+
+    /// Agents that ask for our place. Without the lock there are none.
+    fn successors(&self) -> anyhow::Result<mpsc::Receiver<Successor>> {
+        let successors = self.lock.as_ref().map(AgentLock::successors);
+        let successors = successors.unwrap_or_else(|| Ok(mpsc::channel(1).1));
+        successors.context("cannot listen for another fairway")
+    }
+
+    /// Our router serves.
+    async fn serving(&mut self) {
+        self.retire_former();
+        if let Some(predecessor) = self.predecessor.take()
+            && let Err(error) = predecessor.serving().await
+        {
+            warn!(%error, "cannot tell the fairway of before that it is no longer needed");
+        }
+    }
+
+    /// Gives way to another agent; false when that one did not come to serve.
+    async fn hand_over(&mut self, next: Successor, config: &Config) -> anyhow::Result<bool> {
+        info!("another fairway takes over: serving on until it does");
+        self.lock = None;
+        let told_to_stop = tokio::select! {
+            follows = next.follows() => match follows {
+                true => false,
+                false => {
+                    self.lock = Some(AgentLock::take()?);
+                    return Ok(false);
+                }
+            },
+            _ = self.signals.stop() => true,
+        };
+        let seconds = config.drain.as_secs();
+        info!(
+            seconds,
+            "another fairway serves now: open requests may finish"
+        );
+        self.retire_former();
+        if !told_to_stop {
+            // Whoever watches over this process would start it again if it ended by itself.
+            self.signals.stop().await;
+        }
+        self.drain().await;
+        Ok(true)
+    }
+
     async fn drain(&mut self) {
         self.retire_former();
         tokio::select! {
             () = self.retiring.all() => {}
-            () = self.signals.stop() => warn!("told to stop again: open requests are cut off"),
+            _ = self.signals.stop() => warn!("told to stop again: open requests are cut off"),
         }
     }
 }
 
-/// Runs the agent with one configuration; returns the next one, or none when told to stop.
-async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<Option<Config>> {
+/// Runs the agent with one configuration, and returns what comes next.
+async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<Next> {
     let as_configured = serde_json::to_value(config)?;
     info!(version = env!("CARGO_PKG_VERSION"), config = %as_configured, "fairway starts");
     for warning in &config.warnings {
@@ -108,6 +194,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     Kernel::default().prepare(config);
     // Who was healthy need not prove it again: the tables are in force and the router serves.
     let anew = process.former.is_some();
+    let takes_over = process.lock.is_none();
 
     let (source, recorder) = Box::pin(source(config)).await?;
     let health = Health::new(config.sync_period * 2);
@@ -116,18 +203,25 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     ProcessMetrics::register(&mut registry);
     let service_proxy_metrics = ServiceProxyMetrics::new();
     service_proxy_metrics.register(&mut registry);
+    let problem_metrics = ProblemMetrics::default();
+    problem_metrics.register(&mut registry);
     let proxy_metrics = fairway_proxy::Metrics::register(&mut registry);
+    let registry = Arc::new(registry);
 
-    if let Some(address) = config.admin.healthz_bind_address {
+    let servers = async || {
+        let healthz = config.admin.healthz_bind_address;
         let site = HealthSite {
             health: health.clone(),
             probes: service_proxy_metrics.probes(),
         };
-        start_server(config, &recorder, Purpose::Health, address, site).await?;
-    }
-    if let Some(address) = config.admin.metrics_bind_address {
-        let site = MetricsSite::new(Arc::new(registry), config.configz());
-        start_server(config, &recorder, Purpose::Metrics, address, site).await?;
+        start_server(config, &recorder, Purpose::Health, healthz, site).await?;
+        let metrics = config.admin.metrics_bind_address;
+        let site = MetricsSite::new(registry.clone(), config.configz());
+        start_server(config, &recorder, Purpose::Metrics, metrics, site).await
+    };
+    // Until then the agent before answers.
+    if !takes_over {
+        servers().await?;
     }
 
     if !anew && !matches!(config.source, Source::Manifests(_)) {
@@ -139,15 +233,20 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     // Nothing is programmed or served before the first complete state: rules and routes that a
     // former run left behind are better than half of the new ones.
     let options = cluster_options(config);
-    let mut cluster = Box::pin(Cluster::start(source.clone(), options.clone())).await?;
+    let problems = problem_metrics.clone();
+    let mut cluster = Box::pin(Cluster::start(source.clone(), options.clone(), problems)).await?;
     let first = tokio::select! {
         first = cluster.next() => first,
-        changed = process.reload.next() => return Ok(Some(changed)),
-        () = process.signals.stop() => {
+        changed = process.reload.next() => return Ok(Next::Config(Box::new(changed))),
+        _ = process.signals.stop() => {
             process.drain().await;
-            return Ok(None);
+            return Ok(Next::End);
         }
     };
+    process.take_over().await?;
+    if takes_over {
+        servers().await?;
+    }
     tell_node(&health, config, &first.snapshot);
 
     let mut service_proxy = None;
@@ -158,6 +257,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
             &first.snapshot,
             &health,
             &service_proxy_metrics,
+            &problem_metrics,
         )?);
     }
     let mut service_health = config.service_proxy.then(|| {
@@ -182,13 +282,17 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     let mut ingress = match config.ingress {
         true => {
             let former = process.former.as_ref().map(|(ingress, _)| ingress);
+            let shared = match process.predecessor {
+                Some(_) => config.router.addresses().collect(),
+                None => former.map_or_else(Vec::new, Ingress::addresses),
+            };
             let certificates = cluster.certificates();
             Some(Ingress::start(
                 config,
                 &first,
                 certificates,
                 proxy_metrics,
-                former,
+                shared,
             )?)
         }
         false => None,
@@ -196,9 +300,10 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     if ingress.is_some() {
         health.set_router_serving(true);
     }
-    process.retire_former();
+    process.serving().await;
+    let mut successors = process.successors()?;
     recorder.record(node_events::starting(&config.node_name));
-    let speaker = match config.ingress {
+    let mut speaker = match config.ingress {
         true => Some(Speaker::start(
             &source,
             &options,
@@ -211,12 +316,47 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     info!("ready");
 
     let mut snapshot = first.snapshot;
+    let mut ending: Option<Ending> = None;
+    let mut farewell = None;
+    let draining = |ending: &Option<Ending>| ending.as_ref().is_some_and(Ending::is_draining);
     loop {
         tokio::select! {
-            () = process.signals.stop() => break,
-            changed = process.reload.next() => {
+            stop = process.signals.stop() => match &mut ending {
+                None => {
+                    health.set_draining();
+                    if let Some(speaker) = speaker.take() {
+                        farewell = Some(tokio::spawn(speaker.stop()));
+                    }
+                    ending = Some(Ending::begin(config, stop));
+                }
+                Some(ending) if ending.is_draining() => {
+                    warn!("told to stop again: open requests are cut off");
+                    return Ok(Next::End);
+                }
+                Some(ending) => ending.hurry(),
+            },
+            () = optional(ending.as_ref().map(Ending::noticed)), if !draining(&ending) => {
+                if let Some(ending) = &mut ending {
+                    let grace = ending.drain();
+                    process.former = ingress.take().map(|ingress| (ingress, grace));
+                    process.retire_former();
+                }
+            }
+            // The kernel's tables stay: they go on working until the next start.
+            () = process.retiring.all(), if draining(&ending) => {
+                if let Some(farewell) = farewell {
+                    // It is bounded, and has nothing to say.
+                    let _: Result<(), _> = farewell.await;
+                }
+                return Ok(Next::End);
+            }
+            changed = process.reload.next(), if ending.is_none() => {
                 process.former = ingress.map(|ingress| (ingress, config.drain));
-                return Ok(Some(changed));
+                return Ok(Next::Config(Box::new(changed)));
+            }
+            Some(successor) = successors.recv(), if ending.is_none() => {
+                process.former = ingress.map(|ingress| (ingress, config.drain));
+                return Ok(Next::Successor(successor));
             }
             update = cluster.next() => {
                 snapshot = update.snapshot.clone();
@@ -253,22 +393,10 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 &snapshot,
                 &health,
                 &service_proxy_metrics,
+                &problem_metrics,
             )?);
         }
     }
-
-    health.set_draining();
-    info!(
-        seconds = config.drain.as_secs(),
-        "draining: open requests may finish"
-    );
-    if let Some(speaker) = speaker {
-        tokio::spawn(speaker.stop());
-    }
-    process.former = ingress.map(|ingress| (ingress, config.drain));
-    process.drain().await;
-    // The kernel's tables stay: they go on working until the next start.
-    Ok(None)
 }
 
 /// The kernel's tables and who watches over them.
@@ -283,6 +411,7 @@ impl Tables {
         snapshot: &Arc<Snapshot>,
         health: &Health,
         metrics: &ServiceProxyMetrics,
+        problems: &ProblemMetrics,
     ) -> anyhow::Result<Self> {
         let mut netlink = Netlink::open()?;
         // Listening starts before the tables are read, so that no change in between is missed.
@@ -297,8 +426,11 @@ impl Tables {
             &families(),
             options,
             &first,
-            health.clone(),
-            metrics,
+            Observers {
+                health: health.clone(),
+                metrics: metrics.clone(),
+                problems: problems.clone(),
+            },
             FlowCleaner::open_kernel(),
         );
         Ok(Self { proxy, monitor })
@@ -397,9 +529,12 @@ async fn start_server(
     config: &Config,
     recorder: &EventRecorder,
     purpose: Purpose,
-    address: std::net::SocketAddr,
+    address: Option<std::net::SocketAddr>,
     site: impl fairway_admin::Site,
 ) -> anyhow::Result<()> {
+    let Some(address) = address else {
+        return Ok(());
+    };
     if config.admin.bind_address_hard_fail {
         let listener = match Listener::bind(purpose, address) {
             Ok(listener) => listener,

@@ -137,6 +137,12 @@ enum CommandArgs {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    /// Take the place of the fairway that runs on this node, if one does, without a refused connection
+    ///
+    /// It serves until this one does, finishes what it has begun, and waits to be stopped.
+    #[arg(long)]
+    pub(crate) takeover: bool,
+
     #[command(flatten)]
     pub(crate) node: NodeArgs,
     #[command(flatten)]
@@ -288,11 +294,31 @@ pub(crate) struct IngressArgs {
     #[arg(long, value_enum, value_name = "MODE", default_value = "off")]
     pub(crate) proxy_protocol: ProxyProtocol,
 
+    /// The most connections of clients [default: 65536 per worker]
+    ///
+    /// For one more, the connection is closed that has been idle for longest.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_connections: Option<u32>,
+
+    /// The most connections of one client: an IPv4 address or an IPv6 /64 [default: no limit]
+    ///
+    /// Trusted proxies that do not tell who is behind them (PROXY protocol) have none.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_connections_per_client: Option<u32>,
+
     /// Threads that carry traffic [default: one per core]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) workers: Option<u16>,
 
-    /// Seconds that open requests get to finish after SIGTERM
+    /// Seconds in which new connections are still accepted after SIGTERM, while /healthz says 503
+    ///
+    /// As long as load balancers take to notice: the number of checks that must fail times their interval,
+    /// and their time-out. Part of --drain-seconds. SIGINT, or a second SIGTERM, skips it.
+    #[arg(long, value_name = "SECONDS", default_value_t = 15)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=3600))]
+    pub(crate) drain_delay_seconds: u32,
+
+    /// Seconds from SIGTERM until requests that are still open are cut
     ///
     /// Keep it below the pod's terminationGracePeriodSeconds (30 unless you set it).
     #[arg(long, value_name = "SECONDS", default_value_t = 25)]

@@ -58,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) source: Source,
     /// Lower-case; endpoints that carry it are local.
     pub(crate) node_name: String,
+    /// Whether another agent on this node is followed.
+    pub(crate) takeover: bool,
     /// Whether Services are programmed.
     pub(crate) service_proxy: bool,
     pub(crate) loopback_node_ports: bool,
@@ -71,7 +73,10 @@ pub(crate) struct Config {
     pub(crate) ingress: bool,
     pub(crate) router: Router,
     pub(crate) admin: Admin,
-    /// How long open requests get to finish after SIGTERM.
+    /// How long new connections are still accepted after SIGTERM.
+    #[serde(rename = "drainDelaySeconds", serialize_with = "seconds")]
+    pub(crate) drain_delay: Duration,
+    /// When open requests are cut after SIGTERM.
     #[serde(rename = "drainSeconds", serialize_with = "seconds")]
     pub(crate) drain: Duration,
     /// What all of this is made from, as [`Self::configz`] tells it.

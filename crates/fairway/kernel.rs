@@ -61,6 +61,9 @@ impl Kernel {
                 warn!("{hint}");
             }
         }
+        if config.takeover {
+            self.migrate_connections();
+        }
     }
 
     /// Returns what could not be set.
@@ -102,6 +105,15 @@ impl Kernel {
             }
         }
         results.into_iter().filter_map(Result::err).collect()
+    }
+
+    /// Connections whose handshake is under way when a listener closes go to the one beside it. It is a
+    /// setting of the whole node, so only for those who wish for such listeners.
+    fn migrate_connections(&self) {
+        let path = self.proc.join("sys/net/ipv4/tcp_migrate_req");
+        if let Err(error) = set(&path, 1) {
+            debug!(%error, "connections that open during the takeover may be refused");
+        }
     }
 
     fn set_oom_score(&self, score: i32) {

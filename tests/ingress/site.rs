@@ -5,6 +5,7 @@ use std::sync::Arc;
 use fairway_model::Protocol;
 use fairway_testkit::ask::{self, Response};
 use fairway_testkit::lab::{Builder, Pod};
+use fairway_testkit::objects::{Object, Service};
 use fairway_testkit::{Echo, Family, objects};
 use serde_json::Value;
 
@@ -76,10 +77,17 @@ impl Site {
 
     /// Gives the routers a Service of type NodePort, as the DaemonSet of a cluster has.
     pub(crate) fn expose_routers(&self, node_port: u16) {
-        let service = self
-            .service("fairway", 250)
-            .tcp("http", 80)
-            .node_port(node_port);
+        self.expose_routers_by(self.service("fairway", 250), node_port);
+    }
+
+    /// As [`expose_routers`](Self::expose_routers), with a Service that keeps traffic on its node.
+    pub(crate) fn expose_routers_locally(&self, node_port: u16) {
+        let service = self.service("fairway", 250).external_traffic_local();
+        self.expose_routers_by(service, node_port);
+    }
+
+    fn expose_routers_by(&self, service: Object<Service>, node_port: u16) {
+        let service = service.tcp("http", 80).node_port(node_port);
         let slices = Family::BOTH.map(|family| {
             let slice = objects::endpoint_slice("fairway", family).tcp("http", Self::ROUTER);
             let nodes = self.lab().nodes().iter();

@@ -337,7 +337,7 @@ impl Talk {
             SocketAddr::V6(_) => "ipv6",
         };
         let [source, destination] =
-            [self.0.port().unwrap(), self.0.server().port()].map(|port| port.to_string());
+            [self.0.own().unwrap().port(), self.0.server().port()].map(|port| port.to_string());
         let list = |node: &Node| {
             let mut command = Command::new("conntrack");
             command.args(["-L", "-f", family, "-p", "udp", "-o", "id"]);

@@ -109,12 +109,22 @@ impl Cluster {
 
     /// The arguments of `fairway` on a node.
     pub(crate) fn run_arguments(&self, node: &str) -> Vec<String> {
-        let name = ["--v=4", "run", "--hostname-override", node].map(str::to_owned);
+        let name = ["--v=4", "run", "--hostname-override", node];
+        // Where it matters, a test says so.
+        let hurry = ["--drain-delay-seconds", "0"].map(str::to_owned);
         let flags = self.objects.flags();
-        name.into_iter()
+        name.map(str::to_owned)
+            .into_iter()
+            .chain(hurry.into_iter().filter(|_| !self.waits()))
             .chain(flags)
             .chain(self.flags.iter().cloned())
             .collect()
+    }
+
+    /// Whether the agents are told how long to serve on when they are to stop.
+    fn waits(&self) -> bool {
+        let mut flags = self.flags.iter();
+        flags.any(|flag| flag.starts_with("--drain-delay-seconds"))
     }
 
     /// The agent that was started last on a node.

@@ -15,6 +15,7 @@ use fairway_router::{Builder, Index};
 use tracing::{info, warn};
 
 use self::tls::Tls;
+use super::open_files::room_for_connections;
 use crate::config::Config;
 
 /// The running router.
@@ -30,13 +31,14 @@ pub(crate) struct Ingress {
 }
 
 impl Ingress {
-    /// Compiles the first routes, then opens the listeners, those of a former router beside it.
+    /// Compiles the first routes, then opens the listeners: the shared ones beside those of the router
+    /// before.
     pub(crate) fn start(
         config: &Config,
         first: &Update,
         certificates: &Certificates,
         metrics: Metrics,
-        former: Option<&Self>,
+        shared: Vec<SocketAddr>,
     ) -> anyhow::Result<Self> {
         let first = Update {
             changes: Changes::everything(&first.snapshot),
@@ -47,6 +49,15 @@ impl Ingress {
         let routes = Arc::new(ArcSwap::new(index));
         let mut tls = Tls::new(config.router.redirects())?;
         tls.apply(&first, certificates);
+        let mut limits = config.router.limits();
+        let room = room_for_connections() / config.router.workers.get() as u64;
+        if room < limits.connections_per_worker as u64 {
+            limits.connections_per_worker = usize::try_from(room).unwrap_or(1).max(1);
+            info!(
+                connections_per_worker = limits.connections_per_worker,
+                "the limit of open files allows for fewer client connections"
+            );
+        }
         let bound = fairway_proxy::bind(fairway_proxy::Config {
             http: config.router.http_addresses.clone(),
             https: config.router.https_addresses.clone(),
@@ -55,7 +66,8 @@ impl Ingress {
             workers: config.router.workers.get(),
             trusted_proxies: config.router.trusted_proxies.clone(),
             proxy_protocol: config.router.proxy_protocol.into(),
-            taken_over: former.map_or_else(Vec::new, |former| former.addresses.clone()),
+            limits,
+            taken_over: shared,
             ..fairway_proxy::Config::default()
         })?;
         for address in bound.local_addresses() {
@@ -75,6 +87,11 @@ impl Ingress {
         };
         ingress.report_problems();
         Ok(ingress)
+    }
+
+    /// Where it listens, as configured.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.addresses.clone()
     }
 
     /// Swaps in the routes and certificates of an update. Open connections are not touched.

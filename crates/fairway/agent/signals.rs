@@ -6,11 +6,21 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+/// Which signal it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// SIGTERM.
+    Terminate,
+    /// SIGINT.
+    Interrupt,
+}
+
 /// The signals that end the agent. They are taken on a thread of their own, because they concern the
 /// process whatever runs in it, and none may be lost between two configurations.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    received: watch::Receiver<u64>,
+    /// Changed by each one.
+    received: watch::Receiver<Stop>,
 }
 
 impl Signals {
@@ -22,16 +32,16 @@ impl Signals {
             let [terminate, interrupt] = [SignalKind::terminate(), SignalKind::interrupt()];
             [signal(terminate)?, signal(interrupt)?]
         };
-        let (sender, received) = watch::channel(0);
+        let (sender, received) = watch::channel(Stop::Terminate);
         let thread = std::thread::Builder::new().name("signals".to_owned());
         thread.spawn(move || {
             runtime.block_on(async {
                 loop {
-                    tokio::select! {
-                        _ = terminate.recv() => {}
-                        _ = interrupt.recv() => {}
-                    }
-                    sender.send_modify(|number| *number += 1);
+                    let stop = tokio::select! {
+                        _ = terminate.recv() => Stop::Terminate,
+                        _ = interrupt.recv() => Stop::Interrupt,
+                    };
+                    sender.send_replace(stop);
                 }
             });
         })?;
@@ -39,10 +49,11 @@ impl Signals {
     }
 
     /// Waits for the next one. Cancel safe.
-    pub(crate) async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) -> Stop {
         if self.received.changed().await.is_err() {
             // The thread never ends.
-            std::future::pending().await
+            return std::future::pending().await;
         }
+        *self.received.borrow_and_update()
     }
 }

@@ -83,6 +83,7 @@ impl Loader {
         let config = Config {
             source,
             node_name,
+            takeover: self.args.takeover,
             service_proxy: fairway.service_proxy.service_proxy,
             loopback_node_ports: fairway.service_proxy.loopback_node_ports,
             rules: Rules::try_from(&kube_proxy)?,
@@ -90,6 +91,7 @@ impl Loader {
             sync_period: period.unwrap_or_default(),
             oom_score_adj: kube_proxy.oom_score_adj.unwrap_or_default(),
             ingress: fairway.ingress.ingress,
+            drain_delay: Duration::from_secs(fairway.ingress.drain_delay_seconds.into()),
             drain: Duration::from_secs(fairway.ingress.drain_seconds.into()),
             router: Router::new(&fairway.ingress, &fairway.status, &self.environment)?,
             admin: Admin::try_from(&kube_proxy)?,

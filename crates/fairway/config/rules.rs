@@ -19,6 +19,8 @@ pub(crate) struct Rules {
     /// Below 32.
     pub(crate) masquerade_bit: u8,
     pub(crate) node_port_addresses: NodePortAddresses,
+    /// Whether packets of no connection are dropped where they do harm.
+    pub(crate) drop_stray: bool,
     /// Counts as the node's first address of its family; None where the Node decides.
     pub(crate) bind_address: Option<IpAddr>,
 }
@@ -70,6 +72,7 @@ impl Rules {
                 NodePortAddresses::Primary => Addresses::Primary(self.bind_address),
                 NodePortAddresses::Within(networks) => Addresses::Within(networks.clone()),
             },
+            drop_stray: self.drop_stray,
         }
     }
 
@@ -105,6 +108,7 @@ impl TryFrom<&KubeProxyConfiguration> for Rules {
                 .and_then(|bit| bit.try_into().ok())
                 .unwrap_or(DEFAULT_BIT),
             node_port_addresses: node_port_addresses(config.node_port_addresses.as_deref())?,
+            drop_stray: config.conntrack.tcp_be_liberal != Some(true),
             bind_address: bind_address(config.bind_address.as_deref())?,
         })
     }

@@ -40,6 +40,7 @@ fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
         masquerade_all: false,
         masquerade_bit: 14,
         node_port_addresses: NodePortAddresses::Primary,
+        drop_stray: true,
         bind_address: None,
     };
     assert_eq!(config.rules, rules);
@@ -66,6 +67,8 @@ fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
         watch_ingress_without_class: false,
         trusted_proxies: Vec::new(),
         proxy_protocol: ProxyProtocol::Off,
+        max_connections: None,
+        max_connections_per_client: None,
         workers: NonZeroUsize::new(3).unwrap(),
         publish: None,
     };
@@ -76,6 +79,7 @@ fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
         bind_address_hard_fail: false,
     };
     assert_eq!(config.admin, admin);
+    assert_eq!(config.drain_delay, Duration::from_secs(15));
     assert_eq!(config.drain, Duration::from_secs(25));
 }
 
@@ -159,7 +163,8 @@ fn proxy_protocol_needs_somebody_to_trust() {
     let problem = problem(&required[..1]);
     assert!(problem.contains("--trusted-proxies"), "{problem}");
     let warnings = run(&["--proxy-protocol=optional"]).unwrap().warnings;
-    assert!(warnings[0].contains("--trusted-proxies"), "{warnings:?}");
+    let warning = warnings.last().unwrap();
+    assert!(warning.contains("--trusted-proxies"), "{warning}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use self::affinity::{affinity_chains, remembering_rule, sticky_rule};
 use self::conditions::FromPods;
 pub(crate) use self::conditions::node_port_addresses;
 use self::refuse::{refuse_cluster_ip_rules, refuse_rules, reject_rules, source_range_chains};
+use self::stray::{stray_chains, stray_rule};
 use self::translate::{
     cluster_ip_rules, external_rules, local_policy_rules, service_rules, translate_rules,
 };
@@ -20,6 +21,7 @@ use self::translate::{
 mod affinity;
 mod conditions;
 mod refuse;
+mod stray;
 mod translate;
 
 const SERVICES: &str = "services";
@@ -33,6 +35,8 @@ const LOCAL_ENDPOINTS: &str = "local-endpoints";
 const NODE_PORT_ENDPOINTS: &str = "node-port-endpoints";
 const LOCAL_NODE_PORT_ENDPOINTS: &str = "local-node-port-endpoints";
 const CHECK_SOURCE: &str = "check-source";
+const STRAY: &str = "stray";
+const STRAY_OUTGOING: &str = "stray-outgoing";
 const REFUSE: &str = "refuse";
 const REFUSE_CLUSTER_IP: &str = "refuse-cluster-ip";
 /// Not `reject`, which nft reads as the statement: it could not load again what it listed.
@@ -118,13 +122,18 @@ pub(crate) fn chains(
     let from_pods = FromPods::new(family, options, node);
     let on_node_ports = node_port_addresses(family, options, node);
 
-    let filter_rules = |chains: &[&'static str]| -> Vec<Rule> {
+    let filter_rules = |chains: &[&'static str], stray| -> Vec<Rule> {
         let remember = remembering_rule(sets).into_iter();
-        remember.chain(chains.iter().copied().map(new_to)).collect()
+        let refuse = chains.iter().copied().map(new_to);
+        let stray = options.drop_stray.then(|| stray_rule(stray));
+        remember.chain(refuse).chain(stray).collect()
     };
 
     let mut chains = source_range_chains(sets);
     chains.extend(affinity_chains(sets));
+    if options.drop_stray {
+        chains.extend(stray_chains(&on_node_ports));
+    }
     chains.extend([
         endpoints(ENDPOINTS, SetName::Affinity, false, |set| {
             matches!(set, SetName::Endpoints(_))
@@ -193,17 +202,17 @@ pub(crate) fn chains(
         chain(
             "filter-input",
             filter(HookPoint::Input),
-            filter_rules(&[REFUSE]),
+            filter_rules(&[REFUSE], STRAY),
         ),
         chain(
             "filter-forward",
             filter(HookPoint::Forward),
-            filter_rules(&[REFUSE, REFUSE_CLUSTER_IP]),
+            filter_rules(&[REFUSE, REFUSE_CLUSTER_IP], STRAY_OUTGOING),
         ),
         chain(
             "filter-output",
             filter(HookPoint::Output),
-            filter_rules(&[REFUSE, REFUSE_CLUSTER_IP]),
+            filter_rules(&[REFUSE, REFUSE_CLUSTER_IP], STRAY_OUTGOING),
         ),
     ]);
     chains

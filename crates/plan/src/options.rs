@@ -16,6 +16,9 @@ pub struct Options {
     pub mark: u32,
     /// The addresses that node ports are served on.
     pub node_port_addresses: NodePortAddresses,
+    /// Drops packets for Services, and resets, that are part of no connection. Of no use where
+    /// conntrack takes everything for part of one (`net.netfilter.nf_conntrack_tcp_be_liberal`).
+    pub drop_stray: bool,
 }
 
 /// How packets of this node's pods are recognised (`--detect-local-mode`). Where they cannot be,
@@ -53,6 +56,7 @@ impl Default for Options {
             // kube-proxy's bit 14, which CNI plugins know of.
             mark: 1 << 14,
             node_port_addresses: NodePortAddresses::Primary(None),
+            drop_stray: true,
         }
     }
 }

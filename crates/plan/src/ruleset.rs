@@ -169,6 +169,10 @@ pub enum Statement {
     },
     /// First packet of a connection (`ct state new`).
     ConnectionIsNew,
+    /// Conntrack takes the packet for part of no connection, and for the start of none (`ct state invalid`).
+    ConnectionIsInvalid,
+    /// A TCP packet that resets its connection (`tcp flags rst`).
+    IsTcpReset,
     /// The connection's destination was translated (`ct status dnat`).
     ConnectionIsTranslated,
     /// All of these bits of the packet mark are set.

@@ -159,8 +159,14 @@ pub struct Limits {
     pub requests_per_connection: u32,
     /// Requests that an HTTP/2 connection may have under way at once.
     pub streams_per_connection: u32,
-    /// Client connections of one worker; further ones wait in the kernel's queue.
+    /// Client connections of one worker. For one more the connection is closed that has been idle for
+    /// longest; without any it waits.
     pub connections_per_worker: usize,
+    /// Client connections of one address (IPv6: of a /64), over all workers; further ones are closed. None
+    /// for no limit. Trusted proxies that do not tell who is behind them have none.
+    pub connections_per_client: Option<u32>,
+    /// Requests that one worker may have under way at once; further ones are 503.
+    pub requests_per_worker: usize,
     /// Idle upstream connections that one worker keeps for one endpoint.
     pub idle_per_endpoint: usize,
     /// Idle upstream connections that one worker keeps in all.
@@ -178,6 +184,10 @@ impl Default for Limits {
             streams_per_connection: 128,
             // About 1 GiB at 16 KiB a busy connection; a file descriptor limit usually comes first.
             connections_per_worker: 65_536,
+            // Many clients may share an address, so a limit is for operators to choose.
+            connections_per_client: None,
+            // As many as connections, which only HTTP/2 can exceed: about 2 GiB at 32 KiB each.
+            requests_per_worker: 65_536,
             idle_per_endpoint: 64,
             // ingress-nginx's `upstream-keepalive-connections` is 320 a worker and too small for it.
             idle_per_worker: 1024,

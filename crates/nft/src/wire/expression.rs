@@ -26,6 +26,8 @@ const INTERFACE_NAME_LENGTH: usize = 16;
 
 const CT_STATE: u32 = 0;
 const CT_STATUS: u32 = 2;
+/// `ct state invalid`, nf_conntrack's `NF_CT_STATE_INVALID_BIT`.
+const CT_STATE_INVALID: u32 = 1;
 /// `ct state new`, nf_conntrack's `NF_CT_STATE_BIT(IP_CT_NEW)`.
 const CT_STATE_NEW: u32 = 8;
 /// `ct status dnat`, `IPS_DST_NAT`.
@@ -60,6 +62,9 @@ const REJECT_ICMP_UNREACHABLE: u32 = 0;
 const REJECT_TCP_RESET: u32 = 1;
 /// IANA's protocol number.
 const TCP: u8 = 6;
+/// The byte of a TCP header that has its flags, and which they are.
+const TCP_FLAGS: u32 = 13;
+const TCP_RST: u8 = 0x04;
 
 const VERDICT_DROP: i32 = 0;
 const VERDICT_JUMP: i32 = -3;
@@ -123,6 +128,8 @@ pub(crate) fn statement(
             look_up(writer, *set, None);
         }
         Statement::ConnectionIsNew => connection_has(writer, CT_STATE, CT_STATE_NEW),
+        Statement::ConnectionIsInvalid => connection_has(writer, CT_STATE, CT_STATE_INVALID),
+        Statement::IsTcpReset => tcp_flag(writer, TCP_RST, Comparison::NotEqual),
         Statement::ConnectionIsTranslated => connection_has(writer, CT_STATUS, CT_STATUS_DNAT),
         Statement::MarkHas(bits) => {
             load_meta(writer, FIRST, META_MARK);
@@ -188,7 +195,9 @@ pub(crate) fn module(family: Family, statement: &Statement) -> Option<&'static s
         Statement::DestinationIsLocal | Statement::SourceIsLocal => {
             Some(by_family("nft_fib_ipv4", "nft_fib_ipv6"))
         }
-        Statement::ConnectionIsNew | Statement::ConnectionIsTranslated => Some("nft_ct"),
+        Statement::ConnectionIsNew
+        | Statement::ConnectionIsInvalid
+        | Statement::ConnectionIsTranslated => Some("nft_ct"),
         Statement::Translate { key, .. } if random(key) => Some("nft_nat, nft_numgen"),
         Statement::Translate { .. } => Some("nft_nat"),
         Statement::Remember { .. } | Statement::Forget { .. } => Some("nft_ct"),
@@ -353,6 +362,20 @@ fn connection_has(writer: &mut Writer, key: u32, bits: u32) {
     });
     bitwise(writer, &bits.to_ne_bytes(), &[0; 4]);
     compare(writer, Comparison::NotEqual, &[0; 4]);
+}
+
+/// How a flag of a TCP packet compares with one that is not set.
+fn tcp_flag(writer: &mut Writer, flag: u8, comparison: Comparison) {
+    load_meta(writer, FIRST, META_L4_PROTOCOL);
+    compare(writer, Comparison::Equal, &[TCP]);
+    expression(writer, "payload", |writer| {
+        writer.u32(1, FIRST);
+        writer.u32(2, TRANSPORT_HEADER);
+        writer.u32(3, TCP_FLAGS);
+        writer.u32(4, 1);
+    });
+    bitwise(writer, &[flag], &[0]);
+    compare(writer, comparison, &[0]);
 }
 
 fn bitwise(writer: &mut Writer, mask: &[u8], xor: &[u8]) {

@@ -142,6 +142,8 @@ fn statements(family: Family) -> impl Strategy<Value = Vec<Statement>> {
         Just(Statement::DestinationIsLocal),
         Just(Statement::ConnectionIsNew),
         Just(Statement::ConnectionIsTranslated),
+        Just(Statement::ConnectionIsInvalid),
+        Just(Statement::IsTcpReset),
         mark.clone().prop_map(Statement::MarkHas),
         mark.clone().prop_map(Statement::SetMark),
         mark.prop_map(Statement::ClearMark),

@@ -424,6 +424,7 @@ fn chains(family: Family) -> Vec<Chain> {
             rules: vec![
                 rule("", &[in_set(&SERVICE, SetName::Refused), Reject]),
                 rule("", &[Reset]),
+                rule("", &[ConnectionIsInvalid, IsTcpReset, Drop]),
                 rule("", &[SourceIsLocal, Return]),
                 rule("", &[in_set(&allowed, SetName::AllowedSources), Return]),
                 rule("", &[interface("cni0", false, false), Drop]),

@@ -209,6 +209,8 @@ impl<'a> Walk<'a> {
             Statement::DestinationIsLocal => packet.to_node,
             Statement::SourceIsLocal => packet.from_node,
             Statement::ConnectionIsNew => true,
+            // It opens a connection.
+            Statement::ConnectionIsInvalid | Statement::IsTcpReset => false,
             // Translated packets are an outcome already.
             Statement::ConnectionIsTranslated => false,
             Statement::SetMark(_) => {

@@ -31,8 +31,9 @@ use crate::tls::Session;
 use crate::tunnel::Tunnel;
 use crate::worker::Worker;
 
-/// A connection without its first request when a drain begins gets this long to send it.
-const FIRST_REQUEST: Duration = Duration::from_secs(2);
+/// An idle connection gets this long after a drain has begun for a last request, whose response says so:
+/// closed at once, it could meet a request on its way. nginx has `keepalive_min_timeout` for this.
+const LAST_REQUEST: Duration = Duration::from_secs(2);
 
 /// After our last response the client may still be sending; closing at once would reset the connection
 /// and could destroy the response on its way. nginx's `lingering_timeout`.
@@ -129,6 +130,7 @@ pub(crate) fn serve(worker: Rc<Worker>, arrival: Arrival) -> impl Future<Output 
 
 async fn run(worker: Rc<Worker>, arrival: Arrival) {
     let origin = arrival.origin;
+    let _place = arrival.place;
     let sender = Rc::new(Sender {
         peer: HeaderValue::try_from(origin.ip().to_string()).expect("an address is a header value"),
         trusted: origin.trusted,
@@ -188,9 +190,9 @@ where
     if let Some(since) = client.worker.draining()
         && !*told
     {
-        let first = since.after(FIRST_REQUEST);
-        if client.requests.get() == 0 && watch.is_idle() && watch.now() < first {
-            watch.look_at(first);
+        let last = since.after(LAST_REQUEST);
+        if watch.is_idle() && watch.now() < last {
+            watch.look_at(last);
         } else {
             *told = true;
             Pin::new(&mut *http).graceful_shutdown();

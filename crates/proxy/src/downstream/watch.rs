@@ -100,13 +100,23 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(clock: Rc<Clock>, deadline: Deadline, timeouts: Timeouts) -> Self {
+        deadline.idle(true);
+        Self::of_stream_or_socket(clock, deadline, timeouts, false)
+    }
+
+    fn of_stream_or_socket(
+        clock: Rc<Clock>,
+        deadline: Deadline,
+        timeouts: Timeouts,
+        multiplexed: bool,
+    ) -> Self {
         let now = clock.now();
         let watch = Self {
             clock,
             deadline,
             phase: Cell::new(Phase::Idle { since: now }),
             upload: Cell::new(Upload::Complete(now)),
-            multiplexed: false,
+            multiplexed,
             given_up: Cell::new(false),
             client_read: Cell::new(timeouts.body),
             upstream_read: Cell::new(timeouts.body),
@@ -121,16 +131,14 @@ impl Watch {
 
     /// For one stream of a connection.
     pub(crate) fn of_stream(clock: Rc<Clock>, deadline: Deadline, timeouts: Timeouts) -> Self {
-        Self {
-            multiplexed: true,
-            ..Self::new(clock, deadline, timeouts)
-        }
+        Self::of_stream_or_socket(clock, deadline, timeouts, true)
     }
 
     /// Bytes came from the client.
     pub(crate) fn received(&self) {
         if let Phase::Idle { .. } = self.phase.get() {
             let since = self.clock.now();
+            self.busy();
             self.phase.set(Phase::Head { since });
             self.deadline.arm(since.after(self.timeouts.head));
         }
@@ -150,6 +158,7 @@ impl Watch {
     /// A request head is complete.
     pub(crate) fn accepted(&self, has_body: bool) {
         let now = self.clock.now();
+        self.busy();
         self.phase.set(Phase::Accepted);
         self.upload.set(if has_body {
             Upload::Upstream(now)
@@ -160,6 +169,7 @@ impl Watch {
 
     /// The first of several streams that share the connection opened, or the last one ended.
     pub(crate) fn occupied(&self, occupied: bool) {
+        self.deadline.idle(!occupied);
         self.phase.set(match occupied {
             true => Phase::Accepted,
             false => Phase::Idle {
@@ -288,7 +298,17 @@ impl Watch {
             self.phase.set(Phase::Idle {
                 since: self.clock.now(),
             });
+            if !self.multiplexed {
+                self.deadline.idle(true);
+            }
             self.rearm();
+        }
+    }
+
+    /// The connection is no longer idle, if it was.
+    fn busy(&self) {
+        if self.is_idle() && !self.multiplexed {
+            self.deadline.idle(false);
         }
     }
 }

@@ -64,6 +64,22 @@ fn what_was_connected_before_is_served() {
 }
 
 #[test]
+fn an_idle_connection_may_ask_once_more() {
+    let upstream = Upstream::echo("a");
+    let mut proxy = Proxy::to(&upstream);
+    let mut client = Client::connect(proxy.address);
+    assert_eq!(client.get("a", "/").header("connection"), None);
+    let drain = proxy.begin_drain(LONG);
+    let response = client.get("a", "/");
+    assert_eq!(
+        (response.status, response.header("connection")),
+        (200, Some("close"))
+    );
+    client.expect_close();
+    drain.join().unwrap();
+}
+
+#[test]
 fn nothing_outlives_the_grace() {
     let upstream = Upstream::start(|mut connection| {
         connection.head();

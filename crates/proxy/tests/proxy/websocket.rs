@@ -49,6 +49,29 @@ fn open(proxy: &Proxy) -> Client {
 }
 
 #[test]
+fn a_drain_leaves_it_until_the_deadline() {
+    let upstream = server();
+    let mut proxy = Proxy::to(&upstream);
+    let mut leaves = open(&proxy);
+    let mut stays = open(&proxy);
+    let drain = proxy.begin_drain(Duration::from_secs(1));
+    wait_for("the end of the listener", || {
+        std::net::TcpStream::connect(proxy.address).is_err()
+    });
+    for client in [&mut leaves, &mut stays] {
+        client.send(b"x");
+        assert_eq!(client.take(1), b"x");
+    }
+    leaves.stop_sending();
+    leaves.expect_close();
+    stays.send(b"y");
+    assert_eq!(stays.take(1), b"y");
+    assert!(!drain.is_finished());
+    drain.join().unwrap();
+    stays.expect_close();
+}
+
+#[test]
 fn bytes_flow_both_ways_until_one_side_closes() {
     let upstream = server();
     let proxy = Proxy::to(&upstream);

@@ -1,18 +1,25 @@
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use super::{AskError, LONGEST_REPLY, Reply};
+use super::{AskError, LONGEST_REPLY, PATIENCE, Reply};
 use crate::lab::Namespace;
 
-/// A UDP conversation with a line server, always from the same port: to the kernel it is one flow.
+/// A conversation with a line server, always from the same port: to the kernel it is one flow.
 #[derive(Debug)]
 pub struct Conversation {
-    socket: UdpSocket,
+    socket: Socket,
     server: SocketAddr,
 }
 
+#[derive(Debug)]
+enum Socket {
+    Udp(UdpSocket),
+    Tcp(TcpStream),
+}
+
 impl Conversation {
-    /// Begins one that waits so long for each answer.
+    /// Begins one over UDP that waits so long for each answer.
     ///
     /// # Errors
     ///
@@ -34,7 +41,24 @@ impl Conversation {
             Ok(socket)
         });
         let socket = socket.map_err(|source| AskError::new(server, source))?;
-        Ok(Self { socket, server })
+        Ok(Self {
+            socket: Socket::Udp(socket),
+            server,
+        })
+    }
+
+    /// Opens one over TCP that waits [`PATIENCE`] for each answer.
+    ///
+    /// # Errors
+    ///
+    /// See [`Failure`](super::Failure).
+    pub fn tcp(namespace: &Namespace, server: SocketAddr) -> Result<Self, AskError> {
+        let stream = namespace.run(|| super::connect(server, PATIENCE));
+        let stream = stream.map_err(|source| AskError::new(server, source))?;
+        Ok(Self {
+            socket: Socket::Tcp(stream),
+            server,
+        })
     }
 
     /// Asks once.
@@ -44,8 +68,7 @@ impl Conversation {
     /// See [`Failure`](super::Failure).
     pub fn ask(&self) -> Result<Reply, AskError> {
         let mut buffer = [0; LONGEST_REPLY as usize];
-        let asked = self.socket.send(b"who\n");
-        let length = asked.and_then(|_| self.socket.recv(&mut buffer));
+        let length = self.exchange(&mut buffer);
         let length = length.map_err(|source| AskError::new(self.server, source))?;
         let line = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default());
         Reply::parse(&line, self.server)
@@ -56,12 +79,36 @@ impl Conversation {
         self.server
     }
 
-    /// The port it is held from.
+    /// The address it is held from.
     ///
     /// # Errors
     ///
     /// As [`UdpSocket::local_addr`].
-    pub fn port(&self) -> std::io::Result<u16> {
-        Ok(self.socket.local_addr()?.port())
+    pub fn own(&self) -> io::Result<SocketAddr> {
+        match &self.socket {
+            Socket::Udp(socket) => socket.local_addr(),
+            Socket::Tcp(stream) => stream.local_addr(),
+        }
+    }
+
+    /// Returns the length of the answer.
+    fn exchange(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut stream = match &self.socket {
+            Socket::Udp(socket) => {
+                socket.send(b"who\n")?;
+                return socket.recv(buffer);
+            }
+            Socket::Tcp(stream) => stream,
+        };
+        stream.write_all(b"who\n")?;
+        let mut length = 0;
+        // An answer is a line, and there is no other before the next question.
+        while length < buffer.len() && !buffer[..length].ends_with(b"\n") {
+            match stream.read(&mut buffer[length..])? {
+                0 => break,
+                read => length += read,
+            }
+        }
+        Ok(length)
     }
 }

@@ -64,6 +64,6 @@ fn a_packet_to_no_service_is_let_go_after_a_handful_of_rules() {
     let elsewhere = packet([10, 244, 1, 1].into());
     let few = cost(&table(10), &elsewhere);
     assert_eq!(cost(&table(1_000), &elsewhere), few);
-    // Now 13 and 8: translation and refusal, at two hooks.
+    // Now 14 and 8: translation and refusal, at two hooks.
     assert!(few.rules <= 16 && few.lookups <= 10, "{few:?}");
 }

@@ -175,7 +175,7 @@ fn node_ports_follow_the_primary_address() {
         _ => panic!("only rules change"),
     };
     let changed: Vec<_> = transaction.make.iter().map(changed).collect();
-    assert_eq!(changed, ["services", "refuse"]);
+    assert_eq!(changed, ["stray", "services", "refuse"]);
 }
 
 #[test]

@@ -71,6 +71,7 @@ impl Watch {
     /// The earliest limit that applies now.
     fn due(&self) -> (Tick, Stall) {
         let phase = match self.phase.get() {
+            Phase::Idle { since } if self.deadline.is_shed() => (since, Stall::Idle),
             Phase::Idle { since } => (since.after(self.timeouts.idle), Stall::Idle),
             Phase::Head { since } => (since.after(self.timeouts.head), Stall::Head),
             Phase::Connecting { since, limit } => (since.after(limit), Stall::Connect),
