@@ -317,6 +317,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
 
     let mut snapshot = first.snapshot;
     let mut ending: Option<Ending> = None;
+    let mut farewell = None;
     let draining = |ending: &Option<Ending>| ending.as_ref().is_some_and(Ending::is_draining);
     loop {
         tokio::select! {
@@ -324,7 +325,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 None => {
                     health.set_draining();
                     if let Some(speaker) = speaker.take() {
-                        tokio::spawn(speaker.stop());
+                        farewell = Some(tokio::spawn(speaker.stop()));
                     }
                     ending = Some(Ending::begin(config, stop));
                 }
@@ -342,7 +343,13 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 }
             }
             // The kernel's tables stay: they go on working until the next start.
-            () = process.retiring.all(), if draining(&ending) => return Ok(Next::End),
+            () = process.retiring.all(), if draining(&ending) => {
+                if let Some(farewell) = farewell {
+                    // It is bounded, and has nothing to say.
+                    let _: Result<(), _> = farewell.await;
+                }
+                return Ok(Next::End);
+            }
             changed = process.reload.next(), if ending.is_none() => {
                 process.former = ingress.map(|ingress| (ingress, config.drain));
                 return Ok(Next::Config(Box::new(changed)));
