@@ -306,6 +306,12 @@ pub(crate) struct IngressArgs {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_connections_per_client: Option<u32>,
 
+    /// Bytes a second that a request's body has to bring after its first minute; 0 for none
+    ///
+    /// Only time counts that is spent waiting for the client. Calls of gRPC and WebSockets are exempt.
+    #[arg(long, value_name = "BYTES", default_value_t = 16)]
+    pub(crate) min_body_rate: u32,
+
     /// Threads that carry traffic [default: one per core]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) workers: Option<u16>,

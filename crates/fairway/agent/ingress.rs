@@ -67,6 +67,7 @@ impl Ingress {
             trusted_proxies: config.router.trusted_proxies.clone(),
             proxy_protocol: config.router.proxy_protocol.into(),
             limits,
+            timeouts: config.router.timeouts(),
             taken_over: shared,
             ..fairway_proxy::Config::default()
         })?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fairway_cluster::Publish;
 use fairway_model::ObjectName;
-use fairway_proxy::{Hsts, Limits};
+use fairway_proxy::{Hsts, Limits, Timeouts};
 use ipnet::IpNet;
 use serde::Serialize;
 
@@ -40,6 +40,8 @@ pub(crate) struct Router {
     pub(crate) max_connections: Option<u32>,
     /// Of one client; at least 1.
     pub(crate) max_connections_per_client: Option<u32>,
+    /// Bytes a second; 0 for none.
+    pub(crate) min_body_rate: u32,
     pub(crate) workers: NonZeroUsize,
     /// What Ingresses say of where they are reached; `None` leaves them alone.
     #[serde(serialize_with = "publish::serialize")]
@@ -84,6 +86,7 @@ impl Router {
             proxy_protocol: proxy_protocol(args)?,
             max_connections: args.max_connections,
             max_connections_per_client: args.max_connections_per_client,
+            min_body_rate: args.min_body_rate,
             workers: args
                 .workers
                 .and_then(|workers| NonZeroUsize::new(workers.into()))
@@ -108,6 +111,14 @@ impl Router {
                 .map_or(default.connections_per_worker, |all| each(all) as usize),
             connections_per_client: self.max_connections_per_client,
             ..default
+        }
+    }
+
+    /// For how long clients may be silent.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        Timeouts {
+            body_rate: self.min_body_rate,
+            ..Timeouts::default()
         }
     }
 

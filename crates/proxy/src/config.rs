@@ -209,6 +209,10 @@ pub struct Timeouts {
     pub idle: Duration,
     /// Between two reads of a request body.
     pub body: Duration,
+    /// Bytes a second that a request body has to bring for every second of waiting beyond the first
+    /// [`body`](Self::body), so that a byte now and then is not enough; 0 for none. Calls of gRPC may be
+    /// as slow as they like.
+    pub body_rate: u32,
     /// In which a client accepts nothing of a response.
     pub write: Duration,
     /// Silence of an HTTP/2 connection after which its other end is asked for a sign of life.
@@ -229,6 +233,8 @@ impl Default for Timeouts {
             handshake: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             body: Duration::from_secs(60),
+            // A kilobyte a minute, as a stream of small events has.
+            body_rate: 16,
             write: Duration::from_secs(60),
             // Often enough for the idle limits of load balancers and NAT on the way.
             ping: Duration::from_secs(30),

@@ -92,6 +92,9 @@ pub(crate) struct Watch {
     multiplexed: bool,
     given_up: Cell<bool>,
     client_read: Cell<Duration>,
+    /// How long this request's body has kept us waiting, and what it has brought.
+    waited: Cell<Duration>,
+    brought: Cell<u64>,
     upstream_read: Cell<Duration>,
     upstream_write: Cell<Duration>,
     write_blocked: Cell<Option<Tick>>,
@@ -119,6 +122,8 @@ impl Watch {
             multiplexed,
             given_up: Cell::new(false),
             client_read: Cell::new(timeouts.body),
+            waited: Cell::new(Duration::ZERO),
+            brought: Cell::new(0),
             upstream_read: Cell::new(timeouts.body),
             upstream_write: Cell::new(timeouts.body),
             timeouts,
@@ -160,6 +165,8 @@ impl Watch {
         let now = self.clock.now();
         self.busy();
         self.phase.set(Phase::Accepted);
+        self.waited.set(Duration::ZERO);
+        self.brought.set(0);
         self.upload.set(if has_body {
             Upload::Upstream(now)
         } else {
@@ -203,11 +210,20 @@ impl Watch {
         self.answer(Answer::Upstream(now));
     }
 
+    /// The client sent so many bytes of the request body.
+    pub(crate) fn brought(&self, bytes: usize) {
+        self.brought
+            .set(self.brought.get().saturating_add(bytes as u64));
+    }
+
     /// The request body moved on.
     pub(crate) fn upload(&self, upload: Upload) {
-        self.upload.set(upload);
+        if let Upload::Client(since) = self.upload.replace(upload) {
+            let waited = self.clock.now().since(since);
+            self.waited.set(self.waited.get().saturating_add(waited));
+        }
         match upload {
-            Upload::Client(since) => self.deadline.arm(since.after(self.client_read.get())),
+            Upload::Client(since) => self.deadline.arm(self.body_due(since)),
             Upload::Upstream(since) => self.deadline.arm(since.after(self.upstream_write.get())),
             Upload::Complete(_) | Upload::Abandoned => self.settle(),
         }

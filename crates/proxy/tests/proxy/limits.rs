@@ -117,6 +117,35 @@ fn a_client_that_stops_sending_its_body_is_408() {
     assert_eq!(proxy.log_lines(1)[0]["reason"], "body_timeout");
 }
 
+/// A byte now and then would satisfy a limit for silence for ever.
+#[test]
+fn a_body_that_drips_is_408() {
+    let upstream = Upstream::echo("a");
+    let config = timeouts(|timeouts| {
+        timeouts.body = 2 * SHORT;
+        timeouts.body_rate = 1000;
+    });
+    let proxy = Proxy::configured(single(&[upstream.address]), config);
+    let head =
+        |length: usize| format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+    let mut dripping = Client::connect(proxy.address);
+    dripping.send(head(1_000_000));
+    let mut steady = Client::connect(proxy.address);
+    steady.send(head(200_000));
+    let mut sent = 0;
+    wait_for("the end of the one that drips", || {
+        if sent < 190_000 {
+            steady.send([b'x'; 2000]);
+            sent += 2000;
+        }
+        std::thread::sleep(SHORT / 10);
+        !dripping.try_send("x") || proxy.log().iter().any(|line| line["status"] == 408)
+    });
+    steady.send(vec![b'x'; 200_000 - sent]);
+    assert_eq!(steady.response().status, 200);
+    assert_eq!(proxy.log_lines(2)[0]["reason"], "body_timeout");
+}
+
 #[test]
 fn a_client_that_stops_reading_is_cut() {
     let upstream = Upstream::start(|mut connection| {
