@@ -9,6 +9,7 @@ mod interfaces;
 mod lock;
 mod loopback;
 mod node_events;
+mod open_files;
 mod pod_networks;
 mod reload;
 mod retiring;
@@ -322,6 +323,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     memory::updated(&changes);
     drop(changes);
     let mut ending: Option<Ending> = None;
+    let mut farewell = None;
     let draining = |ending: &Option<Ending>| ending.as_ref().is_some_and(Ending::is_draining);
     loop {
         tokio::select! {
@@ -329,7 +331,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 None => {
                     health.set_draining();
                     if let Some(speaker) = speaker.take() {
-                        tokio::spawn(speaker.stop());
+                        farewell = Some(tokio::spawn(speaker.stop()));
                     }
                     ending = Some(Ending::begin(config, stop));
                 }
@@ -347,7 +349,13 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 }
             }
             // The kernel's tables stay: they go on working until the next start.
-            () = process.retiring.all(), if draining(&ending) => return Ok(Next::End),
+            () = process.retiring.all(), if draining(&ending) => {
+                if let Some(farewell) = farewell {
+                    // It is bounded, and has nothing to say.
+                    let _: Result<(), _> = farewell.await;
+                }
+                return Ok(Next::End);
+            }
             changed = process.reload.next(), if ending.is_none() => {
                 process.former = ingress.map(|ingress| (ingress, config.drain));
                 return Ok(Next::Config(Box::new(changed)));
