@@ -1,6 +1,7 @@
 //! What is wrong is told once, in a line that says where and what follows; everything else works.
 
 mod api_server;
+mod counted;
 mod hostile;
 mod kubeconfig;
 mod manifests;
@@ -10,4 +11,5 @@ mod services;
 mod told;
 mod usage;
 
+use counted::Counted;
 use told::Told;

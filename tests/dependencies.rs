@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Crates that are built in two versions, and who still needs the older one.
-const TWICE: [(&str, &str); 3] = [
+const TWICE: [(&str, &str); 4] = [
     ("base64", "k8s-openapi and tower-http"),
     ("getrandom", "ahash of kube-runtime"),
+    ("hashbrown", "kube-runtime"),
     ("syn", "pin-project and tracing-attributes, at build time"),
 ];
 

@@ -8,6 +8,7 @@ mod conformance;
 mod conversation;
 mod forwarding;
 mod lifecycle;
+mod limits;
 mod proxy_protocol;
 mod routing;
 mod scale;

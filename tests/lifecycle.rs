@@ -11,4 +11,5 @@ mod kernel;
 mod quiet;
 mod repair;
 mod restart;
+mod scale;
 mod stale;

@@ -9,6 +9,7 @@ mod interfaces;
 mod lock;
 mod loopback;
 mod node_events;
+mod open_files;
 mod pod_networks;
 mod reload;
 mod retiring;
@@ -26,7 +27,7 @@ use fairway_admin::{
     Health, HealthSite, Listener, MetricsSite, NodeState, ProcessMetrics, Purpose,
     ServiceProxyMetrics, register_build_info, serve,
 };
-use fairway_cluster::{Cluster, EventRecorder};
+use fairway_cluster::{Cluster, EventRecorder, ProblemMetrics};
 use fairway_model::{Changes, Snapshot, Update};
 use fairway_nft::{Monitor, Netlink};
 use fairway_plan::Family;
@@ -46,7 +47,7 @@ use self::pod_networks::PodNetworks;
 use self::reload::Reload;
 use self::retiring::Retiring;
 use self::service_health::ServiceHealth;
-use self::service_proxy::ServiceProxy;
+use self::service_proxy::{Observers, ServiceProxy};
 use self::signals::Signals;
 use self::speaker::Speaker;
 use crate::causes::with_causes;
@@ -202,6 +203,8 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     ProcessMetrics::register(&mut registry);
     let service_proxy_metrics = ServiceProxyMetrics::new();
     service_proxy_metrics.register(&mut registry);
+    let problem_metrics = ProblemMetrics::default();
+    problem_metrics.register(&mut registry);
     let proxy_metrics = fairway_proxy::Metrics::register(&mut registry);
     let registry = Arc::new(registry);
 
@@ -230,7 +233,8 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     // Nothing is programmed or served before the first complete state: rules and routes that a
     // former run left behind are better than half of the new ones.
     let options = cluster_options(config);
-    let mut cluster = Box::pin(Cluster::start(source.clone(), options.clone())).await?;
+    let problems = problem_metrics.clone();
+    let mut cluster = Box::pin(Cluster::start(source.clone(), options.clone(), problems)).await?;
     let first = tokio::select! {
         first = cluster.next() => first,
         changed = process.reload.next() => return Ok(Next::Config(Box::new(changed))),
@@ -253,6 +257,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
             &first.snapshot,
             &health,
             &service_proxy_metrics,
+            &problem_metrics,
         )?);
     }
     let mut service_health = config.service_proxy.then(|| {
@@ -312,6 +317,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
 
     let mut snapshot = first.snapshot;
     let mut ending: Option<Ending> = None;
+    let mut farewell = None;
     let draining = |ending: &Option<Ending>| ending.as_ref().is_some_and(Ending::is_draining);
     loop {
         tokio::select! {
@@ -319,7 +325,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 None => {
                     health.set_draining();
                     if let Some(speaker) = speaker.take() {
-                        tokio::spawn(speaker.stop());
+                        farewell = Some(tokio::spawn(speaker.stop()));
                     }
                     ending = Some(Ending::begin(config, stop));
                 }
@@ -337,7 +343,13 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 }
             }
             // The kernel's tables stay: they go on working until the next start.
-            () = process.retiring.all(), if draining(&ending) => return Ok(Next::End),
+            () = process.retiring.all(), if draining(&ending) => {
+                if let Some(farewell) = farewell {
+                    // It is bounded, and has nothing to say.
+                    let _: Result<(), _> = farewell.await;
+                }
+                return Ok(Next::End);
+            }
             changed = process.reload.next(), if ending.is_none() => {
                 process.former = ingress.map(|ingress| (ingress, config.drain));
                 return Ok(Next::Config(Box::new(changed)));
@@ -381,6 +393,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 &snapshot,
                 &health,
                 &service_proxy_metrics,
+                &problem_metrics,
             )?);
         }
     }
@@ -398,6 +411,7 @@ impl Tables {
         snapshot: &Arc<Snapshot>,
         health: &Health,
         metrics: &ServiceProxyMetrics,
+        problems: &ProblemMetrics,
     ) -> anyhow::Result<Self> {
         let mut netlink = Netlink::open()?;
         // Listening starts before the tables are read, so that no change in between is missed.
@@ -412,8 +426,11 @@ impl Tables {
             &families(),
             options,
             &first,
-            health.clone(),
-            metrics,
+            Observers {
+                health: health.clone(),
+                metrics: metrics.clone(),
+                problems: problems.clone(),
+            },
             FlowCleaner::open_kernel(),
         );
         Ok(Self { proxy, monitor })

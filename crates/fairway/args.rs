@@ -302,6 +302,24 @@ pub(crate) struct IngressArgs {
     #[arg(long, value_enum, value_name = "MODE", default_value = "off")]
     pub(crate) proxy_protocol: ProxyProtocol,
 
+    /// The most connections of clients [default: 65536 per worker]
+    ///
+    /// For one more, the connection is closed that has been idle for longest.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_connections: Option<u32>,
+
+    /// The most connections of one client: an IPv4 address or an IPv6 /64 [default: no limit]
+    ///
+    /// Trusted proxies that do not tell who is behind them (PROXY protocol) have none.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_connections_per_client: Option<u32>,
+
+    /// Bytes a second that a request's body has to bring after its first minute; 0 for none
+    ///
+    /// Only time counts that is spent waiting for the client. Calls of gRPC and WebSockets are exempt.
+    #[arg(long, value_name = "BYTES", default_value_t = 16)]
+    pub(crate) min_body_rate: u32,
+
     /// Threads that carry traffic [default: one per core]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) workers: Option<u16>,

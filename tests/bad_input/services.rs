@@ -8,7 +8,7 @@ use fairway_testkit::objects::{EndpointSlice, Object, Service, endpoint_slice, e
 use fairway_testkit::{Echo, Family, Lab};
 use serde_json::{Value, json};
 
-use super::Told;
+use super::{Counted, Told};
 use crate::service_proxy::bystanders::host_servers;
 use crate::service_proxy::every_address::{SILENCE, VIP_PORT, external_ip, vip};
 use crate::support::{Cluster, Feed, TCP_AND_UDP, becomes, fed_both_ways, who};
@@ -45,6 +45,7 @@ fn slices(cluster: &Cluster, service: &str, pod: &str) -> Vec<Value> {
 fn what_two_services_claim_belongs_to_the_older(feed: Feed) {
     let cluster = cluster(feed);
     let lab = cluster.lab();
+    let node = lab.node("node-1");
     let claims = |name: &str, created: &str| -> Object<Service> {
         let service = cluster.service(name, 10).created(created);
         let service = service.tcp("tcp", VIP_PORT).node_port(30080);
@@ -106,10 +107,13 @@ fn what_two_services_claim_belongs_to_the_older(feed: Feed) {
     told.wait(&said);
     told.once(&said);
     told.nothing_else(&said);
+    let counted = Counted(node);
+    counted.becomes("Service", "AddressConflict", [7, 7]);
     // Who waited inherits.
     cluster.delete("b");
     served_by("pod-1-1");
     told.once(&said);
+    counted.becomes("Service", "AddressConflict", [0, 7]);
 }
 
 fn a_node_port_may_be_any_port_even_one_in_use(feed: Feed) {
@@ -233,6 +237,10 @@ fn endpoints_that_lead_back_to_the_node(feed: Feed) {
     Told(&agent).wait(&said);
     Told(&agent).once(&said);
     Told(&agent).nothing_else(&said);
+    let counted = Counted(node);
+    counted.becomes("EndpointSlice", "Invalid", [2, 2]);
+    cluster.delete("web");
+    counted.becomes("EndpointSlice", "Invalid", [0, 2]);
 }
 
 fn a_slice_of_a_thousand_waits_for_its_service(feed: Feed) {

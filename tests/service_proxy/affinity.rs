@@ -266,6 +266,8 @@ fn loses_its_clients(feed: Feed, lose: impl Fn(&Cluster, &str)) {
                 ask(pods[0].ns(), at).unwrap().pod != gone
             });
             // Who was elsewhere stays there, and who had to go has one new home.
+            // A new stay that begins while the old one is being ended may end with it, once.
+            becomes(1, "new homes", || answering(ask, pods[0].ns(), at).len());
             let new_home = only(ask, pods[0].ns(), at);
             for (pod, home) in pods.iter().zip(&homes) {
                 if *home != gone && pod.node() == "node-1" {

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::index::Index;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemMetrics};
 use crate::tls::Certificates;
 use crate::{Event, Options, api, manifests};
 
@@ -74,7 +74,8 @@ pub enum LoadError {
 }
 
 impl Cluster {
-    /// Starts to follow the source. Must be called within a tokio runtime.
+    /// Starts to follow the source, and counts what is wrong with its objects in `problems`. Must be called
+    /// within a tokio runtime.
     ///
     /// # Errors
     ///
@@ -83,7 +84,11 @@ impl Cluster {
         clippy::unused_async,
         reason = "callers need not care which source does I/O here"
     )]
-    pub async fn start(source: Source, options: Options) -> Result<Self, StartError> {
+    pub async fn start(
+        source: Source,
+        options: Options,
+        problems: ProblemMetrics,
+    ) -> Result<Self, StartError> {
         let (sender, events) = mpsc::channel(CHANNEL);
         let (secrets, wanted) = watch::channel(BTreeSet::new());
         let source = match source {
@@ -97,7 +102,7 @@ impl Cluster {
         };
         let (news, untold) = mpsc::channel(NEWS);
         Ok(Self {
-            index: Index::new(options),
+            index: Index::new(options).counting(problems),
             events,
             news,
             untold: Some(untold),

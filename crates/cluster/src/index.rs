@@ -21,7 +21,7 @@ pub(crate) use interner::Interner;
 
 use crate::convert::node::normal_name;
 use crate::convert::trigger::trigger;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemMetrics};
 use crate::tls::Certificates;
 use crate::{Event, Kind, Object, Options};
 use converted::{Converted, Form};
@@ -77,6 +77,14 @@ impl Index {
             published: false,
             triggers: Vec::new(),
             options,
+        }
+    }
+
+    /// Counts its problems in `metrics`. Called before the first event.
+    pub(crate) fn counting(self, metrics: ProblemMetrics) -> Self {
+        Self {
+            problems: Problems::counted(metrics),
+            ..self
         }
     }
 

@@ -26,7 +26,7 @@ pub use cluster::{Cluster, LoadError, Source, StartError, load};
 pub use event::{Event, Kind, Object};
 pub use leader::{Candidate, Leadership};
 pub use options::Options;
-pub use problem::{Problem, Reason};
+pub use problem::{Problem, ProblemMetrics, Reason};
 pub use recorder::{EventRecorder, ObjectEvent, Severity};
 pub use status::{AddressError, Publish, Publisher, StatusAddress};
 pub use tls::{Certificate, Certificates, HostCertificates, Secret};

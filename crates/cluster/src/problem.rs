@@ -1,8 +1,13 @@
 //! What is wrong with an object, in one line that an operator can act on.
 
+mod metrics;
+#[cfg(test)]
+mod tests;
 use std::fmt;
 
 use fairway_model::{ObjectName, ObjectRef};
+
+pub use metrics::ProblemMetrics;
 
 /// Longest quotation from an object in a message, in characters: a line stays readable and an absurd
 /// value cannot flood the log.
@@ -63,6 +68,10 @@ pub enum Reason {
     PathConflict,
     /// Another Ingress has the same setting of the same host.
     HostConflict,
+    /// Another Service has the same address and port.
+    AddressConflict,
+    /// The kernel refuses what the object needs.
+    RefusedByKernel,
 }
 
 impl Reason {
@@ -82,6 +91,8 @@ impl Reason {
             Self::CertificateMismatch => "CertificateMismatch",
             Self::PathConflict => "PathConflict",
             Self::HostConflict => "HostConflict",
+            Self::AddressConflict => "AddressConflict",
+            Self::RefusedByKernel => "RefusedByKernel",
         }
     }
 }
@@ -185,6 +196,3 @@ impl fmt::Display for OneLine<'_> {
         })
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -98,7 +98,7 @@ impl FlowCleaner {
         if changes.is_empty() {
             return;
         }
-        self.shared.lock().of(family).check(changes);
+        self.shared.lock().of(family).check(changes, Instant::now());
         self.shared.changed.notify_one();
     }
 
@@ -214,7 +214,12 @@ impl Worker {
         let mut total = Sweep::default();
         for filter in round.filters() {
             let mut is_stale = |flow: &Flow| {
-                let verdict = self.shared.lock().of(family).checks.verdict(flow);
+                let verdict = self
+                    .shared
+                    .lock()
+                    .of(family)
+                    .checks
+                    .verdict(flow, Instant::now());
                 let is_local = |address| {
                     let local = local.contains(address);
                     local.unwrap_or_else(|error| {

@@ -15,6 +15,7 @@ use fairway_router::{Builder, Index};
 use tracing::{info, warn};
 
 use self::tls::Tls;
+use super::open_files::room_for_connections;
 use crate::config::Config;
 
 /// The running router.
@@ -48,6 +49,15 @@ impl Ingress {
         let routes = Arc::new(ArcSwap::new(index));
         let mut tls = Tls::new(config.router.redirects())?;
         tls.apply(&first, certificates);
+        let mut limits = config.router.limits();
+        let room = room_for_connections() / config.router.workers.get() as u64;
+        if room < limits.connections_per_worker as u64 {
+            limits.connections_per_worker = usize::try_from(room).unwrap_or(1).max(1);
+            info!(
+                connections_per_worker = limits.connections_per_worker,
+                "the limit of open files allows for fewer client connections"
+            );
+        }
         let bound = fairway_proxy::bind(fairway_proxy::Config {
             http: config.router.http_addresses.clone(),
             https: config.router.https_addresses.clone(),
@@ -56,6 +66,8 @@ impl Ingress {
             workers: config.router.workers.get(),
             trusted_proxies: config.router.trusted_proxies.clone(),
             proxy_protocol: config.router.proxy_protocol.into(),
+            limits,
+            timeouts: config.router.timeouts(),
             taken_over: shared,
             ..fairway_proxy::Config::default()
         })?;

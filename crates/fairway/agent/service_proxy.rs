@@ -11,20 +11,23 @@ use std::time::{Duration, SystemTime};
 use fairway_admin::{
     FamilyMetrics, Health, IpFamily, Moment, ServiceProxyMetrics, SyncKind, SyncOutcome,
 };
+use fairway_cluster::ProblemMetrics;
 use fairway_model::{Service, Snapshot, Trigger, Update};
 use fairway_nft::{Dataplane, Error, Report};
 use fairway_plan::{Family, Observed, Options, Planner, Transaction, WithoutLocalEndpoints};
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::flows::{self, FlowCleaner};
 use crate::causes::with_causes;
 
 use self::clients::Latecomers;
+use self::unserved::Unserved;
 
 mod clients;
 #[cfg(test)]
 mod tests;
+mod unserved;
 
 /// First pause before a failed family is tried again, doubled up to the longest. kube-proxy waits 30 s
 /// at once; most causes (a module being loaded, memory) are gone sooner.
@@ -46,8 +49,14 @@ pub(crate) struct ServiceProxy<D> {
     started: SystemTime,
     /// What was planned last.
     snapshot: Arc<Snapshot>,
-    /// Contested addresses that have been reported.
-    conflicts: Vec<String>,
+    unserved: Unserved,
+}
+
+/// Who is told how it goes.
+pub(crate) struct Observers {
+    pub(crate) health: Health,
+    pub(crate) metrics: ServiceProxyMetrics,
+    pub(crate) problems: ProblemMetrics,
 }
 
 struct FamilyState {
@@ -76,11 +85,15 @@ impl<D: Dataplane> ServiceProxy<D> {
         families: &[Family],
         options: Options,
         update: &Update,
-        health: Health,
-        metrics: &ServiceProxyMetrics,
+        observers: Observers,
         open_flows: flows::Open,
     ) -> Self {
         let started = Instant::now();
+        let Observers {
+            health,
+            metrics,
+            problems,
+        } = observers;
         let mut families: Vec<_> = families
             .iter()
             .map(|family| FamilyState {
@@ -110,10 +123,10 @@ impl<D: Dataplane> ServiceProxy<D> {
             flows: FlowCleaner::start(open_flows, flow_metrics.collect()),
             families,
             health,
-            metrics: metrics.clone(),
+            metrics,
             started: SystemTime::now(),
             snapshot: update.snapshot.clone(),
-            conflicts: Vec::new(),
+            unserved: Unserved::new(problems),
         };
         for state in &mut proxy.families {
             state.count_local_endpoints(update);
@@ -125,7 +138,7 @@ impl<D: Dataplane> ServiceProxy<D> {
                 proxy.check_all_flows(transaction.family, observed);
             }
         }
-        proxy.report_conflicts();
+        proxy.unserved.contested(proxy.planner.conflicts());
         proxy
     }
 
@@ -167,7 +180,7 @@ impl<D: Dataplane> ServiceProxy<D> {
             }
         }
         self.settle();
-        self.report_conflicts();
+        self.unserved.contested(self.planner.conflicts());
     }
 
     /// How many Services changed themselves, and of how many the endpoints did.
@@ -281,21 +294,11 @@ impl<D: Dataplane> ServiceProxy<D> {
                 state.sound = true;
                 state.expect_latecomers(&transaction.outdated);
                 state.arrived();
+                self.unserved.refused(family, kind, &report, &self.planner);
                 if report.refused.is_empty() {
                     // A lone change says nothing about elements that were refused before.
                     state.retry = state.retry.filter(|_| kind == SyncKind::Partial);
                     return Some(writes);
-                }
-                for refused in &report.refused {
-                    let services = self.planner.owners(family, &refused.element);
-                    let services: Vec<_> = services.iter().map(ToString::to_string).collect();
-                    error!(
-                        %family,
-                        services = services.join(", "),
-                        set = %refused.element.set,
-                        reason = %refused.errno,
-                        "the kernel refused an element of a Service; everything else is in place, trying again later",
-                    );
                 }
                 state.try_later();
                 Some(writes)
@@ -311,17 +314,6 @@ impl<D: Dataplane> ServiceProxy<D> {
                 None
             }
         }
-    }
-
-    /// Tells once who does not get a contested address.
-    fn report_conflicts(&mut self) {
-        let conflicts = self.planner.conflicts();
-        for conflict in &conflicts {
-            if self.conflicts.binary_search(conflict).is_err() {
-                warn!("{conflict}");
-            }
-        }
-        self.conflicts = conflicts;
     }
 }
 

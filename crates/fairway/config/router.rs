@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fairway_cluster::Publish;
 use fairway_model::ObjectName;
-use fairway_proxy::Hsts;
+use fairway_proxy::{Hsts, Limits, Timeouts};
 use ipnet::IpNet;
 use serde::Serialize;
 
@@ -36,6 +36,12 @@ pub(crate) struct Router {
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// With `required`, there are trusted proxies.
     pub(crate) proxy_protocol: ProxyProtocol,
+    /// Of clients, in all; at least 1.
+    pub(crate) max_connections: Option<u32>,
+    /// Of one client; at least 1.
+    pub(crate) max_connections_per_client: Option<u32>,
+    /// Bytes a second; 0 for none.
+    pub(crate) min_body_rate: u32,
     pub(crate) workers: NonZeroUsize,
     /// What Ingresses say of where they are reached; `None` leaves them alone.
     #[serde(serialize_with = "publish::serialize")]
@@ -78,6 +84,9 @@ impl Router {
                 .map(|text| network::trusted(text))
                 .collect::<Result<_, _>>()?,
             proxy_protocol: proxy_protocol(args)?,
+            max_connections: args.max_connections,
+            max_connections_per_client: args.max_connections_per_client,
+            min_body_rate: args.min_body_rate,
             workers: args
                 .workers
                 .and_then(|workers| NonZeroUsize::new(workers.into()))
@@ -90,6 +99,27 @@ impl Router {
     pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         let all = self.http_addresses.iter().chain(&self.https_addresses);
         all.copied()
+    }
+
+    /// What clients may occupy.
+    pub(crate) fn limits(&self) -> Limits {
+        let default = Limits::default();
+        let each = |all: u32| all.div_ceil(u32::try_from(self.workers.get()).unwrap_or(u32::MAX));
+        Limits {
+            connections_per_worker: self
+                .max_connections
+                .map_or(default.connections_per_worker, |all| each(all) as usize),
+            connections_per_client: self.max_connections_per_client,
+            ..default
+        }
+    }
+
+    /// For how long clients may be silent.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        Timeouts {
+            body_rate: self.min_body_rate,
+            ..Timeouts::default()
+        }
     }
 
     /// What works, but cannot be meant so.

@@ -68,6 +68,9 @@ fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
         watch_ingress_without_class: false,
         trusted_proxies: Vec::new(),
         proxy_protocol: ProxyProtocol::Off,
+        max_connections: None,
+        max_connections_per_client: None,
+        min_body_rate: 16,
         workers: NonZeroUsize::new(3).unwrap(),
         publish: None,
     };

@@ -87,6 +87,7 @@ impl Body for RequestBody {
                 Poll::Pending
             }
             Poll::Ready(Some(Ok(frame))) => {
+                watch.brought(frame.data_ref().map_or(0, Bytes::len));
                 watch.upload(Upload::Upstream(watch.now()));
                 if incoming.is_end_stream() {
                     this.finish();

@@ -159,8 +159,14 @@ pub struct Limits {
     pub requests_per_connection: u32,
     /// Requests that an HTTP/2 connection may have under way at once.
     pub streams_per_connection: u32,
-    /// Client connections of one worker; further ones wait in the kernel's queue.
+    /// Client connections of one worker. For one more the connection is closed that has been idle for
+    /// longest; without any it waits.
     pub connections_per_worker: usize,
+    /// Client connections of one address (IPv6: of a /64), over all workers; further ones are closed. None
+    /// for no limit. Trusted proxies that do not tell who is behind them have none.
+    pub connections_per_client: Option<u32>,
+    /// Requests that one worker may have under way at once; further ones are 503.
+    pub requests_per_worker: usize,
     /// Idle upstream connections that one worker keeps for one endpoint.
     pub idle_per_endpoint: usize,
     /// Idle upstream connections that one worker keeps in all.
@@ -178,6 +184,10 @@ impl Default for Limits {
             streams_per_connection: 128,
             // About 1 GiB at 16 KiB a busy connection; a file descriptor limit usually comes first.
             connections_per_worker: 65_536,
+            // Many clients may share an address, so a limit is for operators to choose.
+            connections_per_client: None,
+            // As many as connections, which only HTTP/2 can exceed: about 2 GiB at 32 KiB each.
+            requests_per_worker: 65_536,
             idle_per_endpoint: 64,
             // ingress-nginx's `upstream-keepalive-connections` is 320 a worker and too small for it.
             idle_per_worker: 1024,
@@ -199,6 +209,10 @@ pub struct Timeouts {
     pub idle: Duration,
     /// Between two reads of a request body.
     pub body: Duration,
+    /// Bytes a second that a request body has to bring for every second of waiting beyond the first
+    /// [`body`](Self::body), so that a byte now and then is not enough; 0 for none. Calls of gRPC may be
+    /// as slow as they like.
+    pub body_rate: u32,
     /// In which a client accepts nothing of a response.
     pub write: Duration,
     /// Silence of an HTTP/2 connection after which its other end is asked for a sign of life.
@@ -219,6 +233,8 @@ impl Default for Timeouts {
             handshake: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             body: Duration::from_secs(60),
+            // A kilobyte a minute, as a stream of small events has.
+            body_rate: 16,
             write: Duration::from_secs(60),
             // Often enough for the idle limits of load balancers and NAT on the way.
             ping: Duration::from_secs(30),

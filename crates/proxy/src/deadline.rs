@@ -4,6 +4,8 @@
 //! costs more than parsing the request, and nearly all are cancelled. Here a deadline is a slot in a
 //! table that the worker sweeps four times a second: setting one is a store.
 
+mod idle;
+
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -11,6 +13,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use self::idle::IdleQueue;
 use crate::clock::{Clock, Tick};
 
 /// How often a worker sweeps: the precision of all its limits.
@@ -26,12 +29,15 @@ pub(crate) struct Deadlines {
 struct Table {
     slots: Vec<Slot>,
     free: Vec<usize>,
+    idle: IdleQueue,
 }
 
 #[derive(Debug)]
 struct Slot {
     at: Tick,
     waker: Option<Waker>,
+    /// Its owner is to make room.
+    shed: bool,
 }
 
 impl Deadlines {
@@ -41,6 +47,7 @@ impl Deadlines {
         let slot = Slot {
             at: Tick::NEVER,
             waker: None,
+            shed: false,
         };
         let index = match table.free.pop() {
             Some(index) => {
@@ -83,6 +90,22 @@ impl Deadlines {
         }
     }
 
+    /// Asks those that have been idle for longest to make room; returns how many there were.
+    pub(crate) fn shed(&self, count: usize) -> usize {
+        let mut table = self.table.borrow_mut();
+        for shed in 0..count {
+            let Some(index) = table.idle.pop() else {
+                return shed;
+            };
+            let slot = &mut table.slots[index];
+            slot.shed = true;
+            if let Some(waker) = &slot.waker {
+                waker.wake_by_ref();
+            }
+        }
+        count
+    }
+
     /// Whether nobody holds a deadline.
     pub(crate) fn is_empty(&self) -> bool {
         let table = self.table.borrow();
@@ -104,6 +127,21 @@ impl Deadline {
         slot.at = slot.at.min(at);
     }
 
+    /// Its owner has nothing to do, and may be asked to make room; or has again.
+    pub(crate) fn idle(&self, idle: bool) {
+        let mut table = self.deadlines.table.borrow_mut();
+        table.slots[self.index].shed = false;
+        match idle {
+            true => table.idle.enter(self.index),
+            false => table.idle.leave(self.index),
+        }
+    }
+
+    /// Whether its owner was idle and is to make room.
+    pub(crate) fn is_shed(&self) -> bool {
+        self.deadlines.table.borrow().slots[self.index].shed
+    }
+
     /// Names the task to wake.
     pub(crate) fn register(&self, context: &Context<'_>) {
         let slot = &mut self.deadlines.table.borrow_mut().slots[self.index];
@@ -120,6 +158,8 @@ impl Drop for Deadline {
         let slot = &mut table.slots[self.index];
         slot.at = Tick::NEVER;
         slot.waker = None;
+        slot.shed = false;
+        table.idle.leave(self.index);
         table.free.push(self.index);
     }
 }

@@ -1,6 +1,7 @@
 //! The side of the client: its socket, its limits, and the life of its connection.
 
 pub(crate) mod arrival;
+pub(crate) mod client_connections;
 pub(crate) mod connection;
 mod head_scan;
 mod http2;

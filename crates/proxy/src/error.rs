@@ -54,6 +54,8 @@ pub(crate) enum Kind {
     UnsupportedService,
     /// The route's TLS policy towards its upstream cannot be used.
     InvalidTls,
+    /// There are too many requests under way.
+    Overloaded,
     /// No connection: refused, unreachable.
     ConnectFailed,
     /// No connection in time.
@@ -156,9 +158,11 @@ impl Rejection {
 impl ProxyError {
     pub(crate) fn new(kind: Kind) -> Self {
         let (side, retry) = match kind {
-            Kind::Rejected(_) | Kind::NoRoute | Kind::BodyTimeout | Kind::InvalidBody => {
-                (Side::Client, Retry::No)
-            }
+            Kind::Rejected(_)
+            | Kind::NoRoute
+            | Kind::Overloaded
+            | Kind::BodyTimeout
+            | Kind::InvalidBody => (Side::Client, Retry::No),
             Kind::NoService | Kind::NoPort | Kind::UnsupportedService | Kind::InvalidTls => {
                 (Side::Configuration, Retry::No)
             }
@@ -201,6 +205,7 @@ impl Kind {
             Self::NoEndpoints => "no_endpoints",
             Self::UnsupportedService => "unsupported_service",
             Self::InvalidTls => "invalid_upstream_tls",
+            Self::Overloaded => "overloaded",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
             Self::UpstreamClosed => "upstream_closed",

@@ -115,6 +115,10 @@ fn plan(
         *response.status_mut() = StatusCode::NO_CONTENT;
         return Ok(Plan::Own(response));
     }
+    let worker = &client.worker;
+    if worker.requests.get() > worker.config.limits.requests_per_worker {
+        return Err(ProxyError::new(Kind::Overloaded));
+    }
     match tls::judge(
         client,
         &admitted.host,

@@ -8,6 +8,7 @@ use fairway_router::Index;
 use tokio::sync::{mpsc, watch};
 
 use crate::access_log::Writer;
+use crate::downstream::client_connections::ClientConnections;
 use crate::listen::Bound;
 use crate::metrics::Metrics;
 use crate::tls::TlsTable;
@@ -34,12 +35,15 @@ impl Bound {
         let (commands, listen) = watch::channel(Command::Run);
         let (done, finished) = mpsc::channel(1);
         let (log, batches) = Writer::start(&self.config.access_log)?.unzip();
+        let limit = self.config.limits.connections_per_client;
+        let client_connections = limit.map(|limit| Arc::new(ClientConnections::new(limit)));
         let mut threads = Vec::new();
         for (number, listeners) in self.listeners.into_iter().enumerate() {
             let seed = Seed {
                 config: self.config.clone(),
                 routes: routes.clone(),
                 tls: tls.clone(),
+                client_connections: client_connections.clone(),
                 listeners,
                 shard: metrics.shard(),
                 log: batches.clone(),

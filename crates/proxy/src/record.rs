@@ -89,6 +89,7 @@ impl Record {
     }
 
     fn start(worker: &Rc<Worker>, about: Option<About>) -> Box<Self> {
+        worker.requests.set(worker.requests.get() + 1);
         Box::new(Self {
             worker: worker.clone(),
             started: worker.clock.refresh(),
@@ -128,6 +129,7 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        self.worker.requests.set(self.worker.requests.get() - 1);
         if !self.complete && self.reason.is_none() {
             self.reason = Some("client_closed");
         }

@@ -36,6 +36,7 @@ pub(crate) fn response(error: &ProxyError, reader: &Reader) -> Response<Bytes> {
         | Kind::NoPort
         | Kind::NoEndpoints
         | Kind::UnsupportedService
+        | Kind::Overloaded
         | Kind::InvalidTls => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
@@ -103,6 +104,7 @@ fn status(kind: Kind) -> StatusCode {
         | Kind::NoPort
         | Kind::NoEndpoints
         | Kind::UnsupportedService
+        | Kind::Overloaded
         | Kind::InvalidTls => StatusCode::SERVICE_UNAVAILABLE,
         Kind::ConnectFailed | Kind::UpstreamClosed | Kind::InvalidResponse => {
             StatusCode::BAD_GATEWAY

@@ -21,6 +21,7 @@ use crate::clock::{Clock, Tick};
 use crate::config::{Config, Hsts};
 use crate::deadline::{Deadlines, SWEEP};
 use crate::downstream::arrival::Arrival;
+use crate::downstream::client_connections::ClientConnections;
 use crate::downstream::connection;
 use crate::listen::{Listener, Transport};
 use crate::metrics::{RouteLabels, RouteStats, Shard};
@@ -35,6 +36,12 @@ use crate::upstream::pool::Pool;
 /// After a failed accept. The usual reason is the file descriptor limit, which only time can help.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Connections that are closed then, if they are idle. nginx's number for this.
+const SHED: usize = 32;
+
+/// How often one worker complains about it.
+const COMPLAINT: Duration = Duration::from_secs(10);
+
 /// What the workers are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -48,6 +55,7 @@ pub(crate) struct Seed {
     pub(crate) config: Arc<Config>,
     pub(crate) routes: Arc<ArcSwap<Index>>,
     pub(crate) tls: Arc<ArcSwap<TlsTable>>,
+    pub(crate) client_connections: Option<Arc<ClientConnections>>,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) shard: Arc<Shard>,
     pub(crate) log: Option<SyncSender<Batch>>,
@@ -62,6 +70,8 @@ pub(crate) struct Worker {
     pub(crate) config: Arc<Config>,
     pub(crate) routes: Arc<ArcSwap<Index>>,
     pub(crate) tls: Arc<ArcSwap<TlsTable>>,
+    /// Shared by the workers, where clients have a limit.
+    pub(crate) client_connections: Option<Arc<ClientConnections>>,
     pub(crate) clock: Rc<Clock>,
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) random: Rc<Random>,
@@ -77,8 +87,12 @@ pub(crate) struct Worker {
     pub(crate) to_client: server::conn::http1::Builder,
     pub(crate) dialer: Dialer,
     pub(crate) client_tls: ClientTlsCache,
+    /// Requests under way.
+    pub(crate) requests: Cell<usize>,
     draining: Cell<Option<Tick>>,
     connections: Cell<usize>,
+    /// When it was last said that connections cannot be accepted.
+    complained: Cell<Option<Tick>>,
     /// A connection came or went.
     changed: Notify,
 }
@@ -161,6 +175,7 @@ impl Worker {
         let worker = Self {
             routes: seed.routes,
             tls: seed.tls,
+            client_connections: seed.client_connections,
             deadlines: Rc::default(),
             balancer: Balancer::new(clock.clone(), random.clone(), pool.clone()),
             route_states: RouteStates::new(clock.clone(), seed.shard.clone()),
@@ -175,7 +190,9 @@ impl Worker {
             clock,
             random,
             pool,
+            requests: Cell::new(0),
             draining: Cell::new(None),
+            complained: Cell::new(None),
             connections: Cell::new(0),
             changed: Notify::new(),
         };
@@ -197,25 +214,56 @@ impl Worker {
     /// Accepts until the drain begins, and then what the kernel had accepted by that time.
     async fn accept(self: Rc<Self>, listener: TcpListener, transport: Transport) {
         loop {
-            let full = self.connections.get() >= self.config.limits.connections_per_worker;
             let changed = self.changed.notified();
             let accepted = tokio::select! {
                 biased;
-                accepted = listener.accept(), if !full => accepted,
+                accepted = listener.accept() => accepted,
                 () = changed => continue,
                 () = std::future::ready(()), if self.draining().is_some() => {
                     return self.accept_waiting(listener, transport);
                 }
             };
             match accepted {
-                Ok((stream, peer)) => self.clone().welcome(transport, stream, peer),
+                Ok((stream, peer)) => {
+                    self.make_room().await;
+                    self.clone().welcome(transport, stream, peer);
+                }
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(error) => {
                     self.shard.accept_errors.add(1);
-                    tracing::warn!(%error, "cannot accept connections for a moment; check the limit of open files");
+                    self.complain(&error);
+                    self.shed(SHED);
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
+        }
+    }
+
+    /// Returns when one more connection may be served.
+    async fn make_room(&self) {
+        while self.connections.get() >= self.config.limits.connections_per_worker
+            && self.draining().is_none()
+        {
+            let changed = self.changed.notified();
+            self.shed(1);
+            // Who is asked to make room may just have got something to do: then somebody else is asked.
+            let _ = tokio::time::timeout(ACCEPT_PAUSE, changed).await;
+        }
+    }
+
+    fn shed(&self, count: usize) {
+        let shed = self.deadlines.shed(count);
+        self.shard.shed_connections.add(shed as u64);
+    }
+
+    /// Says once in a while that connections cannot be accepted.
+    fn complain(&self, error: &io::Error) {
+        self.clock.refresh();
+        let now = self.clock.now();
+        let due = |last: Tick| now.since(last) >= COMPLAINT;
+        if self.complained.get().is_none_or(due) {
+            self.complained.set(Some(now));
+            tracing::warn!(%error, "cannot accept connections for a moment, and close idle ones; check the limit of open files");
         }
     }
 

@@ -25,6 +25,7 @@ pub struct Agent {
     id: u32,
     /// Refers to the process even after its number is used again.
     process: rustix::fd::OwnedFd,
+    pid: u32,
     exit: Arc<Exit>,
     stdout: Tail,
     stderr: Tail,
@@ -85,6 +86,7 @@ impl Agent {
             namespace: namespace.clone(),
             id: child.id(),
             process,
+            pid: child.id(),
             exit: Exit::of(child),
             stdout: Tail::of(stdout),
             stderr: Tail::of(stderr),
@@ -173,6 +175,11 @@ impl Agent {
     /// The number of its process, for `/proc`; somebody else's once it has ended.
     pub fn id(&self) -> u32 {
         self.id
+    }
+
+    /// The number of the process, as long as it runs.
+    pub fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Sends any other signal; nothing happens when it has ended.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use fairway_model::{HostPattern, ObjectName};
 
 use crate::Kind;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemMetrics};
 
 /// The current problems, by what they depend on.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     by_aspect: BTreeMap<Aspect, Vec<Problem>>,
+    metrics: ProblemMetrics,
     news: Vec<Problem>,
 }
 
@@ -31,10 +32,19 @@ pub(super) enum Aspect {
 }
 
 impl Problems {
-    /// Replaces a list and logs what is new in it.
+    /// Counted in `metrics` from now on.
+    pub(super) fn counted(metrics: ProblemMetrics) -> Self {
+        Self {
+            metrics,
+            ..Self::default()
+        }
+    }
+
+    /// Replaces a list, counts it and logs what is new in it.
     pub(super) fn set(&mut self, aspect: Aspect, problems: Vec<Problem>) {
         if problems.is_empty() {
-            self.by_aspect.remove(&aspect);
+            let old = self.by_aspect.remove(&aspect).unwrap_or_default();
+            self.metrics.replaced(&old, &[]);
             return;
         }
         let old = self.by_aspect.entry(aspect).or_default();
@@ -42,6 +52,7 @@ impl Problems {
             tracing::warn!(reason = problem.reason.as_str(), "{problem}");
             self.news.push(problem.clone());
         }
+        self.metrics.replaced(old, &problems);
         *old = problems;
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fairway_model::{ObjectName, Snapshot};
 use tempfile::TempDir;
 
-use crate::{Cluster, LoadError, Options, Source, load};
+use crate::{Cluster, LoadError, Options, ProblemMetrics, Source, load};
 
 /// Far more than any change takes; only a failure waits for it.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -19,7 +19,7 @@ struct Followed {
 impl Followed {
     async fn start(directory: &Path) -> Self {
         let source = Source::Manifests(directory.to_owned());
-        let cluster = Cluster::start(source, Options::default()).await;
+        let cluster = Cluster::start(source, Options::default(), ProblemMetrics::default()).await;
         let mut followed = Self {
             cluster: cluster.expect("the directory is there"),
             snapshot: Snapshot::default(),
@@ -130,7 +130,11 @@ fn a_directory_that_cannot_be_read_says_what_to_check() {
 #[tokio::test]
 async fn a_missing_directory_fails_the_start() {
     let source = Source::Manifests("/does/not/exist".into());
-    assert!(Cluster::start(source, Options::default()).await.is_err());
+    assert!(
+        Cluster::start(source, Options::default(), ProblemMetrics::default())
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]

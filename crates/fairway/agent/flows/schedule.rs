@@ -29,8 +29,8 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    pub(super) fn check(&mut self, changes: FlowChanges) {
-        self.news |= self.checks.check(changes);
+    pub(super) fn check(&mut self, changes: FlowChanges, now: Instant) {
+        self.news |= self.checks.check(changes, now);
     }
 
     /// When the next look is due; it may be in the past.

@@ -38,7 +38,7 @@ fn a_change_is_looked_for_at_once_and_once_more_when_all_has_settled() {
     let mut schedule = Schedule::default();
     let now = Instant::now();
     assert_eq!(schedule.due(now), None);
-    schedule.check(change(53));
+    schedule.check(change(53), Instant::now());
     assert_eq!(schedule.due(now), Some(now));
     let ended = look(&mut schedule, now, MOMENT);
     assert_eq!(schedule.due(ended), Some(ended + SETTLE));
@@ -52,9 +52,9 @@ fn changes_that_never_end_take_a_share_of_one_core() {
     let took = Duration::from_secs(1);
     let mut now = Instant::now();
     for _ in 0..5 {
-        schedule.check(change(53));
+        schedule.check(change(53), Instant::now());
         let ended = look(&mut schedule, now, took);
-        schedule.check(change(53));
+        schedule.check(change(53), Instant::now());
         let next = schedule.due(ended).unwrap();
         assert_eq!(next, ended + took * REST);
         now = next;
@@ -64,7 +64,7 @@ fn changes_that_never_end_take_a_share_of_one_core() {
 #[test]
 fn pauses_after_failures_grow_up_to_the_longest() {
     let mut schedule = Schedule::default();
-    schedule.check(change(53));
+    schedule.check(change(53), Instant::now());
     let now = Instant::now();
     let mut pauses = Vec::new();
     for _ in 0..8 {
@@ -76,6 +76,6 @@ fn pauses_after_failures_grow_up_to_the_longest() {
     assert_eq!(pauses[..2], [SHORTEST_PAUSE, SHORTEST_PAUSE * 2]);
     assert_eq!(pauses[7], LONGEST_PAUSE);
     look(&mut schedule, now, MOMENT);
-    schedule.check(change(53));
+    schedule.check(change(53), Instant::now());
     assert_eq!(schedule.failed(now), SHORTEST_PAUSE);
 }

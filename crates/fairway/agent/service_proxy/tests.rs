@@ -57,8 +57,11 @@ fn start_with(
         &Family::ALL,
         Options::default(),
         update,
-        health.clone(),
-        metrics,
+        Observers {
+            health: health.clone(),
+            metrics: metrics.clone(),
+            problems: ProblemMetrics::default(),
+        },
         Box::new(|| Ok(Box::new(Flows::default()))),
     )
 }
@@ -146,6 +149,49 @@ async fn a_refused_element_holds_up_nobody_and_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_refused_is_counted_once_and_as_long_as_it_is() {
+    let problems = ProblemMetrics::default();
+    let counted = || {
+        let mut registry = prometheus_client::registry::Registry::default();
+        problems.register(&mut registry);
+        let text = fairway_admin::encode(&registry).unwrap();
+        ["", "_total"].map(|suffix| {
+            let series = format!(
+                "fairway_object_problems{suffix}{{kind=\"Service\",reason=\"RefusedByKernel\"}} "
+            );
+            let mut lines = text.lines();
+            let value = lines.find_map(|line| line.strip_prefix(&series));
+            value.unwrap_or_else(|| panic!("{text}")).to_owned()
+        })
+    };
+    let mut dataplane = Fake::new();
+    dataplane.refuse(single(), key(1), Errno::EINVAL);
+    let mut proxy = ServiceProxy::start(
+        dataplane,
+        &Family::ALL,
+        Options::default(),
+        &update(&[service("a", 1, &[1])]),
+        Observers {
+            health: Health::default(),
+            metrics: ServiceProxyMetrics::new(),
+            problems: problems.clone(),
+        },
+        Box::new(|| Ok(Box::new(Flows::default()))),
+    );
+    assert_eq!(counted(), ["1", "1"]);
+    // A lone change says nothing about what was refused before.
+    proxy.apply(&update(&[service("a", 1, &[1]), service("b", 2, &[1])]));
+    assert_eq!(counted(), ["1", "1"]);
+    advance(SHORTEST_PAUSE).await;
+    proxy.retry();
+    assert_eq!(counted(), ["1", "1"], "it is the same one");
+    proxy.dataplane.refuse_nothing();
+    advance(LONGEST_PAUSE).await;
+    proxy.retry();
+    assert_eq!(counted(), ["0", "1"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn others_change_at_once_while_an_element_is_refused() {
     let mut dataplane = Fake::new();
     dataplane.refuse(single(), key(1), Errno::EINVAL);
@@ -216,8 +262,11 @@ async fn stale_flows_go_when_the_rules_are_in_the_kernel() {
         &Family::ALL,
         Options::default(),
         &update(&[udp(&[1, 2])]),
-        Health::default(),
-        &ServiceProxyMetrics::new(),
+        Observers {
+            health: Health::default(),
+            metrics: ServiceProxyMetrics::new(),
+            problems: ProblemMetrics::default(),
+        },
         Box::new(move || Ok(Box::new(table.clone()))),
     );
     // What was stale before the start, too.

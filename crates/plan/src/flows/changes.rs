@@ -20,6 +20,8 @@ pub(super) struct FrontendChange {
     pub(super) answerers: Answerers,
     /// Flows may have become stale by it. Otherwise it is news only to who is looking already.
     pub(super) leaves_stale: bool,
+    /// Who answered until now.
+    pub(super) gone: Vec<SocketAddr>,
 }
 
 /// Endpoints whose flows are healthy, sorted.
@@ -83,7 +85,12 @@ impl FlowChanges {
                 let leaves_stale = hidden.is_some()
                     || contested
                     || leaves_stale(before.unwrap_or(&nobody), &answerers, &frontend);
-                context.add(&mut frontends, new, frontend, answerers, leaves_stale);
+                let before = before.map_or(&[][..], |before| before);
+                let gone = before
+                    .iter()
+                    .filter(|it| answerers.binary_search(it).is_err());
+                let gone = gone.copied().collect();
+                context.add(&mut frontends, new, frontend, answerers, leaves_stale, gone);
             }
         }
         Self {
@@ -103,7 +110,14 @@ impl FlowChanges {
         for service in snapshot.services.values() {
             for (frontend, answerers) in context.exposure(service) {
                 if context.claims.owner(&frontend) == Some(&service.name) {
-                    context.add(&mut frontends, snapshot, frontend, answerers, true);
+                    context.add(
+                        &mut frontends,
+                        snapshot,
+                        frontend,
+                        answerers,
+                        true,
+                        Vec::new(),
+                    );
                 }
             }
         }
@@ -117,6 +131,7 @@ impl FlowChanges {
             frontends.entry(frontend).or_insert(FrontendChange {
                 answerers: Arc::from([]),
                 leaves_stale: true,
+                gone: Vec::new(),
             });
         }
         Self {
@@ -183,13 +198,16 @@ impl Context<'_> {
         frontend: Frontend,
         answerers: Answerers,
         leaves_stale: bool,
+        gone: Vec<SocketAddr>,
     ) {
         let mut insert = |frontend, answerers| {
             let change = frontends.entry(frontend).or_insert(FrontendChange {
                 answerers,
                 leaves_stale,
+                gone: Vec::new(),
             });
             change.leaves_stale |= leaves_stale;
+            change.gone.extend(&gone);
         };
         insert(frontend, answerers.clone());
         let Frontend::NodePort(protocol, port) = frontend else {

@@ -1,5 +1,7 @@
 use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use fairway_model::Protocol;
 
@@ -11,6 +13,10 @@ use crate::frontend::Frontend;
 /// before the change may enter its flow after the kernel has listed that part of its table, and
 /// so may a flow that the table moved while it grew. The second look is for those.
 const ROUNDS: u8 = 2;
+
+/// What an endpoint that was just taken out still answers needs its flow to find back to the client.
+/// Until then the flow stays, and the client at an endpoint that lives on.
+const GRACE: Duration = Duration::from_millis(250);
 
 /// Looking at the flows of one port takes the kernel a walk over all of them; from here on one walk that
 /// lists every port is cheaper.
@@ -30,6 +36,8 @@ pub struct FlowChecks {
 #[derive(Clone, Debug)]
 struct Check {
     answerers: Answerers,
+    /// Who no longer answers, and until when it is waited for what they have answered already.
+    gone: Vec<(SocketAddr, Instant)>,
     rounds: u8,
     held: bool,
 }
@@ -60,15 +68,20 @@ impl FlowChecks {
 
     /// The rules are in the kernel: looks for flows that they leave behind. Returns whether there is
     /// something new to look for.
-    pub fn check(&mut self, changes: FlowChanges) -> bool {
+    pub fn check(&mut self, changes: FlowChanges, now: Instant) -> bool {
         let mut news = false;
         for (frontend, change) in changes.frontends {
             if !change.leaves_stale && !self.checks.contains_key(&frontend) {
                 continue;
             }
             news = true;
+            let before = self.checks.remove(&frontend);
+            let mut gone = before.map(|check| check.gone).unwrap_or_default();
+            gone.retain(|(_, until)| *until > now);
+            gone.extend(change.gone.into_iter().map(|it| (it, now + GRACE)));
             let check = Check {
                 answerers: change.answerers,
+                gone,
                 rounds: ROUNDS,
                 held: false,
             };
@@ -86,7 +99,7 @@ impl FlowChecks {
     }
 
     /// What is to be done with a flow.
-    pub fn verdict(&self, flow: &Flow) -> Verdict {
+    pub fn verdict(&self, flow: &Flow, now: Instant) -> Verdict {
         let (protocol, destination) = (flow.protocol, flow.destination);
         let Some(port) = fairway_model::Port::new(destination.port()) else {
             return Verdict::Keep;
@@ -99,7 +112,7 @@ impl FlowChecks {
                 None => return Verdict::Keep,
             },
         };
-        match check.is_stale(flow) {
+        match check.is_stale(flow, now) {
             true => stale,
             false => Verdict::Keep,
         }
@@ -138,13 +151,16 @@ impl FlowChecks {
 impl Check {
     /// Without endpoints only what is translated is stale: to nobody is where everything else should go,
     /// and what is no Service's any more may be somebody else's.
-    fn is_stale(&self, flow: &Flow) -> bool {
+    fn is_stale(&self, flow: &Flow, now: Instant) -> bool {
         let may_be = match flow.protocol {
             Protocol::Tcp => flow.translated,
             _ => flow.translated || !self.answerers.is_empty(),
         };
         let answers = || self.answerers.binary_search(&flow.answered_from).is_ok();
-        may_be && !self.held && !answers()
+        let answered = |(who, until): &(SocketAddr, Instant)| {
+            *who == flow.answered_from && now < *until && flow.protocol != Protocol::Tcp
+        };
+        may_be && !self.held && !answers() && !self.gone.iter().any(answered)
     }
 }
 

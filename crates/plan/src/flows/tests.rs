@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use fairway_model::*;
 use proptest::prelude::*;
@@ -109,7 +110,13 @@ impl Bench {
     fn update(&mut self, name: &ObjectName, service: Option<Service>) -> bool {
         let changes = self.change(name, service);
         self.checks.hold(&changes);
-        self.checks.check(changes)
+        self.checks.check(changes, Instant::now())
+    }
+
+    /// When everything has been answered that could be.
+    fn verdict(&self, flow: &Flow) -> Verdict {
+        let late = Instant::now() + Duration::from_secs(60);
+        self.checks.verdict(flow, late)
     }
 
     fn set(&mut self, service: Service) -> bool {
@@ -141,19 +148,40 @@ fn to_cluster_ip(endpoint: Option<u8>) -> Flow {
 fn flows_to_an_endpoint_that_is_gone_are_stale() {
     let mut bench = Bench::running(&[dns(Protocol::Udp, &[endpoint(1), endpoint(2)])]);
     assert!(bench.set(dns(Protocol::Udp, &[endpoint(2), endpoint(3)])));
-    let verdict = |host| bench.checks.verdict(&to_cluster_ip(host));
+    let verdict = |host| bench.verdict(&to_cluster_ip(host));
     assert_eq!(verdict(Some(1)), Verdict::Stale);
     assert_eq!(verdict(Some(2)), Verdict::Keep);
     assert_eq!(verdict(Some(3)), Verdict::Keep);
     assert_eq!(verdict(None), Verdict::Stale);
-    let at = |address: [u8; 4]| bench.checks.verdict(&udp(address, NODE_PORT, Some(1)));
+    let at = |address: [u8; 4]| bench.verdict(&udp(address, NODE_PORT, Some(1)));
     assert_eq!(at(NODE), Verdict::Stale);
     assert_eq!(at([172, 18, 0, 99]), Verdict::StaleOnNodePort);
     let tcp = Flow {
         protocol: Protocol::Tcp,
         ..to_cluster_ip(Some(1))
     };
-    assert_eq!(bench.checks.verdict(&tcp), Verdict::Keep);
+    assert_eq!(bench.verdict(&tcp), Verdict::Keep);
+}
+
+#[test]
+fn what_an_endpoint_has_answered_already_finds_back() {
+    let mut bench = Bench::running(&[dns(Protocol::Udp, &[endpoint(1), endpoint(2)])]);
+    let start = Instant::now();
+    let after = |milliseconds| start + Duration::from_millis(milliseconds);
+    for (endpoints, at) in [
+        (&[endpoint(2), endpoint(3)], 0),
+        (&[endpoint(3), endpoint(4)], 200),
+    ] {
+        let service = dns(Protocol::Udp, endpoints);
+        let changes = bench.change(&service.name.clone(), Some(service));
+        bench.checks.check(changes, after(at));
+    }
+    let verdict = |host, at| bench.checks.verdict(&to_cluster_ip(Some(host)), after(at));
+    assert_eq!(verdict(1, 240), Verdict::Keep);
+    assert_eq!(verdict(1, 260), Verdict::Stale);
+    assert_eq!(verdict(2, 440), Verdict::Keep, "it went later");
+    assert_eq!(verdict(2, 460), Verdict::Stale);
+    assert_eq!(verdict(9, 0), Verdict::Stale, "it never answered");
 }
 
 #[test]
@@ -161,7 +189,7 @@ fn who_serves_while_terminating_keeps_its_flows_and_who_is_not_ready_does_not() 
     let mut bench = Bench::running(&[dns(Protocol::Udp, &[endpoint(1), endpoint(2)])]);
     assert!(!bench.set(dns(Protocol::Udp, &[draining(1), endpoint(2)])));
     assert!(bench.set(dns(Protocol::Udp, &[draining(1), unready(2), endpoint(3)])));
-    let verdict = |host| bench.checks.verdict(&to_cluster_ip(host));
+    let verdict = |host| bench.verdict(&to_cluster_ip(host));
     assert_eq!(verdict(Some(1)), Verdict::Keep);
     assert_eq!(verdict(Some(2)), Verdict::Stale);
 }
@@ -236,7 +264,7 @@ fn without_endpoints_only_translated_flows_are_stale() {
         let mut bench = Bench::running(&[dns(Protocol::Udp, &[endpoint(1)])]);
         let name = ObjectName::new("kube-system", "dns");
         assert!(bench.update(&name, gone));
-        let verdict = |host| bench.checks.verdict(&to_cluster_ip(host));
+        let verdict = |host| bench.verdict(&to_cluster_ip(host));
         assert_eq!(verdict(Some(1)), Verdict::Stale);
         assert_eq!(verdict(None), Verdict::Keep);
     }
@@ -256,7 +284,7 @@ fn an_external_address_of_the_node_goes_before_its_node_port() {
     };
     let mut bench = Bench::running(&[external, dns(Protocol::Udp, &[endpoint(1)])]);
     assert!(bench.set(dns(Protocol::Udp, &[endpoint(2)])));
-    let verdict = |host| bench.checks.verdict(&udp(NODE, NODE_PORT, Some(host)));
+    let verdict = |host| bench.verdict(&udp(NODE, NODE_PORT, Some(host)));
     assert_eq!(verdict(9), Verdict::Keep);
     assert_eq!(verdict(2), Verdict::Stale);
 }
@@ -270,12 +298,12 @@ fn a_change_is_held_until_it_is_in_the_kernel() {
     let both = dns(Protocol::Udp, &[endpoint(1), endpoint(2)]);
     let changes = bench.change(&name, Some(both));
     bench.checks.hold(&changes);
-    let verdict = |bench: &Bench, host| bench.checks.verdict(&to_cluster_ip(host));
+    let verdict = |bench: &Bench, host| bench.verdict(&to_cluster_ip(host));
     assert_eq!(verdict(&bench, Some(1)), Verdict::Keep);
     assert_eq!(verdict(&bench, None), Verdict::Keep);
     assert!(!bench.checks.is_due());
     // It adds only, but what was looked for before it is looked for still.
-    assert!(bench.checks.check(changes));
+    assert!(bench.checks.check(changes, Instant::now()));
     assert_eq!(verdict(&bench, Some(1)), Verdict::Keep);
     assert_eq!(verdict(&bench, None), Verdict::Stale);
 
@@ -300,7 +328,7 @@ fn flows_are_looked_at_twice_after_the_last_change() {
     assert!(bench.checks.is_due());
     bench.look();
     assert!(!bench.checks.is_due());
-    assert_eq!(bench.checks.verdict(&to_cluster_ip(None)), Verdict::Keep);
+    assert_eq!(bench.verdict(&to_cluster_ip(None)), Verdict::Keep);
 }
 
 #[test]
@@ -368,8 +396,8 @@ fn at_the_start_everything_is_looked_at() {
     let everything = bench
         .planner
         .all_flows(Family::Ip4, &bench.snapshot, &observed);
-    assert!(bench.checks.check(everything));
-    let verdict = |flow| bench.checks.verdict(&flow);
+    assert!(bench.checks.check(everything, Instant::now()));
+    let verdict = |flow| bench.verdict(&flow);
     assert_eq!(verdict(to_cluster_ip(Some(1))), Verdict::Keep);
     assert_eq!(verdict(to_cluster_ip(Some(2))), Verdict::Stale);
     assert_eq!(verdict(to_cluster_ip(None)), Verdict::Stale);

@@ -3,6 +3,7 @@ use std::rc::Rc;
 
 use tokio::net::TcpStream;
 
+use super::client_connections::Place;
 use super::{preface, proxy_protocol};
 use crate::config::{Config, Protocol, ProxyProtocol};
 use crate::listen::Transport;
@@ -15,6 +16,8 @@ use crate::worker::Worker;
 pub(crate) struct Arrival {
     pub(crate) stream: Stream,
     pub(crate) origin: Origin,
+    /// One of those that the client may have.
+    pub(crate) place: Option<Box<Place>>,
     pub(crate) protocol: Protocol,
     /// What the TLS handshake found out; None in clear text.
     pub(crate) tls: Option<Session>,
@@ -62,6 +65,16 @@ impl Arrival {
                 Box::pin(proxy_protocol::receive(worker, &stream, peer)).await?
             }
         };
+        let place = match &worker.client_connections {
+            Some(connections) if !origin.trusted => match connections.open(origin.ip()) {
+                Some(place) => Some(Box::new(place)),
+                None => {
+                    worker.shard.refused_connections.add(1);
+                    return None;
+                }
+            },
+            _ => None,
+        };
         match transport {
             Transport::Clear => Some(Self {
                 // Boxed: it is rarely wanted.
@@ -71,6 +84,7 @@ impl Arrival {
                 },
                 stream: Stream::Tcp(stream),
                 origin,
+                place,
                 tls: None,
             }),
             // Boxed: a handshake is large and soon over.
@@ -80,6 +94,7 @@ impl Arrival {
                 Some(Self {
                     stream: Stream::Tls(stream),
                     origin,
+                    place,
                     protocol: session.protocol,
                     tls: Some(session),
                 })

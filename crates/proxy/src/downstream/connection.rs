@@ -130,6 +130,7 @@ pub(crate) fn serve(worker: Rc<Worker>, arrival: Arrival) -> impl Future<Output 
 
 async fn run(worker: Rc<Worker>, arrival: Arrival) {
     let origin = arrival.origin;
+    let _place = arrival.place;
     let sender = Rc::new(Sender {
         peer: HeaderValue::try_from(origin.ip().to_string()).expect("an address is a header value"),
         trusted: origin.trusted,

@@ -92,6 +92,9 @@ pub(crate) struct Watch {
     multiplexed: bool,
     given_up: Cell<bool>,
     client_read: Cell<Duration>,
+    /// How long this request's body has kept us waiting, and what it has brought.
+    waited: Cell<Duration>,
+    brought: Cell<u64>,
     upstream_read: Cell<Duration>,
     upstream_write: Cell<Duration>,
     write_blocked: Cell<Option<Tick>>,
@@ -100,15 +103,27 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(clock: Rc<Clock>, deadline: Deadline, timeouts: Timeouts) -> Self {
+        deadline.idle(true);
+        Self::of_stream_or_socket(clock, deadline, timeouts, false)
+    }
+
+    fn of_stream_or_socket(
+        clock: Rc<Clock>,
+        deadline: Deadline,
+        timeouts: Timeouts,
+        multiplexed: bool,
+    ) -> Self {
         let now = clock.now();
         let watch = Self {
             clock,
             deadline,
             phase: Cell::new(Phase::Idle { since: now }),
             upload: Cell::new(Upload::Complete(now)),
-            multiplexed: false,
+            multiplexed,
             given_up: Cell::new(false),
             client_read: Cell::new(timeouts.body),
+            waited: Cell::new(Duration::ZERO),
+            brought: Cell::new(0),
             upstream_read: Cell::new(timeouts.body),
             upstream_write: Cell::new(timeouts.body),
             timeouts,
@@ -121,16 +136,14 @@ impl Watch {
 
     /// For one stream of a connection.
     pub(crate) fn of_stream(clock: Rc<Clock>, deadline: Deadline, timeouts: Timeouts) -> Self {
-        Self {
-            multiplexed: true,
-            ..Self::new(clock, deadline, timeouts)
-        }
+        Self::of_stream_or_socket(clock, deadline, timeouts, true)
     }
 
     /// Bytes came from the client.
     pub(crate) fn received(&self) {
         if let Phase::Idle { .. } = self.phase.get() {
             let since = self.clock.now();
+            self.busy();
             self.phase.set(Phase::Head { since });
             self.deadline.arm(since.after(self.timeouts.head));
         }
@@ -150,7 +163,10 @@ impl Watch {
     /// A request head is complete.
     pub(crate) fn accepted(&self, has_body: bool) {
         let now = self.clock.now();
+        self.busy();
         self.phase.set(Phase::Accepted);
+        self.waited.set(Duration::ZERO);
+        self.brought.set(0);
         self.upload.set(if has_body {
             Upload::Upstream(now)
         } else {
@@ -160,6 +176,7 @@ impl Watch {
 
     /// The first of several streams that share the connection opened, or the last one ended.
     pub(crate) fn occupied(&self, occupied: bool) {
+        self.deadline.idle(!occupied);
         self.phase.set(match occupied {
             true => Phase::Accepted,
             false => Phase::Idle {
@@ -193,11 +210,20 @@ impl Watch {
         self.answer(Answer::Upstream(now));
     }
 
+    /// The client sent so many bytes of the request body.
+    pub(crate) fn brought(&self, bytes: usize) {
+        self.brought
+            .set(self.brought.get().saturating_add(bytes as u64));
+    }
+
     /// The request body moved on.
     pub(crate) fn upload(&self, upload: Upload) {
-        self.upload.set(upload);
+        if let Upload::Client(since) = self.upload.replace(upload) {
+            let waited = self.clock.now().since(since);
+            self.waited.set(self.waited.get().saturating_add(waited));
+        }
         match upload {
-            Upload::Client(since) => self.deadline.arm(since.after(self.client_read.get())),
+            Upload::Client(since) => self.deadline.arm(self.body_due(since)),
             Upload::Upstream(since) => self.deadline.arm(since.after(self.upstream_write.get())),
             Upload::Complete(_) | Upload::Abandoned => self.settle(),
         }
@@ -288,7 +314,17 @@ impl Watch {
             self.phase.set(Phase::Idle {
                 since: self.clock.now(),
             });
+            if !self.multiplexed {
+                self.deadline.idle(true);
+            }
             self.rearm();
+        }
+    }
+
+    /// The connection is no longer idle, if it was.
+    fn busy(&self) {
+        if self.is_idle() && !self.multiplexed {
+            self.deadline.idle(false);
         }
     }
 }

@@ -122,6 +122,16 @@ impl Collector for Sum {
                 sum(|shard| shard.accept_errors.get()),
             ),
             (
+                "fairway_proxy_client_connections_refused",
+                "Client connections closed because their client has as many as it may",
+                sum(|shard| shard.refused_connections.get()),
+            ),
+            (
+                "fairway_proxy_client_connections_shed",
+                "Idle client connections closed to make room for others",
+                sum(|shard| shard.shed_connections.get()),
+            ),
+            (
                 "fairway_proxy_tls_handshakes",
                 "TLS handshakes completed",
                 sum(|shard| shard.handshakes.get()),

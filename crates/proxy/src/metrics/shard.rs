@@ -26,6 +26,8 @@ pub(crate) struct Shard {
     pub(crate) accepted: Count,
     pub(crate) closed: Count,
     pub(crate) accept_errors: Count,
+    pub(crate) refused_connections: Count,
+    pub(crate) shed_connections: Count,
     pub(crate) handshakes: Count,
     pub(crate) upstream_connections: Count,
     pub(crate) upstream_retries: Count,

@@ -1,12 +1,13 @@
 //! Parties that are silent for too long.
 
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
-use fairway_proxy::{Config, Limits, Timeouts};
+use fairway_proxy::{Config, Limits, ProxyProtocol, Timeouts};
 
-use crate::client::{Client, get};
+use crate::client::{Client, PATIENCE, get};
 use crate::proxy::{Proxy, single};
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, wait_for};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -116,6 +117,35 @@ fn a_client_that_stops_sending_its_body_is_408() {
     assert_eq!(proxy.log_lines(1)[0]["reason"], "body_timeout");
 }
 
+/// A byte now and then would satisfy a limit for silence for ever.
+#[test]
+fn a_body_that_drips_is_408() {
+    let upstream = Upstream::echo("a");
+    let config = timeouts(|timeouts| {
+        timeouts.body = 2 * SHORT;
+        timeouts.body_rate = 1000;
+    });
+    let proxy = Proxy::configured(single(&[upstream.address]), config);
+    let head =
+        |length: usize| format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+    let mut dripping = Client::connect(proxy.address);
+    dripping.send(head(1_000_000));
+    let mut steady = Client::connect(proxy.address);
+    steady.send(head(200_000));
+    let mut sent = 0;
+    wait_for("the end of the one that drips", || {
+        if sent < 190_000 {
+            steady.send([b'x'; 2000]);
+            sent += 2000;
+        }
+        std::thread::sleep(SHORT / 10);
+        !dripping.try_send("x") || proxy.log().iter().any(|line| line["status"] == 408)
+    });
+    steady.send(vec![b'x'; 200_000 - sent]);
+    assert_eq!(steady.response().status, 200);
+    assert_eq!(proxy.log_lines(2)[0]["reason"], "body_timeout");
+}
+
 #[test]
 fn a_client_that_stops_reading_is_cut() {
     let upstream = Upstream::start(|mut connection| {
@@ -148,23 +178,142 @@ fn a_connection_ends_after_its_share_of_requests() {
     client.expect_close();
 }
 
+/// A proxy with other limits in front of an endpoint.
+fn limited(upstream: &Upstream, change: impl FnOnce(&mut Limits)) -> Proxy {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    let config = Config {
+        limits,
+        ..Config::default()
+    };
+    Proxy::configured(single(&[upstream.address]), config)
+}
+
+/// An endpoint that answers requests for `/slow` when it is told to, and others at once.
+fn slow() -> (Upstream, mpsc::Sender<()>) {
+    let (go_on, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let upstream = Upstream::start(move |mut connection| {
+        while let Some(head) = connection.head() {
+            if head.line.contains("/slow") {
+                wait.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+            }
+            connection.answer(200, "", "done");
+        }
+    });
+    (upstream, go_on)
+}
+
 #[test]
-fn connections_beyond_the_limit_wait_and_are_served() {
+fn for_one_connection_too_many_the_one_goes_that_was_idle_for_longest() {
+    let upstream = Upstream::echo("a");
+    let proxy = limited(&upstream, |limits| limits.connections_per_worker = 3);
+    let mut clients: Vec<_> = (0..3)
+        .map(|_| {
+            let mut client = Client::connect(proxy.address);
+            assert_eq!(client.get("a", "/").status, 200);
+            client
+        })
+        .collect();
+    // The first has been of use since the second was.
+    assert_eq!(clients[0].get("a", "/").status, 200);
+    assert_eq!(get(proxy.address, "a", "/").status, 200);
+    clients[1].expect_close();
+    for index in [0, 2] {
+        assert_eq!(clients[index].get("a", "/").status, 200);
+    }
+    assert_eq!(
+        proxy.metric("fairway_proxy_client_connections_shed_total"),
+        1.0
+    );
+}
+
+#[test]
+fn who_is_busy_is_not_closed_and_connections_beyond_the_limit_wait() {
+    let (upstream, go_on) = slow();
+    let proxy = limited(&upstream, |limits| limits.connections_per_worker = 1);
+    let mut first = Client::connect(proxy.address);
+    first.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    upstream.next_head();
+    let mut second = Client::connect(proxy.address);
+    second.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(upstream.requests(), 0, "the second client waits");
+    go_on.send(()).unwrap();
+    assert_eq!(first.response().status, 200);
+    assert_eq!(second.response().status, 200);
+    first.expect_close();
+}
+
+#[test]
+fn a_client_has_no_more_connections_than_its_share() {
+    let upstream = Upstream::echo("a");
+    let proxy = limited(&upstream, |limits| limits.connections_per_client = Some(2));
+    let mut clients = [(); 2].map(|()| Client::connect(proxy.address));
+    for client in &mut clients {
+        assert_eq!(client.get("a", "/").status, 200);
+    }
+    Client::connect(proxy.address).expect_close();
+    let refused = "fairway_proxy_client_connections_refused_total";
+    assert_eq!(proxy.metric(refused), 1.0);
+    let mut other = Client::connect_from([127, 0, 0, 2].into(), proxy.address);
+    assert_eq!(other.get("a", "/").status, 200);
+    let [first, mut second] = clients;
+    drop(first);
+    wait_for("room for another one", || {
+        Client::connect(proxy.address).is_served("a", "/")
+    });
+    assert_eq!(second.get("a", "/").status, 200);
+}
+
+/// Behind a load balancer all have one address, and it tells them apart.
+#[test]
+fn a_share_is_that_of_the_client_behind_the_load_balancer() {
     let upstream = Upstream::echo("a");
     let config = Config {
         limits: Limits {
-            connections_per_worker: 1,
+            connections_per_client: Some(1),
             ..Limits::default()
         },
+        proxy_protocol: ProxyProtocol::Optional,
+        trusted_proxies: vec!["127.0.0.1/32".parse().unwrap()],
         ..Config::default()
     };
     let proxy = Proxy::configured(single(&[upstream.address]), config);
+    let through = |client: &str| {
+        let mut connection = Client::connect(proxy.address);
+        connection.send(format!("PROXY TCP4 {client} 192.0.2.9 1 2\r\n"));
+        connection
+    };
+    let mut one = through("192.0.2.1");
+    assert_eq!(one.get("a", "/").status, 200);
+    through("192.0.2.1").expect_close();
+    let mut two = through("192.0.2.2");
+    assert_eq!(two.get("a", "/").status, 200);
+    let own: Vec<_> = (0..3)
+        .map(|_| {
+            let mut client = Client::connect(proxy.address);
+            assert_eq!(client.get("a", "/").status, 200);
+            client
+        })
+        .collect();
+    drop(own);
+}
+
+#[test]
+fn requests_beyond_the_limit_are_told_to_come_back() {
+    let (upstream, go_on) = slow();
+    let proxy = limited(&upstream, |limits| limits.requests_per_worker = 1);
     let mut first = Client::connect(proxy.address);
-    assert_eq!(first.get("a", "/").status, 200);
+    first.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    upstream.next_head();
     let mut second = Client::connect(proxy.address);
-    second.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(first.get("a", "/").status, 200);
-    assert_eq!(upstream.requests(), 2, "the second client waits");
-    drop(first);
-    assert_eq!(second.response().status, 200);
+    let response = second.get("a", "/");
+    assert_eq!(
+        (response.status, response.header("retry-after")),
+        (503, Some("1"))
+    );
+    assert_eq!(proxy.log_lines(1)[0]["reason"], "overloaded");
+    go_on.send(()).unwrap();
+    assert_eq!(first.response().status, 200);
+    assert_eq!(second.get("a", "/").status, 200);
 }

@@ -179,7 +179,7 @@ proptest! {
                 }
                 Step::Look => {
                     let scope = bench.checks.scope();
-                    let condemned = |flow: &Flow| match bench.checks.verdict(flow) {
+                    let condemned = |flow: &Flow| match bench.verdict(flow) {
                         Verdict::Keep => false,
                         Verdict::Stale => true,
                         Verdict::StaleOnNodePort => {

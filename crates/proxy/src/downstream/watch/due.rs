@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::{Answer, Phase, Stall, Upload, Watch};
 use crate::clock::Tick;
@@ -71,6 +72,7 @@ impl Watch {
     /// The earliest limit that applies now.
     fn due(&self) -> (Tick, Stall) {
         let phase = match self.phase.get() {
+            Phase::Idle { since } if self.deadline.is_shed() => (since, Stall::Idle),
             Phase::Idle { since } => (since.after(self.timeouts.idle), Stall::Idle),
             Phase::Head { since } => (since.after(self.timeouts.head), Stall::Head),
             Phase::Connecting { since, limit } => (since.after(limit), Stall::Connect),
@@ -86,9 +88,21 @@ impl Watch {
         }
     }
 
+    /// When a client that is to send the next byte of its body since then is too slow: by this silence, or
+    /// by all so far.
+    pub(super) fn body_due(&self, since: Tick) -> Tick {
+        let silence = self.client_read.get();
+        let rate = u64::from(self.timeouts.body_rate);
+        let Some(earned) = self.brought.get().checked_div(rate) else {
+            return since.after(silence);
+        };
+        let allowed = silence.saturating_add(Duration::from_secs(earned));
+        since.after(silence.min(allowed.saturating_sub(self.waited.get())))
+    }
+
     fn upload_due(&self) -> (Tick, Stall) {
         match self.upload.get() {
-            Upload::Client(since) => (since.after(self.client_read.get()), Stall::RequestBody),
+            Upload::Client(since) => (self.body_due(since), Stall::RequestBody),
             Upload::Upstream(since) => {
                 (since.after(self.upstream_write.get()), Stall::UpstreamWrite)
             }
