@@ -213,12 +213,12 @@ fn tcp_connections_are_looked_for_on_request_once_their_endpoint_is_gone() {
     // Its conditions are the connection's own business, and the first endpoint is nobody's loss.
     assert!(!bench.set(service(&[draining(1), unready(2), endpoint(3)])));
     assert!(bench.set(service(&[unready(2), endpoint(3)])));
-    let verdict = |bench: &Bench, host| bench.checks.verdict(&tcp(to_cluster_ip(host)));
+    let verdict = |bench: &Bench, host| bench.verdict(&tcp(to_cluster_ip(host)));
     assert_eq!(verdict(&bench, Some(1)), Verdict::Stale);
     assert_eq!(verdict(&bench, Some(2)), Verdict::Keep);
     assert_eq!(verdict(&bench, None), Verdict::Keep);
     let node_port = tcp(udp(NODE, NODE_PORT, Some(1)));
-    assert_eq!(bench.checks.verdict(&node_port), Verdict::Stale);
+    assert_eq!(bench.verdict(&node_port), Verdict::Stale);
     assert!(bench.set(service(&[])));
     assert_eq!(verdict(&bench, Some(3)), Verdict::Stale);
     // With the Service its endpoints need not be gone.
