@@ -22,6 +22,7 @@ mod node_port;
 mod payload;
 mod policies;
 mod ports;
+mod removed;
 mod spread;
 mod stray;
 mod sustained;

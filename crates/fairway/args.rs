@@ -216,6 +216,14 @@ pub(crate) struct ServiceProxyArgs {
     /// For tools of the node that ask localhost; TCP and UDP.
     #[arg(long, default_value = "false")]
     pub(crate) loopback_node_ports: bool,
+
+    /// Reset TCP connections through a Service at their next packet once their endpoint is gone
+    ///
+    /// Gone means from the EndpointSlices, where it stays while it terminates. Clients that only wait
+    /// notice nothing. Also resets connections that this node does not know, such as those that moved
+    /// here from another node, and those of before conntrack's table was emptied.
+    #[arg(long, default_value = "false")]
+    pub(crate) reset_removed_endpoints: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]

@@ -86,7 +86,7 @@ impl Loader {
             takeover: self.args.takeover,
             service_proxy: fairway.service_proxy.service_proxy,
             loopback_node_ports: fairway.service_proxy.loopback_node_ports,
-            rules: Rules::try_from(&kube_proxy)?,
+            rules: Rules::new(&kube_proxy, &fairway.service_proxy)?,
             conntrack: Conntrack::new(&kube_proxy.conntrack, self.environment.online_processors)?,
             sync_period: period.unwrap_or_default(),
             oom_score_adj: kube_proxy.oom_score_adj.unwrap_or_default(),
@@ -150,7 +150,7 @@ impl Render {
             Ok(Self {
                 manifests: args.manifests.clone(),
                 node_name,
-                rules: Rules::try_from(kube_proxy)?,
+                rules: Rules::new(kube_proxy, &documents.fairway.service_proxy)?,
             })
         };
         config().map_err(|error: ConfigError| error.located(&documents.origins).into())

@@ -9,6 +9,7 @@ use super::setting::{
     BIND_ADDRESS, BRIDGE, DETECT_LOCAL_MODE, INTERFACE_PREFIX, NODE_PORT_ADDRESSES,
 };
 use super::{ConfigError, KubeProxyConfiguration, Setting, network};
+use crate::args::ServiceProxyArgs;
 
 /// What decides the ruleset beside the objects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -19,6 +20,8 @@ pub(crate) struct Rules {
     /// Below 32.
     pub(crate) masquerade_bit: u8,
     pub(crate) node_port_addresses: NodePortAddresses,
+    /// Whether TCP connections end with their endpoint.
+    pub(crate) reset_removed_endpoints: bool,
     /// Whether packets of no connection are dropped where they do harm.
     pub(crate) drop_stray: bool,
     /// Counts as the node's first address of its family; None where the Node decides.
@@ -54,6 +57,25 @@ impl Default for LocalPods {
 }
 
 impl Rules {
+    pub(super) fn new(
+        config: &KubeProxyConfiguration,
+        fairway: &ServiceProxyArgs,
+    ) -> Result<Self, ConfigError> {
+        let bit = config.masquerade_bit();
+        Ok(Self {
+            local_pods: local_pods(config)?,
+            masquerade_all: config.masquerade_all(),
+            // The range was checked; see `check`.
+            masquerade_bit: bit
+                .and_then(|bit| bit.try_into().ok())
+                .unwrap_or(DEFAULT_BIT),
+            node_port_addresses: node_port_addresses(config.node_port_addresses.as_deref())?,
+            reset_removed_endpoints: fairway.reset_removed_endpoints,
+            drop_stray: config.conntrack.tcp_be_liberal != Some(true),
+            bind_address: bind_address(config.bind_address.as_deref())?,
+        })
+    }
+
     /// The same in the planner's terms.
     pub(crate) fn plan_options(&self) -> fairway_plan::Options {
         use fairway_plan::{LocalPods as Pods, NodePortAddresses as Addresses};
@@ -72,6 +94,7 @@ impl Rules {
                 NodePortAddresses::Primary => Addresses::Primary(self.bind_address),
                 NodePortAddresses::Within(networks) => Addresses::Within(networks.clone()),
             },
+            reset_removed_endpoints: self.reset_removed_endpoints,
             drop_stray: self.drop_stray,
         }
     }
@@ -92,25 +115,6 @@ impl Rules {
             warnings.push(line.to_owned());
         }
         warnings
-    }
-}
-
-impl TryFrom<&KubeProxyConfiguration> for Rules {
-    type Error = ConfigError;
-
-    fn try_from(config: &KubeProxyConfiguration) -> Result<Self, ConfigError> {
-        let bit = config.masquerade_bit();
-        Ok(Self {
-            local_pods: local_pods(config)?,
-            masquerade_all: config.masquerade_all(),
-            // The range was checked; see `check`.
-            masquerade_bit: bit
-                .and_then(|bit| bit.try_into().ok())
-                .unwrap_or(DEFAULT_BIT),
-            node_port_addresses: node_port_addresses(config.node_port_addresses.as_deref())?,
-            drop_stray: config.conntrack.tcp_be_liberal != Some(true),
-            bind_address: bind_address(config.bind_address.as_deref())?,
-        })
     }
 }
 

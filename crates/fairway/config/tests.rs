@@ -40,6 +40,7 @@ fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
         masquerade_all: false,
         masquerade_bit: 14,
         node_port_addresses: NodePortAddresses::Primary,
+        reset_removed_endpoints: false,
         drop_stray: true,
         bind_address: None,
     };

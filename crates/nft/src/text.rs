@@ -181,6 +181,7 @@ fn write_statement(f: &mut Formatter<'_>, context: Context, statement: &Statemen
         Statement::ConnectionIsNew => f.write_str("ct state new"),
         Statement::ConnectionIsInvalid => f.write_str("ct state invalid"),
         Statement::IsTcpReset => f.write_str("tcp flags rst"),
+        Statement::IsMidConnection => f.write_str("tcp flags ! syn"),
         Statement::ConnectionIsTranslated => f.write_str("ct status dnat"),
         Statement::MarkHas(bits) => write!(f, "meta mark & {bits:#010x} == {bits:#010x}"),
         Statement::SetMark(bits) => write!(f, "meta mark set meta mark | {bits:#010x}"),

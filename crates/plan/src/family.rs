@@ -221,7 +221,10 @@ impl FamilyPlanner {
             node: &self.node,
             claims: &self.claims,
             scope: NodePortDestination(scope),
-            protocols: &[Protocol::Udp],
+            protocols: match self.options.reset_removed_endpoints {
+                true => &[Protocol::Udp, Protocol::Tcp],
+                false => &[Protocol::Udp],
+            },
         }
     }
 

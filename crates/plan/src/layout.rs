@@ -17,12 +17,14 @@ use self::stray::{stray_chains, stray_rule};
 use self::translate::{
     cluster_ip_rules, external_rules, local_policy_rules, service_rules, translate_rules,
 };
+use self::unknown::{unknown_are_left, unknown_end, unknown_rules};
 
 mod affinity;
 mod conditions;
 mod refuse;
 mod stray;
 mod translate;
+mod unknown;
 
 const SERVICES: &str = "services";
 const CLUSTER_IP: &str = "cluster-ip";
@@ -37,6 +39,7 @@ const LOCAL_NODE_PORT_ENDPOINTS: &str = "local-node-port-endpoints";
 const CHECK_SOURCE: &str = "check-source";
 const STRAY: &str = "stray";
 const STRAY_OUTGOING: &str = "stray-outgoing";
+const UNKNOWN_CONNECTION: &str = "unknown-connection";
 const REFUSE: &str = "refuse";
 const REFUSE_CLUSTER_IP: &str = "refuse-cluster-ip";
 /// Not `reject`, which nft reads as the statement: it could not load again what it listed.
@@ -121,6 +124,7 @@ pub(crate) fn chains(
     };
     let from_pods = FromPods::new(family, options, node);
     let on_node_ports = node_port_addresses(family, options, node);
+    let ends_unknown = options.reset_removed_endpoints;
 
     let filter_rules = |chains: &[&'static str], stray| -> Vec<Rule> {
         let remember = remembering_rule(sets).into_iter();
@@ -180,9 +184,20 @@ pub(crate) fn chains(
                 NODE_PORT_ENDPOINTS,
             ),
         ),
-        plain(SERVICES, service_rules(&on_node_ports)),
+        plain(
+            SERVICES,
+            service_rules(&on_node_ports, ends_unknown.then(unknown_are_left)),
+        ),
         plain(REJECT, reject_rules()),
-        plain(REFUSE, refuse_rules(&on_node_ports)),
+    ]);
+    if ends_unknown {
+        chains.push(plain(UNKNOWN_CONNECTION, unknown_rules(&on_node_ports)));
+    }
+    chains.extend([
+        plain(
+            REFUSE,
+            refuse_rules(&on_node_ports, ends_unknown.then(unknown_end)),
+        ),
         plain(REFUSE_CLUSTER_IP, refuse_cluster_ip_rules(family, node)),
         chain(
             "nat-prerouting",

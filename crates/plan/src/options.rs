@@ -16,6 +16,8 @@ pub struct Options {
     pub mark: u32,
     /// The addresses that node ports are served on.
     pub node_port_addresses: NodePortAddresses,
+    /// Ends TCP connections whose endpoint is gone, and with them those that this node does not know.
+    pub reset_removed_endpoints: bool,
     /// Drops packets for Services, and resets, that are part of no connection. Of no use where
     /// conntrack takes everything for part of one (`net.netfilter.nf_conntrack_tcp_be_liberal`).
     pub drop_stray: bool,
@@ -56,6 +58,7 @@ impl Default for Options {
             // kube-proxy's bit 14, which CNI plugins know of.
             mark: 1 << 14,
             node_port_addresses: NodePortAddresses::Primary(None),
+            reset_removed_endpoints: false,
             drop_stray: true,
         }
     }

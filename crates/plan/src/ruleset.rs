@@ -173,6 +173,8 @@ pub enum Statement {
     ConnectionIsInvalid,
     /// A TCP packet that resets its connection (`tcp flags rst`).
     IsTcpReset,
+    /// A TCP packet that is not the first of a connection (`tcp flags ! syn`).
+    IsMidConnection,
     /// The connection's destination was translated (`ct status dnat`).
     ConnectionIsTranslated,
     /// All of these bits of the packet mark are set.

@@ -90,6 +90,7 @@ oomScoreAdj: -1
         masquerade_all: true,
         masquerade_bit: 3,
         node_port_addresses: NodePortAddresses::Within(networks(&["192.0.2.0/24"])),
+        reset_removed_endpoints: false,
         drop_stray: false,
         bind_address: Some("192.0.2.7".parse().unwrap()),
     };

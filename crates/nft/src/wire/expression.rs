@@ -64,6 +64,7 @@ const REJECT_TCP_RESET: u32 = 1;
 const TCP: u8 = 6;
 /// The byte of a TCP header that has its flags, and which they are.
 const TCP_FLAGS: u32 = 13;
+const TCP_SYN: u8 = 0x02;
 const TCP_RST: u8 = 0x04;
 
 const VERDICT_DROP: i32 = 0;
@@ -130,6 +131,7 @@ pub(crate) fn statement(
         Statement::ConnectionIsNew => connection_has(writer, CT_STATE, CT_STATE_NEW),
         Statement::ConnectionIsInvalid => connection_has(writer, CT_STATE, CT_STATE_INVALID),
         Statement::IsTcpReset => tcp_flag(writer, TCP_RST, Comparison::NotEqual),
+        Statement::IsMidConnection => tcp_flag(writer, TCP_SYN, Comparison::Equal),
         Statement::ConnectionIsTranslated => connection_has(writer, CT_STATUS, CT_STATUS_DNAT),
         Statement::MarkHas(bits) => {
             load_meta(writer, FIRST, META_MARK);

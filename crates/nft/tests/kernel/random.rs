@@ -144,6 +144,7 @@ fn statements(family: Family) -> impl Strategy<Value = Vec<Statement>> {
         Just(Statement::ConnectionIsTranslated),
         Just(Statement::ConnectionIsInvalid),
         Just(Statement::IsTcpReset),
+        Just(Statement::IsMidConnection),
         mark.clone().prop_map(Statement::MarkHas),
         mark.clone().prop_map(Statement::SetMark),
         mark.prop_map(Statement::ClearMark),

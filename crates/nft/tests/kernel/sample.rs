@@ -425,6 +425,7 @@ fn chains(family: Family) -> Vec<Chain> {
                 rule("", &[in_set(&SERVICE, SetName::Refused), Reject]),
                 rule("", &[Reset]),
                 rule("", &[ConnectionIsInvalid, IsTcpReset, Drop]),
+                rule("", &[IsMidConnection, Return]),
                 rule("", &[SourceIsLocal, Return]),
                 rule("", &[in_set(&allowed, SetName::AllowedSources), Return]),
                 rule("", &[interface("cni0", false, false), Drop]),

@@ -73,6 +73,8 @@ impl FlowChanges {
                     (owner, _) => (frontend, owner),
                 };
                 let answerers = match owner {
+                    // Its endpoints are not gone with it.
+                    None if frontend.protocol() == Protocol::Tcp => continue,
                     None => nobody.clone(),
                     Some(owner) if owner == name => {
                         after.get(&at).cloned().unwrap_or(nobody.clone())
@@ -123,8 +125,7 @@ impl FlowChanges {
         let maps = sets.filter(|set| set.ours.and_then(SetName::class).is_some());
         for element in maps.flat_map(|set| &set.elements) {
             let known = Frontend::of_key(context.family, element);
-            let Some(frontend) = known.filter(|it| context.protocols.contains(&it.protocol()))
-            else {
+            let Some(frontend) = known.filter(|it| it.protocol() == Protocol::Udp) else {
                 continue;
             };
             frontends.entry(frontend).or_insert(FrontendChange {

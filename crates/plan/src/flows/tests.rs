@@ -57,6 +57,10 @@ struct Bench {
 
 impl Bench {
     fn new(observed: &Observed, services: &[Service]) -> Self {
+        Self::with(Options::default(), observed, services)
+    }
+
+    fn with(options: Options, observed: &Observed, services: &[Service]) -> Self {
         let mut snapshot = Snapshot {
             node: Arc::new(Node {
                 name: "node-1".into(),
@@ -70,7 +74,7 @@ impl Bench {
             snapshot.services.insert_mut(service.name.clone(), service);
         }
         let nothing = Observed::default();
-        let (planner, _) = Planner::start(Options::default(), &snapshot, [observed, &nothing]);
+        let (planner, _) = Planner::start(options, &snapshot, [observed, &nothing]);
         Self {
             planner,
             snapshot,
@@ -188,6 +192,39 @@ fn who_serves_while_terminating_keeps_its_flows_and_who_is_not_ready_does_not() 
     let verdict = |host| bench.verdict(&to_cluster_ip(host));
     assert_eq!(verdict(Some(1)), Verdict::Keep);
     assert_eq!(verdict(Some(2)), Verdict::Stale);
+}
+
+#[test]
+fn tcp_connections_are_looked_for_on_request_once_their_endpoint_is_gone() {
+    let running = |services: &[Service]| {
+        let options = Options {
+            reset_removed_endpoints: true,
+            ..Options::default()
+        };
+        Bench::with(options, &Observed::default(), services)
+    };
+    let service = |endpoints: &[Endpoint]| dns(Protocol::Tcp, endpoints);
+    let before = [service(&[endpoint(1), endpoint(2)])];
+    let mut bench = running(&before);
+    let tcp = |flow| Flow {
+        protocol: Protocol::Tcp,
+        ..flow
+    };
+    // Its conditions are the connection's own business, and the first endpoint is nobody's loss.
+    assert!(!bench.set(service(&[draining(1), unready(2), endpoint(3)])));
+    assert!(bench.set(service(&[unready(2), endpoint(3)])));
+    let verdict = |bench: &Bench, host| bench.verdict(&tcp(to_cluster_ip(host)));
+    assert_eq!(verdict(&bench, Some(1)), Verdict::Stale);
+    assert_eq!(verdict(&bench, Some(2)), Verdict::Keep);
+    assert_eq!(verdict(&bench, None), Verdict::Keep);
+    let node_port = tcp(udp(NODE, NODE_PORT, Some(1)));
+    assert_eq!(bench.verdict(&node_port), Verdict::Stale);
+    assert!(bench.set(service(&[])));
+    assert_eq!(verdict(&bench, Some(3)), Verdict::Stale);
+    // With the Service its endpoints need not be gone.
+    let mut bench = running(&before);
+    assert!(!bench.update(&ObjectName::new("kube-system", "dns"), None));
+    assert_eq!(verdict(&bench, Some(1)), Verdict::Keep);
 }
 
 #[test]

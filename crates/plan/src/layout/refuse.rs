@@ -49,16 +49,18 @@ pub(super) fn source_range_chains(sets: &BTreeSet<SetName>) -> Vec<Chain> {
 
 /// Runs after translation: a packet that still has a Service's address found no endpoint. One that
 /// was translated is none of them, even if an endpoint has the address of a frontend.
-pub(super) fn refuse_rules(on_node_ports: &[Vec<Statement>]) -> Vec<Rule> {
+pub(super) fn refuse_rules(on_node_ports: &[Vec<Statement>], unknown: Option<Rule>) -> Vec<Rule> {
     let reject = Statement::Goto(REJECT);
-    let mut rules = vec![
-        rule("", [Statement::ConnectionIsTranslated, Statement::Return]),
+    let translated = [Statement::ConnectionIsTranslated, Statement::Return];
+    let mut rules = vec![rule("", translated)];
+    rules.extend(unknown);
+    rules.extend([
         rule(
             "no local endpoints",
             [in_set(SetName::Dropped), Statement::Drop],
         ),
         rule("no endpoints", [in_set(SetName::Refused), reject.clone()]),
-    ];
+    ]);
     for address in on_node_ports {
         let dropped = in_set(SetName::DroppedNodePorts);
         rules.push(rule(

@@ -11,8 +11,9 @@ use super::{CLUSTER_IP, ENDPOINTS, EXTERNAL, NODE_PORT, in_set, join, rule};
 const DRAWS: usize = 4;
 
 /// Traffic for no Service leaves after three look-ups.
-pub(super) fn service_rules(on_node_ports: &[Vec<Statement>]) -> Vec<Rule> {
-    let mut rules = vec![
+pub(super) fn service_rules(on_node_ports: &[Vec<Statement>], unknown: Option<Rule>) -> Vec<Rule> {
+    let mut rules = Vec::from_iter(unknown);
+    rules.extend([
         rule(
             "",
             [in_set(SetName::ClusterIps), Statement::Goto(CLUSTER_IP)],
@@ -24,7 +25,7 @@ pub(super) fn service_rules(on_node_ports: &[Vec<Statement>]) -> Vec<Rule> {
                 Statement::Goto(EXTERNAL),
             ],
         ),
-    ];
+    ]);
     rules.extend(on_node_ports.iter().map(|address| {
         let end = Statement::Goto(NODE_PORT);
         rule("", join(in_set(SetName::NodePorts), address, end))

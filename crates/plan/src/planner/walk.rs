@@ -210,7 +210,9 @@ impl<'a> Walk<'a> {
             Statement::SourceIsLocal => packet.from_node,
             Statement::ConnectionIsNew => true,
             // It opens a connection.
-            Statement::ConnectionIsInvalid | Statement::IsTcpReset => false,
+            Statement::ConnectionIsInvalid | Statement::IsTcpReset | Statement::IsMidConnection => {
+                false
+            }
             // Translated packets are an outcome already.
             Statement::ConnectionIsTranslated => false,
             Statement::SetMark(_) => {
