@@ -2,7 +2,7 @@
 //!
 //! A list and its plan need several times the memory that is kept of them, mixed with what is kept.
 //! glibc gives back by itself only what is free at the end of a heap. What else was tried, and what each
-//! gave, is in `docs/decisions/0009-memory.md`.
+//! gave, is in `docs/decisions/0010-memory.md`.
 #![allow(unsafe_code, reason = "the C library offers nothing safe for it")]
 
 use fairway_model::Changes;

@@ -16,7 +16,7 @@ const ROUNDS: u8 = 2;
 
 /// What an endpoint that was just taken out still answers needs its flow to find back to the client.
 /// Until then the flow stays, and the client at an endpoint that lives on.
-const GRACE: Duration = Duration::from_millis(250);
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Looking at the flows of one port takes the kernel a walk over all of them; from here on one walk that
 /// lists every port is cheaper.

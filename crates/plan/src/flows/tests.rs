@@ -170,17 +170,17 @@ fn what_an_endpoint_has_answered_already_finds_back() {
     let after = |milliseconds| start + Duration::from_millis(milliseconds);
     for (endpoints, at) in [
         (&[endpoint(2), endpoint(3)], 0),
-        (&[endpoint(3), endpoint(4)], 200),
+        (&[endpoint(3), endpoint(4)], 800),
     ] {
         let service = dns(Protocol::Udp, endpoints);
         let changes = bench.change(&service.name.clone(), Some(service));
         bench.checks.check(changes, after(at));
     }
     let verdict = |host, at| bench.checks.verdict(&to_cluster_ip(Some(host)), after(at));
-    assert_eq!(verdict(1, 240), Verdict::Keep);
-    assert_eq!(verdict(1, 260), Verdict::Stale);
-    assert_eq!(verdict(2, 440), Verdict::Keep, "it went later");
-    assert_eq!(verdict(2, 460), Verdict::Stale);
+    assert_eq!(verdict(1, 990), Verdict::Keep);
+    assert_eq!(verdict(1, 1010), Verdict::Stale);
+    assert_eq!(verdict(2, 1790), Verdict::Keep, "it went later");
+    assert_eq!(verdict(2, 1810), Verdict::Stale);
     assert_eq!(verdict(9, 0), Verdict::Stale, "it never answered");
 }
 
