@@ -297,8 +297,8 @@ fn load(
         }
         Selector::AskedPort => return load_original(writer, register, CT_DESTINATION_PORT),
         Selector::ClientSlot(modulus) => {
-            // The address goes where the next field will be.
-            let source = register + registers(selector, family);
+            // As nft has it, which leaves an address's room between the two.
+            let source = register + 5;
             load(writer, family, Selector::SourceAddress, source, None);
             return expression(writer, "hash", |writer| {
                 writer.u32(1, source);
