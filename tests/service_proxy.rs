@@ -1,6 +1,7 @@
 //! Traffic for Services, judged by what clients and endpoints see.
 
 mod affinity;
+mod balance;
 pub(crate) mod bystanders;
 mod change;
 mod cluster_ip;

@@ -2,6 +2,7 @@
 //! checked here, once; what is wrong is reported and left out, the rest of the object works.
 
 pub(crate) mod address;
+mod balance;
 pub(crate) mod host;
 pub(crate) mod ingress;
 pub(crate) mod node;

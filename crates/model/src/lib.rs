@@ -26,6 +26,8 @@ pub use route::{
     HostRoutes, NameMatch, PathMatch, Redirect, RequestMatch, RouteTable, Rule, RuleId, SecretRef,
     TextMatch, TlsHandling, TlsPolicy, UpstreamPolicy, UpstreamProtocol, UpstreamTls, WildcardSpan,
 };
-pub use service::{Affinity, Port, Protocol, Service, ServiceKind, ServicePort, TrafficPolicy};
+pub use service::{
+    Affinity, Balance, Port, Protocol, Service, ServiceKind, ServicePort, TrafficPolicy,
+};
 pub use snapshot::{Changes, ServiceMap, Snapshot, Trigger, Update};
 pub use weights::{Weight, Weighted, Weights};

@@ -36,6 +36,8 @@ pub struct Service {
     pub external_policy: TrafficPolicy,
     /// Whether a client stays with its endpoint.
     pub affinity: Affinity,
+    /// How an endpoint is chosen for a new connection.
+    pub balance: Balance,
     /// Which share of new connections endpoints get; 1 for those that none of these is about.
     pub weights: Weights,
     /// Where the load balancer asks whether this node has local endpoints.
@@ -59,6 +61,7 @@ impl Service {
             internal_policy: TrafficPolicy::default(),
             external_policy: TrafficPolicy::default(),
             affinity: Affinity::default(),
+            balance: Balance::default(),
             weights: Weights::default(),
             health_check_node_port: None,
             ports: Vec::new(),
@@ -158,6 +161,17 @@ pub enum TrafficPolicy {
     Cluster,
     /// Only endpoints on the node that received the packet.
     Local,
+}
+
+/// How an endpoint is chosen for a new connection (`fairway.dev/balance`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Balance {
+    /// Drawn, whoever asks.
+    #[default]
+    Random,
+    /// By the client's address: the same on every node, and for most clients also when another
+    /// endpoint comes or goes.
+    Maglev,
 }
 
 /// `sessionAffinity`.

@@ -246,6 +246,10 @@ impl Display for Key<'_> {
                 Selector::AskedAddress => write!(f, "ct original {family} daddr")?,
                 Selector::AskedPort => f.write_str("ct original proto-dst")?,
                 Selector::RandomSlot(modulus) => write!(f, "numgen random mod {modulus}")?,
+                Selector::ClientSlot(modulus) => {
+                    let seed = Selector::CLIENT_SEED;
+                    write!(f, "jhash {family} saddr mod {modulus} seed {seed:#x}")?;
+                }
             }
         }
         Ok(())

@@ -79,6 +79,10 @@ pub(crate) fn is_permanent(set: SetName) -> bool {
         SetName::Endpoints(class) | SetName::NodePortEndpoints(class) => class.is_exact(),
         SetName::LocalEndpoints(_)
         | SetName::LocalNodePortEndpoints(_)
+        | SetName::MaglevEndpoints(_)
+        | SetName::LocalMaglevEndpoints(_)
+        | SetName::MaglevNodePortEndpoints(_)
+        | SetName::LocalMaglevNodePortEndpoints(_)
         | SetName::Restricted
         | SetName::AllowedSources
         | SetName::Affinity
@@ -140,22 +144,35 @@ pub(crate) fn chains(
     }
     chains.extend([
         endpoints(ENDPOINTS, SetName::Affinity, false, |set| {
-            matches!(set, SetName::Endpoints(_))
+            matches!(set, SetName::Endpoints(_) | SetName::MaglevEndpoints(_))
         }),
         endpoints(LOCAL_ENDPOINTS, SetName::Affinity, true, |set| {
-            matches!(set, SetName::LocalEndpoints(_))
+            matches!(
+                set,
+                SetName::LocalEndpoints(_) | SetName::LocalMaglevEndpoints(_)
+            )
         }),
         endpoints(
             NODE_PORT_ENDPOINTS,
             SetName::AffinityNodePorts,
             false,
-            |set| matches!(set, SetName::NodePortEndpoints(_)),
+            |set| {
+                matches!(
+                    set,
+                    SetName::NodePortEndpoints(_) | SetName::MaglevNodePortEndpoints(_)
+                )
+            },
         ),
         endpoints(
             LOCAL_NODE_PORT_ENDPOINTS,
             SetName::AffinityNodePorts,
             true,
-            |set| matches!(set, SetName::LocalNodePortEndpoints(_)),
+            |set| {
+                matches!(
+                    set,
+                    SetName::LocalNodePortEndpoints(_) | SetName::LocalMaglevNodePortEndpoints(_)
+                )
+            },
         ),
         plain(CLUSTER_IP, cluster_ip_rules(options, from_pods.as_ref())),
         plain(

@@ -41,38 +41,42 @@ fn lengths(ruleset: &Ruleset, faults: &mut Vec<String>) {
     }
 }
 
-/// Every frontend is in one class, has all slots from 0 on, and as many as its class is for.
+/// Every frontend is in one map, has all slots from 0 on, and as many as its map is for.
 /// Returns the frontends.
 fn slots(
     ruleset: &Ruleset,
     is_in: fn(SetName) -> bool,
     faults: &mut Vec<String>,
 ) -> BTreeSet<Bytes> {
-    let mut found: BTreeMap<Bytes, (SlotClass, BTreeSet<u32>)> = BTreeMap::new();
+    let mut found: BTreeMap<Bytes, (SetName, BTreeSet<u32>)> = BTreeMap::new();
     for (name, elements) in &ruleset.sets {
-        let Some(class) = name.class().filter(|_| is_in(*name)) else {
+        let Some(number) = name.slots().filter(|_| is_in(*name)) else {
             continue;
         };
         for key in elements.keys() {
             let (frontend, slot) = match key.0.split_last_chunk::<4>() {
-                Some((frontend, slot)) if class.slots() > 1 => {
+                Some((frontend, slot)) if number > 1 => {
                     (Bytes(frontend.into()), u32::from_ne_bytes(*slot))
                 }
                 _ => (key.clone(), 0),
             };
             let (first, slots) = found
                 .entry(frontend)
-                .or_insert_with(|| (class, BTreeSet::new()));
-            if *first != class {
-                faults.push(format!("{name}: {key:?} is in another class as well"));
+                .or_insert_with(|| (*name, BTreeSet::new()));
+            if first != name {
+                faults.push(format!("{name}: {key:?} is in {first} as well"));
             }
             slots.insert(slot);
         }
     }
-    for (frontend, (class, slots)) in &found {
+    for (frontend, (name, slots)) in &found {
         let dense = slots.iter().copied().eq(0..slots.len() as u32);
-        if !dense || SlotClass::of(slots.len()) != Some(*class) {
-            faults.push(format!("{frontend:?}: slots {slots:?} in {class:?}"));
+        let fits = match name.table_size() {
+            Some(size) => slots.len() == size.slots() as usize,
+            None => SlotClass::of(slots.len()) == name.class(),
+        };
+        if !dense || !fits {
+            faults.push(format!("{frontend:?}: slots {slots:?} in {name}"));
         }
     }
     found.into_keys().collect()
@@ -81,10 +85,19 @@ fn slots(
 /// Addresses: every one with endpoints is reachable, as a ClusterIP or from outside.
 fn addresses(ruleset: &Ruleset, faults: &mut Vec<String>) {
     let kind = Kind {
-        any: slots(ruleset, |set| matches!(set, SetName::Endpoints(_)), faults),
+        any: slots(
+            ruleset,
+            |set| matches!(set, SetName::Endpoints(_) | SetName::MaglevEndpoints(_)),
+            faults,
+        ),
         local: slots(
             ruleset,
-            |set| matches!(set, SetName::LocalEndpoints(_)),
+            |set| {
+                matches!(
+                    set,
+                    SetName::LocalEndpoints(_) | SetName::LocalMaglevEndpoints(_)
+                )
+            },
             faults,
         ),
         local_policy: keys(ruleset, SetName::LocalPolicy),
@@ -152,12 +165,22 @@ fn node_ports(ruleset: &Ruleset, faults: &mut Vec<String>) {
     let kind = Kind {
         any: slots(
             ruleset,
-            |set| matches!(set, SetName::NodePortEndpoints(_)),
+            |set| {
+                matches!(
+                    set,
+                    SetName::NodePortEndpoints(_) | SetName::MaglevNodePortEndpoints(_)
+                )
+            },
             faults,
         ),
         local: slots(
             ruleset,
-            |set| matches!(set, SetName::LocalNodePortEndpoints(_)),
+            |set| {
+                matches!(
+                    set,
+                    SetName::LocalNodePortEndpoints(_) | SetName::LocalMaglevNodePortEndpoints(_)
+                )
+            },
             faults,
         ),
         local_policy: keys(ruleset, SetName::LocalPolicyNodePorts),

@@ -242,6 +242,9 @@ pub enum Selector {
     DestinationPort,
     /// `numgen random mod N`: 0 to N-1, in host byte order.
     RandomSlot(u32),
+    /// `jhash ip saddr mod N seed S`: 0 to N-1 by the client's address, in host byte order. The
+    /// same on every node of one byte order.
+    ClientSlot(u32),
     /// `ct original ip saddr`: who opened the connection, whatever translation made of it.
     Client,
     /// `ct original ip daddr`: the address that the client asked for.
@@ -252,6 +255,10 @@ pub enum Selector {
 }
 
 impl Selector {
+    /// What [`ClientSlot`](Self::ClientSlot) starts with. Any number does that is the same on all
+    /// nodes and in all versions; the kernel takes 0 for a wish to draw one.
+    pub const CLIENT_SEED: u32 = 0xfa1e_aa77;
+
     /// Bytes in a key, padded to a multiple of 4 as in the kernel's registers.
     pub fn padded_length(self, family: Family) -> usize {
         match self {
@@ -260,7 +267,11 @@ impl Selector {
             | Self::SourceNetwork
             | Self::Client
             | Self::AskedAddress => family.address_length(),
-            Self::Protocol | Self::DestinationPort | Self::RandomSlot(_) | Self::AskedPort => 4,
+            Self::Protocol
+            | Self::DestinationPort
+            | Self::RandomSlot(_)
+            | Self::ClientSlot(_)
+            | Self::AskedPort => 4,
         }
     }
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use fairway_model::{Affinity, Node, Port, Protocol, Service, ServicePort, TrafficPolicy};
+use fairway_model::{Affinity, Balance, Node, Port, Protocol, Service, ServicePort, TrafficPolicy};
 use ipnet::IpNet;
 
 use crate::elements::Elements;
@@ -12,7 +12,7 @@ use crate::found::SlotsByFrontend;
 use crate::frontend::{Access, Exposed, Frontend};
 use crate::selection;
 use crate::slots::{assign, shares};
-use crate::{Bytes, Element, Family, IdleTimeout, SetName, SlotClass};
+use crate::{Bytes, Element, Family, IdleTimeout, SetName, SlotClass, TableSize, maglev};
 
 /// A Service as it is programmed: kept for as long as it is.
 #[derive(Clone, Debug)]
@@ -121,9 +121,14 @@ impl Plan<'_> {
         }
         let previous = previous(port);
         let weights = &self.service.weights;
+        let balance = self.service.balance;
+        let place = |previous: &[SocketAddr], shares: Vec<SocketAddr>| match balance {
+            Balance::Random => assign(previous, &shares),
+            Balance::Maglev => maglev::table(shares),
+        };
         let slots = Rc::new(Slots {
-            cluster: assign(&previous.cluster, &shares(&cluster, weights)),
-            local: assign(&previous.local, &shares(&local, weights)),
+            cluster: place(&previous.cluster, shares(&cluster, weights)),
+            local: place(&previous.local, shares(&local, weights)),
         });
         self.ports.push(PlannedPort {
             protocol: port.protocol,
@@ -155,18 +160,18 @@ impl Plan<'_> {
                 TrafficPolicy::Cluster => &slots.cluster,
                 TrafficPolicy::Local => &slots.local,
             };
-            self.translate(sets.endpoints, &key, used);
+            self.translate(sets.endpoints, sets.maglev, &key, used);
             self.stay(sets, &key, used, &[]);
             return;
         }
-        self.translate(sets.endpoints, &key, &slots.cluster);
+        self.translate(sets.endpoints, sets.maglev, &key, &slots.cluster);
         let local = match policy {
             TrafficPolicy::Cluster => &[],
             TrafficPolicy::Local => &*slots.local,
         };
         self.stay(sets, &key, &slots.cluster, local);
         if policy == TrafficPolicy::Local {
-            self.translate(sets.local_endpoints, &key, &slots.local);
+            self.translate(sets.local_endpoints, sets.local_maglev, &key, &slots.local);
             self.add(sets.local_policy, key.clone(), Bytes::new());
         }
         self.add(sets.served, key, Bytes::new());
@@ -210,21 +215,28 @@ impl Plan<'_> {
         self.add(SetName::Restricted, key, Bytes::new());
     }
 
-    fn translate(&mut self, map: fn(SlotClass) -> SetName, key: &Bytes, slots: &[SocketAddr]) {
+    fn translate(
+        &mut self,
+        by_class: fn(SlotClass) -> SetName,
+        maglev: fn(TableSize) -> SetName,
+        key: &Bytes,
+        slots: &[SocketAddr],
+    ) {
         let Some(class) = SlotClass::of(slots.len()) else {
             return;
         };
+        let size = match self.service.balance {
+            Balance::Random => None,
+            Balance::Maglev => u32::try_from(slots.len()).ok().and_then(TableSize::exactly),
+        };
+        let map = size.map_or_else(|| by_class(class), maglev);
         for (slot, address) in (0..).zip(slots) {
-            let key = match class.slots() {
+            let key = match slots.len() {
                 1 => key.clone(),
                 _ => key.clone().slot(slot),
             };
             if let Some(port) = Port::new(address.port()) {
-                self.add(
-                    map(class),
-                    key,
-                    Bytes::new().address(address.ip()).port(port),
-                );
+                self.add(map, key, Bytes::new().address(address.ip()).port(port));
             }
         }
     }
@@ -242,6 +254,8 @@ struct FrontendSets {
     refused: SetName,
     endpoints: fn(SlotClass) -> SetName,
     local_endpoints: fn(SlotClass) -> SetName,
+    maglev: fn(TableSize) -> SetName,
+    local_maglev: fn(TableSize) -> SetName,
     affinity: SetName,
     affinity_endpoints: fn(IdleTimeout) -> SetName,
     local_affinity_endpoints: fn(IdleTimeout) -> SetName,
@@ -254,6 +268,8 @@ const ADDRESS: FrontendSets = FrontendSets {
     refused: SetName::Refused,
     endpoints: SetName::Endpoints,
     local_endpoints: SetName::LocalEndpoints,
+    maglev: SetName::MaglevEndpoints,
+    local_maglev: SetName::LocalMaglevEndpoints,
     affinity: SetName::Affinity,
     affinity_endpoints: SetName::AffinityEndpoints,
     local_affinity_endpoints: SetName::LocalAffinityEndpoints,
@@ -266,6 +282,8 @@ const NODE_PORT: FrontendSets = FrontendSets {
     refused: SetName::RefusedNodePorts,
     endpoints: SetName::NodePortEndpoints,
     local_endpoints: SetName::LocalNodePortEndpoints,
+    maglev: SetName::MaglevNodePortEndpoints,
+    local_maglev: SetName::LocalMaglevNodePortEndpoints,
     affinity: SetName::AffinityNodePorts,
     affinity_endpoints: SetName::AffinityNodePortEndpoints,
     local_affinity_endpoints: SetName::LocalAffinityNodePortEndpoints,

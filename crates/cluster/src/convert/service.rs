@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use k8s_openapi::api::core::v1 as api;
 
 use super::address::{address, not_a_service, range};
+use super::balance::balance;
 use super::weights::weights;
 use super::{created, label, port, protocol};
 use crate::index::Interner;
@@ -46,6 +47,7 @@ pub(crate) fn service(
         ),
         external_policy,
         affinity: affinity(spec, report),
+        balance: balance(&object.metadata, report),
         weights: weights(&object.metadata, report),
         health_check_node_port: None,
         ports: ports(spec, &kind, names, report),

@@ -51,6 +51,7 @@ const FIB_DESTINATION_ADDRESS: u32 = 2;
 const ADDRESS_TYPE_LOCAL: u32 = 2;
 
 const NUMGEN_RANDOM: u32 = 1;
+const HASH_JENKINS: u32 = 0;
 
 const NAT_DESTINATION: u32 = 1;
 /// `NF_NAT_RANGE_MAP_IPS | NF_NAT_RANGE_PROTO_SPECIFIED`.
@@ -189,10 +190,6 @@ pub(crate) fn module(family: Family, statement: &Statement) -> Option<&'static s
         Family::Ip4 => ip4,
         Family::Ip6 => ip6,
     };
-    let random = |key: &[Selector]| {
-        key.iter()
-            .any(|selector| matches!(selector, Selector::RandomSlot(_)))
-    };
     match statement {
         Statement::DestinationIsLocal | Statement::SourceIsLocal => {
             Some(by_family("nft_fib_ipv4", "nft_fib_ipv6"))
@@ -200,8 +197,11 @@ pub(crate) fn module(family: Family, statement: &Statement) -> Option<&'static s
         Statement::ConnectionIsNew
         | Statement::ConnectionIsInvalid
         | Statement::ConnectionIsTranslated => Some("nft_ct"),
-        Statement::Translate { key, .. } if random(key) => Some("nft_nat, nft_numgen"),
-        Statement::Translate { .. } => Some("nft_nat"),
+        Statement::Translate { key, .. } => Some(match key.last() {
+            Some(Selector::RandomSlot(_)) => "nft_nat, nft_numgen",
+            Some(Selector::ClientSlot(_)) => "nft_nat, nft_hash",
+            _ => "nft_nat",
+        }),
         Statement::Remember { .. } | Statement::Forget { .. } => Some("nft_ct"),
         Statement::Masquerade => Some("nft_masq"),
         Statement::Reset | Statement::Reject => {
@@ -307,6 +307,19 @@ fn load(
             return load_original(writer, register, of_family(family, CT_DESTINATION));
         }
         Selector::AskedPort => return load_original(writer, register, CT_DESTINATION_PORT),
+        Selector::ClientSlot(modulus) => {
+            // As nft has it, which leaves an address's room between the two.
+            let source = register + 5;
+            load(writer, family, Selector::SourceAddress, source, None);
+            return expression(writer, "hash", |writer| {
+                writer.u32(1, source);
+                writer.u32(2, register);
+                writer.u32(3, u32::try_from(family.address_length()).expect("4 or 16"));
+                writer.u32(4, modulus);
+                writer.u32(5, Selector::CLIENT_SEED);
+                writer.u32(7, HASH_JENKINS);
+            });
+        }
         Selector::RandomSlot(modulus) => {
             return expression(writer, "numgen", |writer| {
                 writer.u32(1, register);

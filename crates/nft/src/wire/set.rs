@@ -92,7 +92,7 @@ fn length(selectors: &[Selector], family: Family) -> u32 {
 fn data_type(selectors: &[Selector], family: Family) -> u32 {
     selectors.iter().fold(0, |concatenation, selector| {
         let field = match (selector, family) {
-            (Selector::RandomSlot(_), _) => 4,
+            (Selector::RandomSlot(_) | Selector::ClientSlot(_), _) => 4,
             (
                 Selector::SourceAddress
                 | Selector::SourceNetwork

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use fairway_model::{Port, Protocol};
 use fairway_plan::{
     Bytes, Chain, Change, Element, Family, Hook, HookKind, HookPoint, Observed, ObservedChain,
-    ObservedSet, Rule, Ruleset, Selector, SetName, SlotClass, Statement, Transaction,
+    ObservedSet, Rule, Ruleset, Selector, SetName, SlotClass, Statement, TableSize, Transaction,
 };
 
 pub(crate) fn class(slots: usize) -> SlotClass {
@@ -195,6 +195,16 @@ fn sets(family: Family) -> BTreeMap<SetName, BTreeMap<Bytes, Bytes>> {
                 })
                 .collect(),
         ),
+        (
+            SetName::MaglevEndpoints(TableSize::of(2)),
+            (0..2)
+                .map(|n| (service(family, 5).slot(n), endpoint(family, n)))
+                .collect(),
+        ),
+        (
+            SetName::LocalMaglevNodePortEndpoints(TableSize::of(20)),
+            [(node_port(30001).slot(508), endpoint(family, 1))].into(),
+        ),
         (SetName::Clients(10_800), BTreeMap::new()),
         (SetName::LocalClients(86_399), BTreeMap::new()),
         // Not used by a rule, and empty.
@@ -224,6 +234,10 @@ fn chains(family: Family) -> Vec<Chain> {
     let translate = |key: &[Selector], map| Translate {
         key: key.to_vec(),
         map,
+    };
+    let maglev = |key: &[Selector], map: SetName| {
+        let slot = Selector::ClientSlot(map.slots().expect("a map of endpoints"));
+        translate(&[key, &[slot]].concat(), map)
     };
     let in_set = |key: &[Selector], set| InSet {
         key: key.to_vec(),
@@ -289,6 +303,17 @@ fn chains(family: Family) -> Vec<Chain> {
                 rule(
                     "",
                     &[translate(&slot(&SERVICE, 8), SetName::Endpoints(class(16)))],
+                ),
+                rule(
+                    "by client",
+                    &[maglev(&SERVICE, SetName::MaglevEndpoints(TableSize::of(2)))],
+                ),
+                rule(
+                    "",
+                    &[maglev(
+                        &NODE_PORT,
+                        SetName::LocalMaglevNodePortEndpoints(TableSize::of(20)),
+                    )],
                 ),
                 rule(
                     "",

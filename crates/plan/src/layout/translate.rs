@@ -82,11 +82,14 @@ pub(super) fn local_policy_rules(
     rules
 }
 
-/// One rule per exact class; a large class draws several times, then from the half that is full.
+/// One rule per exact class and per size of a Maglev table, which is full as well; a large class draws several times, then from the half that is full.
 pub(super) fn translate_rules(maps: impl Iterator<Item = SetName>) -> Vec<Rule> {
     let mut rules = Vec::new();
     for map in maps {
-        let key = map.shape().key;
+        let mut key = map.shape().key;
+        if let (Some(size), Some(slot)) = (map.table_size(), key.last_mut()) {
+            *slot = Selector::ClientSlot(size.slots());
+        }
         if map.class().is_none_or(SlotClass::is_exact) {
             rules.push(rule("", [Statement::Translate { key, map }]));
             continue;

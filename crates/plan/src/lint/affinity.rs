@@ -21,22 +21,37 @@ pub(super) fn affinity(ruleset: &Ruleset, faults: &mut Vec<String>) {
         (
             Some(SetName::Affinity),
             |set| matches!(set, SetName::AffinityEndpoints(_)),
-            |set| matches!(set, SetName::Endpoints(_)),
+            |set| matches!(set, SetName::Endpoints(_) | SetName::MaglevEndpoints(_)),
         ),
         (
             Some(SetName::AffinityNodePorts),
             |set| matches!(set, SetName::AffinityNodePortEndpoints(_)),
-            |set| matches!(set, SetName::NodePortEndpoints(_)),
+            |set| {
+                matches!(
+                    set,
+                    SetName::NodePortEndpoints(_) | SetName::MaglevNodePortEndpoints(_)
+                )
+            },
         ),
         (
             None,
             |set| matches!(set, SetName::LocalAffinityEndpoints(_)),
-            |set| matches!(set, SetName::LocalEndpoints(_)),
+            |set| {
+                matches!(
+                    set,
+                    SetName::LocalEndpoints(_) | SetName::LocalMaglevEndpoints(_)
+                )
+            },
         ),
         (
             None,
             |set| matches!(set, SetName::LocalAffinityNodePortEndpoints(_)),
-            |set| matches!(set, SetName::LocalNodePortEndpoints(_)),
+            |set| {
+                matches!(
+                    set,
+                    SetName::LocalNodePortEndpoints(_) | SetName::LocalMaglevNodePortEndpoints(_)
+                )
+            },
         ),
     ];
     for (guard, members, endpoints) in kinds {
@@ -57,7 +72,7 @@ fn check(
     let of = |wanted: Is| ruleset.sets.iter().filter(move |(name, _)| wanted(**name));
     let mut drawn = BTreeSet::new();
     for (name, elements) in of(endpoints) {
-        let slotted = name.class().is_some_and(|class| class.slots() > 1);
+        let slotted = name.slots().is_some_and(|slots| slots > 1);
         drawn.extend(elements.iter().map(|(key, value)| {
             let end = key.0.len() - if slotted { 4 } else { 0 };
             Bytes([&key.0[..end], &value.0].concat().into())

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
-use fairway_model::{Affinity, Endpoint, Protocol, Service, ServicePort, TrafficPolicy};
+use fairway_model::{Affinity, Balance, Endpoint, Protocol, Service, ServicePort, TrafficPolicy};
 use proptest::prelude::*;
 
 use super::remember::remember;
@@ -379,6 +379,7 @@ struct Wanted {
     source_ranges: Vec<&'static str>,
     hosts: BTreeSet<u8>,
     affinity: Affinity,
+    balance: Balance,
 }
 
 /// One covers the client outside, one the pod, two the node, and one overlaps with another.
@@ -405,6 +406,7 @@ impl Wanted {
             internal_policy: self.internal_policy,
             external_policy: self.external_policy,
             affinity: self.affinity,
+            balance: self.balance,
             ports: vec![ServicePort {
                 node_port: node_port.map(|number| port(30_000 + u16::from(number))),
                 endpoints: self.hosts.iter().map(endpoint).collect(),
@@ -432,9 +434,12 @@ fn wanted() -> impl Strategy<Value = Wanted> {
         prop_oneof![Just(10), Just(10_800)]
             .prop_map(|timeout_seconds| Affinity::ClientIp { timeout_seconds }),
     ];
+    // Seldom, for hundreds of slots take their time.
+    let balance = prop_oneof![15 => Just(Balance::Random), 1 => Just(Balance::Maglev)];
     let policies = (policy(), policy());
-    (0i64..3, addresses, policies, ranges, hosts, affinity).prop_map(
-        |(created, addresses, policies, source_ranges, hosts, affinity)| Wanted {
+    let choice = (affinity, balance);
+    (0i64..3, addresses, policies, ranges, hosts, choice).prop_map(
+        |(created, addresses, policies, source_ranges, hosts, (affinity, balance))| Wanted {
             created,
             addresses,
             internal_policy: policies.0,
@@ -442,6 +447,7 @@ fn wanted() -> impl Strategy<Value = Wanted> {
             source_ranges,
             hosts,
             affinity,
+            balance,
         },
     )
 }

@@ -5,6 +5,7 @@ use fairway_model::*;
 use super::*;
 use crate::{Bytes, Change, SetName, SlotClass, lint};
 
+mod balance;
 mod cost;
 mod policies;
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{Set, SlotClass};
-use crate::Selector;
+use crate::{Selector, TableSize};
 
 /// A set (without values) or map of the table. Its shape follows from its name and the family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +41,15 @@ pub enum SetName {
     NodePortEndpoints(SlotClass),
     /// The same for those under [`LocalPolicyNodePorts`](Self::LocalPolicyNodePorts): local endpoints only.
     LocalNodePortEndpoints(SlotClass),
+    /// Address, protocol, port and slot to endpoint, of those whose endpoint is chosen by a hash of
+    /// the client's address.
+    MaglevEndpoints(TableSize),
+    /// The same for those under [`LocalPolicy`](Self::LocalPolicy): local endpoints only.
+    LocalMaglevEndpoints(TableSize),
+    /// Protocol, port and slot to endpoint.
+    MaglevNodePortEndpoints(TableSize),
+    /// The same for those under [`LocalPolicyNodePorts`](Self::LocalPolicyNodePorts): local endpoints only.
+    LocalMaglevNodePortEndpoints(TableSize),
     /// Address, protocol and port of those whose clients stay with their endpoint.
     Affinity,
     /// The same for node ports.
@@ -95,18 +104,23 @@ impl SetName {
             | Self::Dropped
             | Self::Refused
             | Self::Endpoints(_)
-            | Self::LocalEndpoints(_) => address(),
+            | Self::LocalEndpoints(_)
+            | Self::MaglevEndpoints(_)
+            | Self::LocalMaglevEndpoints(_) => address(),
             Self::NodePorts
             | Self::AffinityNodePorts
             | Self::LocalPolicyNodePorts
             | Self::DroppedNodePorts
             | Self::RefusedNodePorts
             | Self::NodePortEndpoints(_)
-            | Self::LocalNodePortEndpoints(_) => node_port(),
+            | Self::LocalNodePortEndpoints(_)
+            | Self::MaglevNodePortEndpoints(_)
+            | Self::LocalMaglevNodePortEndpoints(_) => node_port(),
         };
-        let value = match self.class() {
-            Some(class) => {
-                key.extend((class.slots() > 1).then_some(RandomSlot(class.slots())));
+        let value = match self.slots() {
+            Some(slots) => {
+                // Rules may come to a slot by a hash as well; this is what nft takes for a number.
+                key.extend((slots > 1).then_some(RandomSlot(slots)));
                 endpoint()
             }
             None if self.is_filled_by_packets() => endpoint(),
@@ -128,6 +142,23 @@ impl SetName {
             | Self::LocalNodePortEndpoints(class) => Some(class),
             _ => None,
         }
+    }
+
+    /// The size of a map of endpoints that clients are hashed to.
+    pub fn table_size(self) -> Option<TableSize> {
+        match self {
+            Self::MaglevEndpoints(size)
+            | Self::LocalMaglevEndpoints(size)
+            | Self::MaglevNodePortEndpoints(size)
+            | Self::LocalMaglevNodePortEndpoints(size) => Some(size),
+            _ => None,
+        }
+    }
+
+    /// The number of slots in a map of endpoints.
+    pub fn slots(self) -> Option<u32> {
+        let hashed = self.table_size().map(TableSize::slots);
+        hashed.or(self.class().map(SlotClass::slots))
     }
 
     /// The time after which elements go that are not renewed.
@@ -156,7 +187,7 @@ impl SetName {
             | Self::LocalAffinityEndpoints(timeout)
             | Self::AffinityNodePortEndpoints(timeout)
             | Self::LocalAffinityNodePortEndpoints(timeout) => Some(timeout),
-            _ => self.timeout().or(self.class().map(SlotClass::slots)),
+            _ => self.timeout().or(self.slots()),
         }
     }
 
@@ -179,6 +210,10 @@ impl SetName {
             Self::LocalEndpoints(_) => "local-endpoints",
             Self::NodePortEndpoints(_) => "node-port-endpoints",
             Self::LocalNodePortEndpoints(_) => "local-node-port-endpoints",
+            Self::MaglevEndpoints(_) => "maglev-endpoints",
+            Self::LocalMaglevEndpoints(_) => "local-maglev-endpoints",
+            Self::MaglevNodePortEndpoints(_) => "maglev-node-port-endpoints",
+            Self::LocalMaglevNodePortEndpoints(_) => "local-maglev-node-port-endpoints",
             Self::Affinity => "affinity",
             Self::AffinityNodePorts => "affinity-node-ports",
             Self::AffinityEndpoints(_) => "affinity-endpoints",
@@ -214,6 +249,14 @@ impl SetName {
         Self::LocalEndpoints,
         Self::NodePortEndpoints,
         Self::LocalNodePortEndpoints,
+    ];
+
+    /// Everything whose name ends with the size of a table.
+    const WITH_TABLE_SIZE: [fn(TableSize) -> Self; 4] = [
+        Self::MaglevEndpoints,
+        Self::LocalMaglevEndpoints,
+        Self::MaglevNodePortEndpoints,
+        Self::LocalMaglevNodePortEndpoints,
     ];
 
     /// Everything whose name ends with a timeout.
@@ -254,7 +297,9 @@ impl FromStr for SetName {
             .into_iter()
             .flat_map(|class| with_class.clone().map(move |name| name(class)));
         let with_timeout = Self::WITH_TIMEOUT.into_iter().map(|name| name(number));
-        let mut names = with_class.chain(with_timeout);
+        let sizes = TableSize::exactly(number).into_iter();
+        let with_size = sizes.flat_map(|size| Self::WITH_TABLE_SIZE.map(|name| name(size)));
+        let mut names = with_class.chain(with_size).chain(with_timeout);
         names
             .find(|name| name.stem() == stem && digits == number.to_string())
             .ok_or(())

@@ -266,9 +266,14 @@ fn source_ranges_that_mean_nothing_admit_nobody() {
 
 /// The weights that the annotation gives, and what is said of it.
 fn weigh(annotation: &str) -> (fairway_model::Weights, Vec<String>) {
+    let (service, problems) = annotated("fairway.dev/endpoint-weights", annotation);
+    (service.weights, problems)
+}
+
+fn annotated(name: &str, annotation: &str) -> (fairway_model::Service, Vec<String>) {
     let yaml = format!(
         "{{apiVersion: v1, kind: Service, metadata: {{name: web, annotations: \
-         {{fairway.dev/endpoint-weights: {annotation:?}}}}}, spec: {{clusterIP: 10.96.0.1}}}}"
+         {{{name}: {annotation:?}}}}}, spec: {{clusterIP: 10.96.0.1}}}}"
     );
     let objects = objects(&yaml);
     let [Object::Service(object)] = objects.as_slice() else {
@@ -278,10 +283,22 @@ fn weigh(annotation: &str) -> (fairway_model::Weights, Vec<String>) {
     let mut report = Report::new("Service", name.clone());
     let service = service(object, name, &mut Interner::default(), &mut report);
     let lines = report.finish();
-    (
-        service.weights,
-        lines.iter().map(ToString::to_string).collect(),
-    )
+    (service, lines.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn endpoints_are_drawn_unless_maglev_is_asked_for() {
+    use fairway_model::Balance;
+    let of = |text| {
+        let (service, problems) = annotated("fairway.dev/balance", text);
+        (service.balance, problems)
+    };
+    assert_eq!(of("random"), (Balance::Random, vec![]));
+    assert_eq!(of(" maglev"), (Balance::Maglev, vec![]));
+    let (balance, problems) = of("Maglev\nx");
+    assert_eq!(balance, Balance::Random);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains("fairway.dev/balance"), "{problems:?}");
 }
 
 #[test]

@@ -89,7 +89,13 @@ fn field(out: &mut Vec<u8>, selector: Selector, family: Family) {
         (Selector::DestinationAddress, Family::Ip6) => {
             (EXPRESSION_PAYLOAD, &[PROTOCOL_IP6, IP6_DESTINATION])
         }
-        (Selector::Client | Selector::AskedAddress | Selector::AskedPort, _) => {
+        (
+            Selector::ClientSlot(_)
+            | Selector::Client
+            | Selector::AskedAddress
+            | Selector::AskedPort,
+            _,
+        ) => {
             unreachable!("rules look up by these, no set is declared with them")
         }
         (Selector::DestinationPort, _) => (

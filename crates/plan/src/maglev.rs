@@ -1,0 +1,114 @@
+//! Which slot each endpoint has where a client is to find the same endpoint from every node: Maglev
+//! hashing (Eisenbud et al., "Maglev", NSDI 2016, section 3.4). See
+//! `docs/decisions/0011-maglev.md`.
+
+use std::net::{IpAddr, SocketAddr};
+
+/// How many slots the clients of a service port are hashed to; see [`TableSize::of`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TableSize(u32);
+
+impl TableSize {
+    /// Primes, so that an endpoint comes by every slot whatever its step is. Few of them: most clients
+    /// move when a Service crosses from one to the next.
+    const ALL: [u32; 5] = [509, 2_039, 8_191, 32_749, 65_521];
+
+    /// So many slots a share at least, but for the largest table: shares differ by one slot, that is
+    /// by 2 percent at most.
+    const SLOTS_PER_SHARE: u32 = 50;
+
+    /// The smallest table that splits clients evenly enough into so many shares.
+    pub fn of(shares: usize) -> Self {
+        let fits = |size: &u32| (size / Self::SLOTS_PER_SHARE) as usize >= shares;
+        let [.., largest] = Self::ALL;
+        Self(Self::ALL.into_iter().find(fits).unwrap_or(largest))
+    }
+
+    /// The table of exactly so many slots, if there is one.
+    pub fn exactly(slots: u32) -> Option<Self> {
+        Self::ALL.contains(&slots).then_some(Self(slots))
+    }
+
+    /// The number of slots.
+    pub fn slots(self) -> u32 {
+        self.0
+    }
+}
+
+/// The endpoint of every slot, from each endpoint as often as it has shares. It depends on nothing
+/// but these, in any order, so that all nodes come to the same. One endpoint alone has one slot.
+///
+/// Where an endpoint goes depends on its address only: ports of a Service that are served at the
+/// same addresses send a client to the same one.
+pub(crate) fn table(mut shares: Vec<SocketAddr>) -> Box<[SocketAddr]> {
+    shares.sort_unstable();
+    let size = TableSize::of(shares.len()).slots();
+    let mut endpoints = shares.clone();
+    endpoints.dedup();
+    if endpoints.len() < 2 {
+        return endpoints.into();
+    }
+    let preference = |endpoint: &SocketAddr| Preference::of(endpoint.ip(), size);
+    let mut preferences: Vec<_> = endpoints.iter().map(preference).collect();
+    let mut slots: Vec<Option<SocketAddr>> = vec![None; size as usize];
+    let turns = shares.iter().scan(0, |turn, share| {
+        *turn += usize::from(endpoints[*turn] != *share);
+        Some(*turn)
+    });
+    for turn in turns.cycle().take(slots.len()) {
+        let is_free = |slot: &usize| slots[*slot].is_none();
+        if let Some(slot) = preferences[turn].find(is_free) {
+            slots[slot] = Some(endpoints[turn]);
+        }
+    }
+    slots.into_iter().flatten().collect()
+}
+
+/// The slots in the order in which an endpoint would have them, again and again.
+struct Preference {
+    next: u32,
+    step: u32,
+    size: u32,
+}
+
+impl Preference {
+    fn of(address: IpAddr, size: u32) -> Self {
+        let hash = hash(address);
+        let [high, low] = [hash >> 32, hash & 0xffff_ffff].map(|half| half as u32);
+        Self {
+            next: high % size,
+            step: 1 + low % (size - 1),
+            size,
+        }
+    }
+}
+
+impl Iterator for Preference {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let slot = self.next;
+        self.next = (slot + self.step) % self.size;
+        Some(slot as usize)
+    }
+}
+
+/// Never to be changed: nodes that hash differently send a client to different endpoints. FNV-1a,
+/// then the finalizer of MurmurHash3, since the addresses of neighbours differ by a bit.
+fn hash(address: IpAddr) -> u64 {
+    let fnv = |bytes: &[u8]| {
+        let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        bytes.iter().fold(0xcbf2_9ce4_8422_2325, add)
+    };
+    let mut hash = match address {
+        IpAddr::V4(address) => fnv(&address.octets()),
+        IpAddr::V6(address) => fnv(&address.octets()),
+    };
+    for factor in [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53] {
+        hash = (hash ^ (hash >> 33)).wrapping_mul(factor);
+    }
+    hash ^ (hash >> 33)
+}
+
+#[cfg(test)]
+mod tests;
