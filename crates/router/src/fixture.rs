@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use fairway_model::{
-    Action, Affinity, Backend, BackendPort, Changes, Conditions, Endpoint, HostPattern, HostRoutes,
+    Action, Backend, BackendPort, Changes, Conditions, Endpoint, HostPattern, HostRoutes,
     ObjectName, ObjectRef, PathMatch, Port, Protocol, RequestMatch, Rule, RuleId, Service,
-    ServiceKind, ServicePort, Snapshot, TrafficPolicy, UpstreamPolicy, WildcardSpan,
+    ServicePort, Snapshot, UpstreamPolicy, WildcardSpan,
 };
 
 use crate::{Builder, Host, Index, Path, Request, Route};
@@ -116,20 +116,8 @@ pub(crate) fn service(
     endpoints: impl IntoIterator<Item = (&'static str, Conditions)>,
 ) -> Service {
     Service {
-        name: name(service),
-        created: 0,
-        kind: ServiceKind::ClusterIp,
-        proxied_elsewhere: false,
-        cluster_ips: Vec::new(),
-        external_ips: Vec::new(),
-        load_balancer_ips: Vec::new(),
-        source_ranges: Vec::new(),
-        internal_policy: TrafficPolicy::Cluster,
-        external_policy: TrafficPolicy::Cluster,
-        affinity: Affinity::None,
-        weights: fairway_model::Weights::default(),
-        health_check_node_port: None,
         ports: vec![service_port("http", 80, Protocol::Tcp, endpoints)],
+        ..Service::new(name(service))
     }
 }
 
@@ -152,10 +140,7 @@ pub(crate) fn service_port(
     });
     ServicePort {
         name: name.into(),
-        protocol,
-        port: port(number),
-        node_port: None,
-        app_protocol: None,
         endpoints: endpoints.collect(),
+        ..ServicePort::new(protocol, port(number))
     }
 }

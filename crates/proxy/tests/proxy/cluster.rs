@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fairway_model::{
-    Action, Affinity, Backend, BackendPort, Changes, Conditions, Endpoint, Filter, HostPattern,
-    HostRoutes, ObjectName, ObjectRef, PathMatch, Port, Protocol, RequestMatch, Rule, RuleId,
-    Service, ServiceKind, ServicePort, Snapshot, TrafficPolicy, UpstreamPolicy, WildcardSpan,
+    Action, Backend, BackendPort, Changes, Conditions, Endpoint, Filter, HostPattern, HostRoutes,
+    ObjectName, ObjectRef, PathMatch, Port, Protocol, RequestMatch, Rule, RuleId, Service,
+    ServicePort, Snapshot, UpstreamPolicy, WildcardSpan,
 };
 use fairway_router::{Builder, Index};
 
@@ -120,27 +120,12 @@ fn service(name: &str, endpoints: &[SocketAddr]) -> Service {
         hints: None,
     });
     Service {
-        name: ObjectName::new("shop", name),
-        created: 0,
-        kind: ServiceKind::ClusterIp,
-        proxied_elsewhere: false,
-        cluster_ips: Vec::new(),
-        external_ips: Vec::new(),
-        load_balancer_ips: Vec::new(),
-        source_ranges: Vec::new(),
-        internal_policy: TrafficPolicy::Cluster,
-        external_policy: TrafficPolicy::Cluster,
-        affinity: Affinity::None,
-        weights: fairway_model::Weights::default(),
-        health_check_node_port: None,
         ports: vec![ServicePort {
             name: "http".into(),
-            protocol: Protocol::Tcp,
-            port: port(80),
-            node_port: None,
-            app_protocol: None,
             endpoints: endpoints.collect(),
+            ..ServicePort::new(Protocol::Tcp, port(80))
         }],
+        ..Service::new(ObjectName::new("shop", name))
     }
 }
 
