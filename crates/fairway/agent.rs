@@ -11,14 +11,15 @@ mod loopback;
 mod node_events;
 mod open_files;
 mod pod_networks;
+mod process;
 mod reload;
 mod retiring;
 mod service_health;
 mod service_proxy;
 mod signals;
 mod speaker;
+mod tables;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,29 +29,22 @@ use fairway_admin::{
     ServiceProxyMetrics, register_build_info, serve,
 };
 use fairway_cluster::{Cluster, EventRecorder, ProblemMetrics};
-use fairway_model::{Changes, Snapshot, Update};
-use fairway_nft::{Monitor, Netlink};
-use fairway_plan::Family;
+use fairway_model::{Snapshot, Update};
 use prometheus_client::registry::Registry;
 use tokio::runtime::Builder;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use self::ending::Ending;
-use self::flows::FlowCleaner;
-use self::handover::{Predecessor, Successor};
+use self::handover::Successor;
 use self::ingress::Ingress;
 pub(crate) use self::lock::AgentLock;
 use self::loopback::Loopback;
 use self::pod_networks::PodNetworks;
-use self::reload::Reload;
-use self::retiring::Retiring;
+use self::process::Process;
 use self::service_health::ServiceHealth;
-use self::service_proxy::{Observers, ServiceProxy};
-use self::signals::Signals;
 use self::speaker::Speaker;
-use crate::causes::with_causes;
+use self::tables::Tables;
 use crate::config::{Config, Loader, Source};
 use crate::kernel::Kernel;
 use crate::memory;
@@ -59,17 +53,7 @@ use crate::memory;
 /// anew with them in the same process: the kernel's tables stay, and the router of before serves until
 /// the next one does and finishes what it has begun.
 pub(crate) fn run(config: Config, loader: Loader) -> anyhow::Result<()> {
-    let mut process = Process {
-        signals: Signals::listen().context("cannot listen for signals")?,
-        lock: match config.takeover {
-            true => AgentLock::try_take()?,
-            false => Some(AgentLock::take()?),
-        },
-        predecessor: None,
-        reload: Reload::follow(loader, &config).context("cannot start a thread")?,
-        retiring: Retiring::default(),
-        former: None,
-    };
+    let mut process = Process::new(&config, loader)?;
     let mut config = config;
     loop {
         // Control work is small and in order: one thread, and no locks between its parts. Traffic
@@ -98,91 +82,6 @@ enum Next {
     Successor(Successor),
     /// Told to stop.
     End,
-}
-
-/// What outlives a configuration.
-struct Process {
-    signals: Signals,
-    /// None before we take the place of another agent, and after we have given up ours.
-    lock: Option<AgentLock>,
-    /// The agent whose place we have taken, until it has been told that we serve.
-    predecessor: Option<Predecessor>,
-    reload: Reload,
-    retiring: Retiring,
-    /// The router of the configuration of before, with the time that its requests have.
-    former: Option<(Ingress, Duration)>,
-}
-
-impl Process {
-    /// There is another router now, or none is wanted.
-    fn retire_former(&mut self) {
-        if let Some((ingress, grace)) = self.former.take() {
-            self.retiring.add(ingress, grace);
-        }
-    }
-
-    /// Takes the place of the agent that runs on this node, if we are not that one.
-    async fn take_over(&mut self) -> anyhow::Result<()> {
-        if self.lock.is_none() {
-            let (lock, predecessor) = AgentLock::take_over().await?;
-            self.lock = Some(lock);
-            self.predecessor = predecessor;
-        }
-        Ok(())
-    }
-
-    /// Agents that ask for our place. Without the lock there are none.
-    fn successors(&self) -> anyhow::Result<mpsc::Receiver<Successor>> {
-        let successors = self.lock.as_ref().map(AgentLock::successors);
-        let successors = successors.unwrap_or_else(|| Ok(mpsc::channel(1).1));
-        successors.context("cannot listen for another fairway")
-    }
-
-    /// Our router serves.
-    async fn serving(&mut self) {
-        self.retire_former();
-        if let Some(predecessor) = self.predecessor.take()
-            && let Err(error) = predecessor.serving().await
-        {
-            warn!(%error, "cannot tell the fairway of before that it is no longer needed");
-        }
-    }
-
-    /// Gives way to another agent; false when that one did not come to serve.
-    async fn hand_over(&mut self, next: Successor, config: &Config) -> anyhow::Result<bool> {
-        info!("another fairway takes over: serving on until it does");
-        self.lock = None;
-        let told_to_stop = tokio::select! {
-            follows = next.follows() => match follows {
-                true => false,
-                false => {
-                    self.lock = Some(AgentLock::take()?);
-                    return Ok(false);
-                }
-            },
-            _ = self.signals.stop() => true,
-        };
-        let seconds = config.drain.as_secs();
-        info!(
-            seconds,
-            "another fairway serves now: open requests may finish"
-        );
-        self.retire_former();
-        if !told_to_stop {
-            // Whoever watches over this process would start it again if it ended by itself.
-            self.signals.stop().await;
-        }
-        self.drain().await;
-        Ok(true)
-    }
-
-    async fn drain(&mut self) {
-        self.retire_former();
-        tokio::select! {
-            () = self.retiring.all() => {}
-            _ = self.signals.stop() => warn!("told to stop again: open requests are cut off"),
-        }
-    }
 }
 
 /// Runs the agent with one configuration, and returns what comes next.
@@ -404,85 +303,6 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
             )?);
         }
     }
-}
-
-/// The kernel's tables and who watches over them.
-struct Tables {
-    proxy: ServiceProxy<Netlink>,
-    monitor: Monitor,
-}
-
-impl Tables {
-    fn start(
-        config: &Config,
-        snapshot: &Arc<Snapshot>,
-        health: &Health,
-        metrics: &ServiceProxyMetrics,
-        problems: &ProblemMetrics,
-    ) -> anyhow::Result<Self> {
-        let mut netlink = Netlink::open()?;
-        // Listening starts before the tables are read, so that no change in between is missed.
-        let monitor = Monitor::open(&mut netlink)?;
-        let options = config.rules.plan_options();
-        let first = Update {
-            snapshot: snapshot.clone(),
-            changes: Changes::everything(snapshot),
-        };
-        let proxy = ServiceProxy::start(
-            netlink,
-            &families(),
-            options,
-            &first,
-            Observers {
-                health: health.clone(),
-                metrics: metrics.clone(),
-                problems: problems.clone(),
-            },
-            FlowCleaner::open_kernel(),
-        );
-        Ok(Self { proxy, monitor })
-    }
-
-    /// Waits for interference or for the time of a retry, and deals with it. Never returns
-    /// without tables.
-    async fn wake(tables: Option<&mut Self>) {
-        let Some(tables) = tables else {
-            return std::future::pending().await;
-        };
-        let retry = tables.proxy.next_retry();
-        let until_retry = async {
-            match retry {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            changed = tables.monitor.changed() => match changed {
-                Ok(()) => {
-                    info!("somebody changed fairway's tables, or may have: checking them");
-                    tables.proxy.verify();
-                }
-                Err(error) => {
-                    warn!(reason = with_causes(&error), "cannot watch for changes of nf_tables; checking the tables");
-                    tables.proxy.verify();
-                    sleep_until(Instant::now() + Duration::from_secs(1)).await;
-                }
-            },
-            () = until_retry => tables.proxy.retry(),
-        }
-    }
-}
-
-/// The families of this kernel: a node without IPv6 has no use for tables of it.
-fn families() -> Vec<Family> {
-    let has_ip6 = Path::new("/proc/net/if_inet6").exists();
-    if !has_ip6 {
-        info!("this kernel has no IPv6: only IPv4 is programmed");
-    }
-    let families = Family::ALL.into_iter();
-    families
-        .filter(|family| *family == Family::Ip4 || has_ip6)
-        .collect()
 }
 
 /// Where objects come from, and where Events about them go.
