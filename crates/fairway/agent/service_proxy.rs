@@ -193,8 +193,13 @@ impl<D: Dataplane> ServiceProxy<D> {
                 let ports = service.iter().flat_map(|service| &service.ports);
                 ports.map(|port| &port.endpoints).collect::<Vec<_>>()
             });
-            let [old_service, new_service] = versions.map(|service| service.map(without_endpoints));
-            counts[0] += u32::from(old_service != new_service);
+            let service_changed = match versions {
+                [Some(before), Some(after)] if old != new => {
+                    with_endpoints_of(before, after) != *after
+                }
+                _ => versions[0] != versions[1],
+            };
+            counts[0] += u32::from(service_changed);
             counts[1] += u32::from(old != new);
         }
         counts
@@ -374,10 +379,11 @@ impl FamilyState {
     }
 }
 
-fn without_endpoints(service: &Service) -> Service {
-    let mut service = service.clone();
-    for port in &mut service.ports {
-        port.endpoints = Arc::from([]);
+/// A Service as it was, but for its endpoints.
+fn with_endpoints_of(before: &Service, after: &Service) -> Service {
+    let mut service = before.clone();
+    for (port, after) in service.ports.iter_mut().zip(&after.ports) {
+        port.endpoints = after.endpoints.clone();
     }
     service
 }
