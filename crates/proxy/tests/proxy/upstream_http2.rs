@@ -216,11 +216,13 @@ fn an_endpoint_that_allows_few_streams_gets_more_connections() {
 
 #[test]
 fn a_reset_by_the_client_reaches_the_endpoint() {
+    let (arrived, requests) = std::sync::mpsc::channel();
     let (seen, resets) = std::sync::mpsc::channel();
     let upstream = Http2Upstream::start(Builder::new(), move |_, mut connection| {
-        let seen = seen.clone();
+        let (arrived, seen) = (arrived.clone(), seen.clone());
         async move {
             while let Some(Ok((_, mut respond))) = connection.accept().await {
+                arrived.send(()).unwrap();
                 let seen = seen.clone();
                 tokio::task::spawn_local(async move {
                     let reason = std::future::poll_fn(|context| respond.poll_reset(context)).await;
@@ -236,8 +238,8 @@ fn a_reset_by_the_client_reaches_the_endpoint() {
             let request = request("GET", "/").body(()).unwrap();
             let (response, mut sender) = client.send_request(request, true).unwrap();
             let waiting = tokio::task::spawn_local(response);
-            wait_for_async("a connection", || upstream.connections() == 1).await;
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            wait_for_async("the request", || requests.try_recv().is_ok()).await;
+            assert_eq!(upstream.connections(), 1);
             sender.send_reset(Reason::CANCEL);
             let mut reason = None;
             wait_for_async("the reset", || {
@@ -253,7 +255,7 @@ fn a_reset_by_the_client_reaches_the_endpoint() {
     let mut client = Client::connect(proxy.address);
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     run(async {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        wait_for_async("the request", || requests.try_recv().is_ok()).await;
         drop(client);
         wait_for_async("the reset", || resets.try_recv().is_ok()).await;
     });
