@@ -6,13 +6,15 @@
 mod conversation;
 mod failure;
 mod http;
+mod socket;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 pub(crate) use self::http::plain;
 pub use self::http::{Answer, Response, http, http_get};
+pub(crate) use self::socket::fresh_udp;
 pub use conversation::Conversation;
 pub use failure::{AskError, Failure};
 
@@ -84,14 +86,7 @@ pub fn udp_within(
     patience: Duration,
 ) -> Result<Reply, AskError> {
     let line = namespace.run(|| {
-        let any = if server.is_ipv4() {
-            Ipv4Addr::UNSPECIFIED.into()
-        } else {
-            Ipv6Addr::UNSPECIFIED.into()
-        };
-        let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
-        // Only a connected socket is told of ICMP errors, and it takes replies of its peer only.
-        socket.connect(server)?;
+        let socket = fresh_udp(server)?;
         socket.set_read_timeout(Some(patience))?;
         socket.send(b"who\n")?;
         let mut buffer = [0; LONGEST_REPLY as usize];

@@ -1,5 +1,5 @@
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use super::{AskError, LONGEST_REPLY, PATIENCE, Reply};
@@ -29,14 +29,8 @@ impl Conversation {
         server: SocketAddr,
         patience: Duration,
     ) -> Result<Self, AskError> {
-        let any = match server.is_ipv4() {
-            true => Ipv4Addr::UNSPECIFIED.into(),
-            false => Ipv6Addr::UNSPECIFIED.into(),
-        };
         let socket = namespace.run(|| {
-            let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
-            // Only a connected socket is told of ICMP errors.
-            socket.connect(server)?;
+            let socket = super::fresh_udp(server)?;
             socket.set_read_timeout(Some(patience))?;
             Ok(socket)
         });
