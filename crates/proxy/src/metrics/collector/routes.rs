@@ -99,7 +99,9 @@ impl Upstream {
 }
 
 /// Name and help of a family, and where its value is.
-type Family<T> = (&'static str, &'static str, T);
+type OfRequests = (&'static str, &'static str, fn(&Requests) -> &Total<7>);
+type OfUpstream<T> = (&'static str, &'static str, fn(&Upstream) -> T);
+type HistogramOfUpstream = (&'static str, &'static str, fn(&Upstream) -> &Total<12>);
 
 /// All routes that have series, each added up.
 pub(in crate::metrics) fn sum(shards: &[Arc<Shard>]) -> BTreeMap<Arc<RouteLabels>, Route> {
@@ -183,7 +185,7 @@ fn encode_routes(
                 .encode(upstream.encode_family(&pairs(labels))?)?;
         }
     }
-    let bytes: [Family<fn(&Requests) -> &Total<7>>; 2] = [
+    let bytes: [OfRequests; 2] = [
         (
             "fairway_proxy_request_body_bytes",
             "Bytes of request bodies received",
@@ -210,7 +212,7 @@ fn encode_upstreams(
     encoder: &mut DescriptorEncoder<'_>,
     upstreams: &BTreeMap<UpstreamLabels, Upstream>,
 ) -> fmt::Result {
-    let counters: [Family<fn(&Upstream) -> u64>; 2] = [
+    let counters: [OfUpstream<u64>; 2] = [
         (
             "fairway_proxy_upstream_tries",
             "Endpoints tried; more than requests where some are tried again",
@@ -230,7 +232,7 @@ fn encode_upstreams(
                 .encode_counter::<NoLabelSet, _, u64>(&count(upstream), None)?;
         }
     }
-    let histograms: [Family<fn(&Upstream) -> &Total<12>>; 2] = [
+    let histograms: [HistogramOfUpstream; 2] = [
         (
             "fairway_proxy_upstream_connect_duration_seconds",
             "How long new connections to endpoints took, TLS included",
