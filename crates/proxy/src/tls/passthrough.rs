@@ -55,12 +55,12 @@ async fn connect(worker: &Rc<Worker>, name: &str, record: &mut Record) -> Option
             method: "GET",
         })?;
         let state = worker.route_states.of(route);
-        record.route = Some(state.clone());
+        record.route_to(&state, 0);
         let Target::Forward(backends) = &route.target else {
             return None;
         };
         let index = worker.balancer.backend(backends)?;
-        record.count_as(&state.series[index]);
+        record.route_to(&state, index);
         let choice = worker.balancer.choose(&backends[index].1).ok()?;
         (choice, route.policy.connect_timeout)
     };
