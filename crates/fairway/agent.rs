@@ -260,6 +260,9 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
             changed = process.reload.next(), if ending.is_none() => {
                 if config.differs_in_policies_only(&changed) {
                     // The router goes on, and so do all connections.
+                    for warning in &changed.warnings {
+                        warn!("{warning}");
+                    }
                     configz.send_replace(changed.configz());
                     cluster.set_policies(changed.policies);
                     continue;

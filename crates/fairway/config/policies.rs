@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::upstream::UpstreamDocument;
-use super::file::decode_field;
+use super::file::{decode_field, drop_null};
 
 /// The list as it was written.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -49,7 +49,9 @@ impl PolicyList {
 
 /// An error is a field and what is wrong with it.
 fn parse(content: &Value) -> Result<RoutePolicy, (String, String)> {
-    let document: PolicyDocument = decode_field(content.clone())?;
+    let mut content = content.clone();
+    drop_null(&mut content);
+    let document: PolicyDocument = decode_field(content)?;
     let policy = RoutePolicy::from(document);
     if policy.settings == RouteSettings::default() {
         let problem = "sets nothing: give it another field than selector";
