@@ -30,6 +30,7 @@ use fairway_admin::{
 };
 use fairway_cluster::{Cluster, EventRecorder, ProblemMetrics};
 use fairway_model::{Snapshot, Update};
+use fairway_proxy::MetricsOptions;
 use prometheus_client::registry::Registry;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
@@ -106,7 +107,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     service_proxy_metrics.register(&mut registry);
     let problem_metrics = ProblemMetrics::default();
     problem_metrics.register(&mut registry);
-    let proxy_metrics = fairway_proxy::Metrics::register(&mut registry);
+    let proxy_metrics = fairway_proxy::Metrics::register(&mut registry, &MetricsOptions::default());
     let registry = Arc::new(registry);
 
     let configz = watch::Sender::new(config.configz());
