@@ -18,7 +18,7 @@ use crate::config::Protocol;
 use crate::downstream::connection::Client;
 use crate::error::{Kind, ProxyError, Retry};
 use crate::record::Record;
-use crate::rescue::Reader;
+use crate::rescue::{self, Reader};
 use crate::upstream::balance::Choice;
 use crate::upstream::connect::Parts;
 use crate::upstream::connection::{Connection, Lease};
@@ -101,7 +101,7 @@ impl Dispatch<'_> {
                 Retry::Unprocessed => true,
                 Retry::No | Retry::OtherEndpoint => false,
             };
-            let Some(spare) = spare.filter(|_| again && self.record.tries < MOST_TRIES) else {
+            let Some(spare) = spare.filter(|_| again && self.record.tries() < MOST_TRIES) else {
                 return Err(error);
             };
             self.client.worker.shard.upstream_retries.add(1);
@@ -110,7 +110,7 @@ impl Dispatch<'_> {
             if self.choice.has_more() {
                 endpoint = self.next()?;
             } else {
-                self.record.tries = self.record.tries.saturating_add(1);
+                self.record.attempt(endpoint);
             }
         }
     }
@@ -144,8 +144,7 @@ impl Dispatch<'_> {
     fn next(&mut self) -> Result<SocketAddr, ProxyError> {
         let endpoint = self.choice.next();
         let endpoint = endpoint.ok_or_else(|| ProxyError::new(Kind::NoEndpoints))?;
-        self.record.tries = self.record.tries.saturating_add(1);
-        self.record.endpoint = Some(endpoint);
+        self.record.attempt(endpoint);
         Ok(endpoint)
     }
 
@@ -172,13 +171,17 @@ impl Dispatch<'_> {
         loop {
             watch.connecting(self.times.connect);
             let error = match watch.guard(pin!(open(*endpoint))).await {
-                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Ok(connection)) => {
+                    self.record.connected();
+                    return Ok(connection);
+                }
                 Ok(Err(error)) => ProxyError::because(Kind::ConnectFailed, error),
                 Err(stall) => stalled(stall),
             };
-            self.record.stats.connect_failures.add(1);
+            self.record
+                .connect_failed(rescue::status(error.kind).as_u16());
             let again = error.retry == Retry::OtherEndpoint
-                && self.record.tries < MOST_TRIES
+                && self.record.tries() < MOST_TRIES
                 && self.choice.has_more();
             if !again {
                 return Err(error);
@@ -203,6 +206,7 @@ impl Dispatch<'_> {
         let answer = connection.try_send_request(self.request.take().expect(UNSENT));
         let error = match watch.guard(pin!(answer)).await {
             Ok(Ok(response)) => {
+                self.record.answered(response.status());
                 let lease = Lease::new(connection, self.client.worker.pool.clone());
                 return Ok((response, lease));
             }
@@ -213,6 +217,7 @@ impl Dispatch<'_> {
             }
             Err(stall) => stalled(stall),
         };
+        self.record.failed(rescue::status(error.kind).as_u16());
         Err(match connection.has_answered() {
             true => error.final_(),
             false => error,

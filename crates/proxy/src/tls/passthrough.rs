@@ -60,14 +60,13 @@ async fn connect(worker: &Rc<Worker>, name: &str, record: &mut Record) -> Option
             return None;
         };
         let index = worker.balancer.backend(backends)?;
-        record.stats = state.stats[index].clone();
+        record.count_as(&state.series[index]);
         let choice = worker.balancer.choose(&backends[index].1).ok()?;
         (choice, route.policy.connect_timeout)
     };
     let deadline = worker.deadlines.open();
     while let Some(endpoint) = choice.next() {
-        record.tries = record.tries.saturating_add(1);
-        record.endpoint = Some(endpoint);
+        record.attempt(endpoint);
         let connected = within(
             &deadline,
             &worker.clock,
@@ -78,9 +77,10 @@ async fn connect(worker: &Rc<Worker>, name: &str, record: &mut Record) -> Option
         match connected {
             Some(Ok(stream)) if stream.set_nodelay(true).is_ok() => {
                 worker.shard.upstream_connections.add(1);
+                record.connected();
                 return Some(stream);
             }
-            _ => record.stats.connect_failures.add(1),
+            _ => record.connect_failed(NO_ENDPOINT),
         }
     }
     None
