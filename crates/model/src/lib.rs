@@ -13,6 +13,7 @@
 mod endpoint;
 mod name;
 mod node;
+mod policy;
 mod route;
 mod service;
 mod snapshot;
@@ -21,6 +22,7 @@ mod weights;
 pub use endpoint::{Conditions, Endpoint, Hints};
 pub use name::{ObjectName, ObjectRef};
 pub use node::Node;
+pub use policy::{RoutePolicies, RoutePolicy, RouteSelector, RouteSettings, UpstreamSettings};
 pub use route::{
     Action, Backend, BackendPort, CertificateChoice, ClientAuthPolicy, Filter, HostPattern,
     HostRoutes, NameMatch, PathMatch, Redirect, RequestMatch, RouteTable, Rule, RuleId, SecretRef,
