@@ -231,6 +231,24 @@ fn hostile_bytes_are_escaped_as_nginx_does() {
     assert_eq!(line.len(), LONG * 4 + 1);
 }
 
+/// What nginx 1.22 writes of the same request, byte for byte.
+#[test]
+fn a_line_is_what_nginx_writes() {
+    let mut sample = Sample::get("/a%20b?x=1&Y=2")
+        .with("user-agent", b"\"a\\b\tc\xff\xc3\xa4~ }")
+        .with("cookie", b"a=1; b=2")
+        .with("authorization", b"Basic YWxpY2U6c2VjcmV0");
+    sample.headers[0].1 = b"A.example:80".to_vec();
+    let format = "$remote_user \"$request\" $status \"$http_referer\" \"$http_user_agent\" [$host] [] \
+        $args|$uri|$cookie_a|$arg_x|$arg_none|$http_none|$https|$http2|$ssl_protocol|$scheme|$server_protocol";
+    assert_eq!(
+        sample.line(format),
+        "alice \"GET /a%20b?x=1&Y=2 HTTP/1.1\" 200 \"-\" \"\\x22a\\x5Cb\\x09c\\xFF\\xC3\\xA4~ }\" \
+         [a.example] [] x=1&Y=2|/a b|1|1|-|-|||-|http|HTTP/1.1\n"
+    );
+    assert_eq!(Sample::get("/%4%zz%25").line("$uri"), "/%4%zz%\n");
+}
+
 #[test]
 fn every_variable_has_a_value() {
     let mut sample = Sample::get("/a/b?x=1&Y=2")

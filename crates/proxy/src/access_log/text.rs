@@ -54,20 +54,19 @@ impl Text<'_> {
                 self.plain(b"+00:00");
             }
             Variable::Msec => self.milliseconds(time.now()),
-            Variable::Request => match request {
-                Some(request) => {
+            // As nginx, nothing where not even a line came.
+            Variable::Request => {
+                if let Some(request) = request {
                     self.bytes(request.method.as_str().as_bytes());
                     self.plain(b" ");
                     self.bytes(request.target().as_bytes());
                     self.plain(b" ");
                     self.plain(request.protocol().as_bytes());
                 }
-                // As nginx, where not even a line came.
-                None => {}
-            },
+            }
             Variable::RequestMethod => self.optional(request.map(|it| it.method.as_str())),
             Variable::RequestUri => self.optional(request.as_ref().map(|it| it.target())),
-            Variable::Uri => self.optional(request.map(|it| it.uri.path())),
+            Variable::Uri => self.optional(request.map(|it| decoded(it.uri.path()))),
             Variable::Args => self.optional(request.and_then(|it| it.uri.query())),
             Variable::Arg(name) => {
                 let query = request.and_then(|it| it.uri.query());
@@ -251,6 +250,26 @@ fn without_port(host: &[u8]) -> Vec<u8> {
         _ => host.len(),
     };
     host[..end].to_ascii_lowercase()
+}
+
+/// A path with its percent-encoding undone.
+fn decoded(path: &str) -> Vec<u8> {
+    let mut rest = path.as_bytes();
+    let mut decoded = Vec::with_capacity(rest.len());
+    while let Some((byte, after)) = rest.split_first() {
+        let digit = |at: usize| char::from(*after.get(at)?).to_digit(16);
+        match (byte, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.push(u8::try_from(high << 4 | low).unwrap_or_default());
+                rest = &after[2..];
+            }
+            _ => {
+                decoded.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    decoded
 }
 
 /// The value of a cookie in a Cookie header.

@@ -3,6 +3,7 @@ use std::time::{Duration, SystemTime};
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, Uri, Version};
+use hyper::ext::ReasonPhrase;
 use smallvec::SmallVec;
 
 use crate::access_log::{self, Wanted};
@@ -104,7 +105,10 @@ impl About {
         let headers = response.headers();
         self.response_headers = select(headers, &wanted.response_headers);
         if wanted.lengths {
-            let reason = response.status().canonical_reason().map_or(0, str::len);
+            let reason = match response.extensions().get::<ReasonPhrase>() {
+                Some(phrase) => phrase.as_bytes().len(),
+                None => response.status().canonical_reason().map_or(0, str::len),
+            };
             let date = match headers.contains_key(header::DATE) {
                 true => 0,
                 false => DATE,
