@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use fairway_model::{BackendPort, ObjectName, Service, ServiceMap};
+use fairway_model::{BackendPort, Node, ObjectName, Service, ServiceMap};
 
 use super::{Upstream, UpstreamKey};
 
@@ -9,6 +9,8 @@ use super::{Upstream, UpstreamKey};
 #[derive(Debug, Default)]
 pub(crate) struct Upstreams {
     services: HashMap<ObjectName, BTreeMap<BackendPort, Entry>>,
+    /// Whose requests they are.
+    node: Arc<Node>,
 }
 
 #[derive(Debug)]
@@ -22,10 +24,11 @@ impl Upstreams {
     /// The upstream for a key, for one more host.
     pub(crate) fn acquire(&mut self, key: UpstreamKey, services: &ServiceMap) -> Arc<Upstream> {
         let ports = self.services.entry(key.service.clone()).or_default();
+        let node = &self.node;
         let entry = ports.entry(key.port.clone()).or_insert_with(|| {
             let service = services.get(&key.service).map(Arc::as_ref);
             Entry {
-                upstream: Arc::new(Upstream::new(key, service)),
+                upstream: Arc::new(Upstream::new(key, service, node)),
                 hosts: 0,
             }
         });
@@ -58,7 +61,20 @@ impl Upstreams {
             .into_iter()
             .flat_map(BTreeMap::values)
         {
-            entry.upstream.update(service);
+            entry.upstream.update(service, &self.node);
+        }
+    }
+
+    /// Follows the facts that topology hints are compared with.
+    pub(crate) fn locate(&mut self, node: &Arc<Node>, services: &ServiceMap) {
+        if Arc::ptr_eq(&self.node, node) {
+            return;
+        }
+        let before = std::mem::replace(&mut self.node, node.clone());
+        if before.name != node.name || before.zone != node.zone {
+            for name in self.services.keys() {
+                self.refresh(name, services.get(name).map(Arc::as_ref));
+            }
         }
     }
 
