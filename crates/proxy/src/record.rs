@@ -11,6 +11,7 @@ use http::{HeaderValue, Method, Uri};
 use crate::access_log::Line;
 use crate::metrics::RouteStats;
 use crate::route_state::RouteState;
+use crate::upstream::admission::UnderWay;
 use crate::worker::Worker;
 
 /// nginx's status for clients that went away before there was an answer; in logs and metrics only.
@@ -28,6 +29,8 @@ pub(crate) struct Record {
     pub(crate) bytes: u64,
     pub(crate) tries: u8,
     pub(crate) endpoint: Option<SocketAddr>,
+    /// Counts the request for the upstream that has it.
+    pub(crate) under_way: Option<UnderWay>,
     pub(crate) reason: Option<&'static str>,
     pub(crate) route: Option<Rc<RouteState>>,
     /// The response says that the host is to be had by TLS only.
@@ -98,6 +101,7 @@ impl Record {
             bytes: 0,
             tries: 0,
             endpoint: None,
+            under_way: None,
             reason: None,
             route: None,
             strictly: false,

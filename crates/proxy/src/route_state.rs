@@ -26,7 +26,7 @@ pub(crate) struct RouteState {
     host: HostPattern,
     filters: Vec<Filter>,
     upstreams: Vec<u64>,
-    policy: Arc<UpstreamPolicy>,
+    pub(crate) policy: Arc<UpstreamPolicy>,
     client_tls: OnceCell<Rc<ClientTls>>,
     /// One for each backend, or a single one without.
     pub(crate) stats: Vec<Arc<RouteStats>>,
