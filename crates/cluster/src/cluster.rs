@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fairway_model::{ObjectName, Snapshot, Update};
+use fairway_model::{ObjectName, RoutePolicies, Snapshot, Update};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -43,6 +43,8 @@ pub struct Cluster {
     /// Tells the source which Secrets are needed.
     secrets: watch::Sender<BTreeSet<ObjectName>>,
     next_review: Instant,
+    /// Other policies are in force, and nobody has been told what follows.
+    policies_changed: bool,
     _source: Running,
 }
 
@@ -108,6 +110,7 @@ impl Cluster {
             untold: Some(untold),
             secrets,
             next_review: Instant::now() + LOOK_AT_CERTIFICATES,
+            policies_changed: false,
             _source: source,
         })
     }
@@ -119,18 +122,8 @@ impl Cluster {
     pub async fn next(&mut self) -> Update {
         loop {
             self.index.set_now(now());
-            // Certificates come to their end without an event.
-            let event = timeout_at(self.next_review, self.events.recv()).await;
-            match event {
-                Ok(Some(event)) => self.index.apply(event),
-                Ok(None) => {
-                    tracing::error!("the source of objects has ended; the last state stays");
-                    return std::future::pending().await;
-                }
-                Err(_) => {
-                    self.next_review = Instant::now() + LOOK_AT_CERTIFICATES;
-                    self.index.review_certificates();
-                }
+            if !std::mem::take(&mut self.policies_changed) {
+                self.wait().await;
             }
             for _ in 0..GATHERED {
                 let Ok(event) = self.events.try_recv() else {
@@ -150,6 +143,28 @@ impl Cluster {
                 return update;
             }
         }
+    }
+
+    /// Takes in one event, or notices that time has passed.
+    async fn wait(&mut self) {
+        // Certificates come to their end without an event.
+        match timeout_at(self.next_review, self.events.recv()).await {
+            Ok(Some(event)) => self.index.apply(event),
+            Ok(None) => {
+                tracing::error!("the source of objects has ended; the last state stays");
+                std::future::pending().await
+            }
+            Err(_) => {
+                self.next_review = Instant::now() + LOOK_AT_CERTIFICATES;
+                self.index.review_certificates();
+            }
+        }
+    }
+
+    /// Sets other policies for routes; [`Self::next`] tells what follows.
+    pub fn set_policies(&mut self, policies: RoutePolicies) {
+        self.index.set_policies(policies);
+        self.policies_changed = true;
     }
 
     /// Problems as they come up, each once, for as long as [`Self::next`] is called; also those that

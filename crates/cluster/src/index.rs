@@ -14,7 +14,7 @@ mod services;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fairway_model::{Changes, Node, ObjectName, Snapshot, Trigger, Update};
+use fairway_model::{Changes, Node, ObjectName, RoutePolicies, Snapshot, Trigger, Update};
 use ipnet::IpNet;
 
 pub(crate) use interner::Interner;
@@ -111,6 +111,11 @@ impl Index {
             Event::Batch(events) => events.into_iter().for_each(|event| self.apply(event)),
             Event::Problems(part, problems) => self.problems.set(Aspect::Source(part), problems),
         }
+    }
+
+    /// Sets other policies for routes.
+    pub(crate) fn set_policies(&mut self, policies: RoutePolicies) {
+        self.ingresses.set_policies(policies);
     }
 
     /// Tells the time in seconds since 1970, by which certificates are judged.

@@ -13,6 +13,7 @@
 mod endpoint;
 mod name;
 mod node;
+mod policy;
 mod route;
 mod service;
 mod snapshot;
@@ -23,6 +24,7 @@ mod weights;
 pub use endpoint::{Conditions, Endpoint, Hints};
 pub use name::{ObjectName, ObjectRef};
 pub use node::Node;
+pub use policy::{RoutePolicies, RoutePolicy, RouteSelector, RouteSettings, UpstreamSettings};
 pub use route::{
     Action, Backend, BackendPort, CertificateChoice, ClientAuthPolicy, EjectionPolicy, Filter,
     HashKey, HostPattern, HostRoutes, LoadBalancing, NameMatch, PathMatch, Redirect, RequestMatch,

@@ -38,6 +38,24 @@ pub enum HostPattern {
     Any,
 }
 
+impl HostPattern {
+    /// Whether every host of the other entry is one of this one, and not the other way round.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Any, other) => *other != Self::Any,
+            (Self::Wildcard { suffix, span }, Self::Exact(host)) => {
+                let labels = host.strip_suffix(&**suffix);
+                let labels = labels.and_then(|labels| labels.strip_suffix('.'));
+                labels.is_some_and(|labels| match span {
+                    WildcardSpan::OneLabel => !labels.is_empty() && !labels.contains('.'),
+                    WildcardSpan::OneOrMoreLabels => !labels.is_empty(),
+                })
+            }
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -18,7 +18,7 @@ use crate::config::Protocol;
 use crate::downstream::connection::Client;
 use crate::error::{Kind, ProxyError, Retry, Side};
 use crate::record::Record;
-use crate::rescue::Reader;
+use crate::rescue::{self, Reader};
 use crate::upstream::admission::{Full, UnderWay};
 use crate::upstream::choice::Choice;
 use crate::upstream::connect::Parts;
@@ -112,7 +112,7 @@ impl Dispatch<'_> {
             if self.choice.has_more() {
                 endpoint = self.next()?;
             } else {
-                self.record.tries = self.record.tries.saturating_add(1);
+                self.record.attempt(endpoint);
             }
         }
     }
@@ -194,15 +194,16 @@ impl Dispatch<'_> {
                 Retry::No | Retry::OtherEndpoint => false,
             },
         };
-        is_wanted && self.record.tries < policy.tries && self.choice.group.may_retry(policy.budget)
+        is_wanted
+            && self.record.tries() < policy.tries
+            && self.choice.group.may_retry(policy.budget)
     }
 
     fn next(&mut self) -> Result<SocketAddr, ProxyError> {
         let endpoint = self.choice.next(self.policy);
         let endpoint = endpoint.ok_or_else(|| ProxyError::new(Kind::NoEndpoints))?;
         let address = endpoint.address;
-        self.record.tries = self.record.tries.saturating_add(1);
-        self.record.endpoint = Some(address);
+        self.record.attempt(address);
         if let Some(under_way) = &mut self.record.under_way {
             under_way.at(endpoint);
         }
@@ -232,11 +233,15 @@ impl Dispatch<'_> {
         loop {
             watch.connecting(self.times.connect);
             let error = match watch.guard(pin!(open(*endpoint))).await {
-                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Ok(connection)) => {
+                    self.record.connected();
+                    return Ok(connection);
+                }
                 Ok(Err(error)) => ProxyError::because(Kind::ConnectFailed, error),
                 Err(stall) => stalled(stall),
             };
-            self.record.stats.connect_failures.add(1);
+            self.record
+                .connect_failed(rescue::status(error.kind).as_u16());
             self.failed();
             if error.retry != Retry::OtherEndpoint || !self.choice.has_more() {
                 return Err(error);
@@ -299,6 +304,7 @@ impl Dispatch<'_> {
         }
         let error = match outcome {
             Ok(Ok(response)) => {
+                self.record.answered(response.status());
                 self.answered(response.status());
                 let lease = Lease::new(connection, self.client.worker.pool.clone());
                 return Ok((response, lease));
@@ -309,6 +315,7 @@ impl Dispatch<'_> {
             }
             Err(stall) => stalled(stall),
         };
+        self.record.failed(rescue::status(error.kind).as_u16());
         let error = match connection.has_answered() {
             true => error.final_(),
             false => error,

@@ -37,7 +37,7 @@ pub(crate) fn serve(
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> {
     client.wire.watch.accepted(!request.body().is_end_stream());
-    let mut record = Record::new(&client.worker, &client.sender.peer, &request);
+    let mut record = Record::new(&client, &request);
     let reader = reader(&client, &request);
     let method = request.method().clone();
     let mut forward = match plan(&client, request, &reader, &mut record) {
@@ -82,7 +82,7 @@ fn rescue(client: &Client, error: &ProxyError, reader: &Reader, record: &mut Rec
         }
     }
     record.reason = Some(error.kind.label());
-    rescue::report(error, &record.stats.labels.service, record.endpoint);
+    rescue::report(error, record.service(), record.endpoint());
     Answer::Own(rescue::response(error, reader))
 }
 

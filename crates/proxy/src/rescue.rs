@@ -97,7 +97,7 @@ fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: HeaderValue)
     headers.insert(name, value);
 }
 
-fn status(kind: Kind) -> StatusCode {
+pub(crate) fn status(kind: Kind) -> StatusCode {
     match kind {
         Kind::Rejected(rejection) => rejection.status(),
         Kind::NoRoute => StatusCode::NOT_FOUND,

@@ -24,7 +24,7 @@ use crate::downstream::arrival::Arrival;
 use crate::downstream::client_connections::ClientConnections;
 use crate::downstream::connection;
 use crate::listen::{Listener, Transport};
-use crate::metrics::{RouteLabels, RouteStats, Shard};
+use crate::metrics::{RouteLabels, RouteSeries, Shard};
 use crate::random::Random;
 use crate::route_state::RouteStates;
 use crate::tls::TlsTable;
@@ -83,7 +83,7 @@ pub(crate) struct Worker {
     pub(crate) route_states: RouteStates,
     pub(crate) shard: Arc<Shard>,
     /// Counts requests that met no route.
-    pub(crate) unrouted: Arc<RouteStats>,
+    pub(crate) unrouted: Arc<RouteSeries>,
     pub(crate) log: AccessLog,
     /// What browsers are told of hosts that have a certificate.
     pub(crate) strict_transport_security: Option<HeaderValue>,
@@ -188,7 +188,7 @@ impl Worker {
                 workers: seed.workers,
             }),
             route_states: RouteStates::new(clock.clone(), seed.shard.clone()),
-            unrouted: seed.shard.add_route(RouteLabels::default()),
+            unrouted: seed.shard.route(RouteLabels::default()),
             log: AccessLog::new(seed.log, seed.shard.clone()),
             shard: seed.shard,
             strict_transport_security: config.hsts.map(Hsts::header),

@@ -3,7 +3,7 @@ mod host;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fairway_model::{Backend, HostPattern, ObjectName, RouteTable, ServiceMap};
+use fairway_model::{Backend, HostPattern, ObjectName, RoutePolicies, RouteTable, ServiceMap};
 
 use super::problems::{Aspect, Problems};
 use crate::Options;
@@ -17,6 +17,7 @@ use host::{Claim, merge};
 pub(super) struct Ingresses {
     classes: Classes,
     default_backend: Option<Backend>,
+    policies: RoutePolicies,
     ingresses: BTreeMap<ObjectName, Entry>,
     /// Accepted Ingresses by host, oldest first.
     hosts: BTreeMap<HostPattern, BTreeSet<Age>>,
@@ -50,6 +51,7 @@ impl Ingresses {
         Self {
             classes: Classes::new(options),
             default_backend: options.default_backend.clone(),
+            policies: options.policies.clone(),
             ingresses: BTreeMap::new(),
             hosts: BTreeMap::new(),
             users: BTreeMap::new(),
@@ -57,6 +59,16 @@ impl Ingresses {
             touched,
             unchecked: BTreeSet::new(),
             reclassify: false,
+        }
+    }
+
+    /// Sets other policies: each host may differ.
+    pub(super) fn set_policies(&mut self, policies: RoutePolicies) {
+        if self.policies != policies {
+            self.policies = policies;
+            self.touched.extend(self.hosts.keys().cloned());
+            self.touched
+                .extend(self.default_backend.iter().map(|_| HostPattern::Any));
         }
     }
 
@@ -171,9 +183,10 @@ impl Ingresses {
         {
             problems.set(Aspect::Conflicts(name, host.clone()), Vec::new());
         }
-        let Some(new) = new else {
+        let Some(mut new) = new else {
             return routes.hosts.remove_mut(host);
         };
+        self.policies.apply(host, &mut new);
         if routes.hosts.get(host).is_some_and(|old| **old == new) {
             return false;
         }

@@ -41,6 +41,15 @@ pub enum PathMatch {
     Regex(Arc<str>),
 }
 
+impl PathMatch {
+    /// The path or expression, as declared.
+    pub fn as_str(&self) -> &Arc<str> {
+        match self {
+            Self::Exact(path) | Self::Prefix(path) | Self::Regex(path) => path,
+        }
+    }
+}
+
 /// A header or query parameter condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameMatch {

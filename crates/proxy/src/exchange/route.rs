@@ -66,8 +66,8 @@ pub(super) fn find(
         .find_with(asked, &conditions)
         .ok_or_else(|| ProxyError::new(Kind::NoRoute))?;
     let state = worker.route_states.of(route);
-    if let Some(stats) = state.stats.first() {
-        record.stats = stats.clone();
+    if let Some(series) = state.series.first() {
+        record.count_as(series);
     }
     record.route = Some(state.clone());
     let backends = match &route.target {
@@ -87,7 +87,7 @@ pub(super) fn find(
         .balancer
         .backend(backends)
         .ok_or_else(|| ProxyError::new(Kind::NoEndpoints))?;
-    record.stats = state.stats[index].clone();
+    record.count_as(&state.series[index]);
     let upstream = &backends[index].1;
     let policy = &route.policy;
     let key = hash_key::of(

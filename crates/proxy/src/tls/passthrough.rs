@@ -66,7 +66,7 @@ async fn connect(
             return None;
         };
         let index = worker.balancer.backend(backends)?;
-        record.stats = state.stats[index].clone();
+        record.count_as(&state.series[index]);
         let policy = route.policy.clone();
         let key = matches!(
             policy.balancing,
@@ -81,12 +81,13 @@ async fn connect(
         worker.shard.upstream_full.add(1);
         return None;
     };
-    let under_way = record.under_way.insert(under_way);
+    record.under_way = Some(under_way);
     let deadline = worker.deadlines.open();
     while let Some(endpoint) = choice.next(&policy) {
-        record.tries = record.tries.saturating_add(1);
-        record.endpoint = Some(endpoint.address);
-        under_way.at(endpoint.clone());
+        record.attempt(endpoint.address);
+        if let Some(under_way) = &mut record.under_way {
+            under_way.at(endpoint.clone());
+        }
         let connected = within(
             &deadline,
             &worker.clock,
@@ -98,11 +99,12 @@ async fn connect(
             Some(Ok(stream)) if stream.set_nodelay(true).is_ok() => {
                 choice.group.succeeded(&endpoint);
                 worker.shard.upstream_connections.add(1);
+                record.connected();
                 return Some(stream);
             }
             _ => {
                 choice.group.failed(&endpoint, policy.ejection.as_ref());
-                record.stats.connect_failures.add(1);
+                record.connect_failed(NO_ENDPOINT);
             }
         }
     }

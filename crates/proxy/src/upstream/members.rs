@@ -98,17 +98,18 @@ impl Members {
                         tier.ejected.get() == 0 || self.endpoints[place].health.admits(now);
                     admitted && is_new(place)
                 };
-                self.candidates(tier).pick(pick, random, may)
+                self.candidates(tier, tried).pick(pick, random, may)
             });
-        healthy.or_else(|| self.candidates(&self.all).pick(pick, random, is_new))
+        healthy.or_else(|| self.candidates(&self.all, tried).pick(pick, random, is_new))
     }
 
-    fn candidates<'a>(&'a self, tier: &'a Tier) -> Candidates<'a> {
+    fn candidates<'a>(&'a self, tier: &'a Tier, tried: &[u16]) -> Candidates<'a> {
         Candidates {
             endpoints: &self.endpoints[..tier.sums.len()],
             sums: &tier.sums,
             even: tier.even,
             next: &tier.next,
+            again: !tried.is_empty(),
         }
     }
 }

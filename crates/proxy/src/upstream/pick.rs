@@ -28,8 +28,11 @@ pub(super) struct Candidates<'a> {
     pub(super) sums: &'a [u32],
     /// All weigh the same.
     pub(super) even: bool,
-    /// Where the next turn begins.
+    /// Whose turn is next.
     pub(super) next: &'a Cell<usize>,
+    /// The request was somewhere else before. It takes no turn: with two endpoints of which one fails, that
+    /// one would otherwise have every turn.
+    pub(super) again: bool,
 }
 
 impl Candidates<'_> {
@@ -57,7 +60,7 @@ impl Candidates<'_> {
     }
 
     fn in_turn(self, may: impl Fn(usize) -> bool) -> Option<usize> {
-        if self.even {
+        if self.even && !self.again {
             let next = self.next.get() % self.endpoints.len().max(1);
             self.next.set(next + 1);
             if next < self.endpoints.len() && may(next) {

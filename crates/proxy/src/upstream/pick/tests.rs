@@ -40,6 +40,7 @@ impl Endpoints {
             sums: &self.sums,
             even: (0..self.sums.len()).all(|place| weight(place) == weight(0)),
             next: &self.next,
+            again: false,
         };
         candidates.pick(pick, &self.random, may)
     }
