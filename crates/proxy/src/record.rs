@@ -18,6 +18,7 @@ use crate::forwarding::Sender;
 use crate::metrics::{self, Finished, RouteSeries};
 use crate::route_state::RouteState;
 use crate::trace::Trace;
+use crate::upstream::admission::UnderWay;
 use crate::worker::Worker;
 use about::About;
 pub(crate) use attempt::Attempt;
@@ -39,6 +40,8 @@ pub(crate) struct Record {
     /// Of the response body.
     pub(crate) bytes: u64,
     attempts: SmallVec<[Attempt; 1]>,
+    /// Counts the request for the upstream that has it.
+    pub(crate) under_way: Option<UnderWay>,
     pub(crate) reason: Option<&'static str>,
     route: Option<Rc<RouteState>>,
     /// Which of the route's.
@@ -103,6 +106,7 @@ impl Record {
             status: CLIENT_CLOSED,
             bytes: 0,
             attempts: SmallVec::new(),
+            under_way: None,
             reason: None,
             route: None,
             backend: 0,

@@ -30,7 +30,7 @@ pub(crate) struct RouteState {
     path: Arc<str>,
     filters: Vec<Filter>,
     upstreams: Vec<u64>,
-    policy: Arc<UpstreamPolicy>,
+    pub(crate) policy: Arc<UpstreamPolicy>,
     client_tls: OnceCell<Rc<ClientTls>>,
     /// What the backends are.
     pub(crate) keys: Vec<UpstreamKey>,
