@@ -78,7 +78,6 @@ impl Ingress {
                 spans: None,
             },
             taken_over: shared,
-            ..fairway_proxy::Config::default()
         })?;
         for address in bound.local_addresses() {
             info!(%address, "serving HTTP");

@@ -46,7 +46,7 @@ impl TryFrom<&ObservationArgs> for Observation {
             access_log_format: args.access_log_format.parse().map_err(|error| {
                 let error: fairway_proxy::FormatError = error;
                 let text = &args.access_log_format;
-                ConfigError::value(&setting::ACCESS_LOG_FORMAT, text, &error.to_string())
+                ConfigError::value(&setting::ACCESS_LOG_FORMAT, text, error.to_string())
             })?,
             metrics_max_routes: args.metrics_max_routes as usize,
             ingress_nginx_metrics: args.ingress_nginx_metrics,
