@@ -1,10 +1,12 @@
 //! `fairway run`: build, run, drain.
 
 mod announcer;
+mod certificate_metrics;
 mod ending;
 mod flows;
 mod handover;
 mod ingress;
+mod ingress_nginx;
 mod interfaces;
 mod lock;
 mod loopback;
@@ -19,6 +21,7 @@ mod service_proxy;
 mod signals;
 mod speaker;
 mod tables;
+mod traces;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,9 +39,11 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use self::certificate_metrics::CertificateMetrics;
 use self::ending::Ending;
 use self::handover::Successor;
 use self::ingress::Ingress;
+use self::ingress_nginx::IngressNginxMetrics;
 pub(crate) use self::lock::AgentLock;
 use self::loopback::Loopback;
 use self::pod_networks::PodNetworks;
@@ -108,6 +113,9 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     problem_metrics.register(&mut registry);
     let proxy_metrics =
         fairway_proxy::Metrics::register(&mut registry, &config.observation.metrics());
+    let certificate_metrics = CertificateMetrics::register(&mut registry);
+    let ingress_nginx = IngressNginxMetrics::register(config, &certificate_metrics, &mut registry);
+    let tracing = traces::tracing(config, &mut registry);
     let registry = Arc::new(registry);
 
     let configz = watch::Sender::new(config.configz());
@@ -195,6 +203,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 &first,
                 certificates,
                 proxy_metrics,
+                tracing,
                 shared,
             )?)
         }
@@ -202,6 +211,10 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     };
     if ingress.is_some() {
         health.set_router_serving(true);
+    }
+    certificate_metrics.apply(&first, cluster.certificates());
+    if let Some(metrics) = &ingress_nginx {
+        metrics.applied(&first, cluster.problems());
     }
     process.serving().await;
     let mut successors = process.successors()?;
@@ -288,6 +301,10 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 // only concern connections that are yet to come.
                 if let Some(ingress) = &mut ingress {
                     ingress.apply(&update, cluster.certificates());
+                }
+                certificate_metrics.apply(&update, cluster.certificates());
+                if let Some(metrics) = &ingress_nginx {
+                    metrics.applied(&update, cluster.problems());
                 }
                 if let Some(tables) = &mut service_proxy {
                     tables.proxy.apply(&update);

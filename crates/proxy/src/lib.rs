@@ -48,6 +48,6 @@ pub use access_log::{FormatError, LogFormat};
 pub use config::{AccessLog, Config, Hsts, Limits, Protocol, ProxyProtocol, Timeouts};
 pub use handle::{Handle, ServeError};
 pub use listen::{BindError, Bound, bind};
-pub use metrics::{Metrics, MetricsOptions};
+pub use metrics::{ControllerLabels, Metrics, MetricsOptions};
 pub use tls::{ClientAuth, Handling, HostTls, SelfSignedError, TlsSettings, TlsTable, self_signed};
 pub use trace::{Span, SpanRoute, SpanSender, Tracing, spans};
