@@ -14,6 +14,9 @@ use super::outcome::{Code, Method};
 use super::series::RouteLabels;
 use super::{Shards, shard::Shard};
 
+/// Labels and their values.
+type Pairs<'a, const N: usize> = [(&'static str, &'a str); N];
+
 /// What the labels say of the controller, which is us.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ControllerLabels {
@@ -58,7 +61,7 @@ impl IngressNginx {
         route: &'a RouteLabels,
         method: Method,
         code: &'a str,
-    ) -> ([(&'static str, &'a str); 8], [(&'static str, &'a str); 3]) {
+    ) -> (Pairs<'a, 8>, Pairs<'a, 3>) {
         let of_request = [
             ("status", code),
             ("method", method.label()),
