@@ -9,6 +9,7 @@ mod conversation;
 mod forwarding;
 mod lifecycle;
 mod limits;
+mod policies;
 mod proxy_protocol;
 mod routing;
 mod scale;

@@ -30,8 +30,10 @@ use fairway_admin::{
 };
 use fairway_cluster::{Cluster, EventRecorder, ProblemMetrics};
 use fairway_model::{Snapshot, Update};
+use fairway_proxy::MetricsOptions;
 use prometheus_client::registry::Registry;
 use tokio::runtime::Builder;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -105,9 +107,10 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     service_proxy_metrics.register(&mut registry);
     let problem_metrics = ProblemMetrics::default();
     problem_metrics.register(&mut registry);
-    let proxy_metrics = fairway_proxy::Metrics::register(&mut registry);
+    let proxy_metrics = fairway_proxy::Metrics::register(&mut registry, &MetricsOptions::default());
     let registry = Arc::new(registry);
 
+    let configz = watch::Sender::new(config.configz());
     let servers = async || {
         let healthz = config.admin.healthz_bind_address;
         let site = HealthSite {
@@ -116,7 +119,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
         };
         start_server(config, &recorder, Purpose::Health, healthz, site).await?;
         let metrics = config.admin.metrics_bind_address;
-        let site = MetricsSite::new(registry.clone(), config.configz());
+        let site = MetricsSite::new(registry.clone(), configz.subscribe());
         start_server(config, &recorder, Purpose::Metrics, metrics, site).await
     };
     // Until then the agent before answers.
@@ -256,6 +259,15 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 return Ok(Next::End);
             }
             changed = process.reload.next(), if ending.is_none() => {
+                if config.differs_in_policies_only(&changed) {
+                    // The router goes on, and so do all connections.
+                    for warning in &changed.warnings {
+                        warn!("{warning}");
+                    }
+                    configz.send_replace(changed.configz());
+                    cluster.set_policies(changed.policies);
+                    continue;
+                }
                 process.former = ingress.map(|ingress| (ingress, config.drain));
                 return Ok(Next::Config(Box::new(changed)));
             }
@@ -328,6 +340,7 @@ fn cluster_options(config: &Config) -> fairway_cluster::Options {
         watch_ingress_without_class: config.router.watch_ingress_without_class,
         default_backend: None,
         default_certificate: config.router.default_certificate(),
+        policies: config.policies.clone(),
         service_proxy: config.service_proxy,
         ingress: config.ingress,
     }

@@ -10,6 +10,7 @@ mod go_duration;
 mod kube_proxy;
 mod load;
 mod network;
+mod policies;
 mod publish;
 mod router;
 mod rules;
@@ -23,6 +24,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use fairway_model::RoutePolicies;
 use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -72,6 +74,9 @@ pub(crate) struct Config {
     /// Whether Ingress traffic is routed.
     pub(crate) ingress: bool,
     pub(crate) router: Router,
+    /// What is set for routes; as it was written it is in [`Self::configz`].
+    #[serde(skip)]
+    pub(crate) policies: RoutePolicies,
     pub(crate) admin: Admin,
     /// How long new connections are still accepted after SIGTERM.
     #[serde(rename = "drainDelaySeconds", serialize_with = "seconds")]
@@ -196,6 +201,15 @@ impl Config {
             content: &self.fairway,
         })?;
         Ok(format!("{kube_proxy}---\n{fairway}"))
+    }
+
+    /// Whether all that differs is what is set for routes.
+    pub(crate) fn differs_in_policies_only(&self, other: &Self) -> bool {
+        let mut same = other.clone();
+        same.policies.clone_from(&self.policies);
+        same.fairway.policies.clone_from(&self.fairway.policies);
+        same.warnings.clone_from(&self.warnings);
+        *self == same
     }
 
     /// How to log, as far as a file says.

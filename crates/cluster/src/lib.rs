@@ -23,6 +23,7 @@ mod tls;
 
 pub use api::{ClientError, client};
 pub use cluster::{Cluster, LoadError, Source, StartError, load};
+pub use convert::host::host_pattern;
 pub use event::{Event, Kind, Object};
 pub use leader::{Candidate, Leadership};
 pub use options::Options;

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use fairway_model::{Backend, ObjectName};
+use fairway_model::{Backend, ObjectName, RoutePolicies};
 
 /// What of the cluster concerns this node and this router.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct Options {
     pub default_backend: Option<Backend>,
     /// The Secret of the certificate for hosts that have none.
     pub default_certificate: Option<ObjectName>,
+    /// What is set for routes beside what Ingresses say.
+    pub policies: RoutePolicies,
     /// Whether the service proxy runs.
     pub service_proxy: bool,
     /// Whether the ingress router runs; without it Ingresses and IngressClasses are not watched.
@@ -33,6 +35,7 @@ impl Default for Options {
             watch_ingress_without_class: false,
             default_backend: None,
             default_certificate: None,
+            policies: RoutePolicies::default(),
             service_proxy: true,
             ingress: true,
         }

@@ -24,6 +24,7 @@ pub(crate) struct Ingress {
     routes: Arc<ArcSwap<Index>>,
     tls: Tls,
     handle: Handle,
+    metrics: Metrics,
     /// As configured.
     addresses: Vec<SocketAddr>,
     /// Rules that cannot match, as reported.
@@ -77,13 +78,14 @@ impl Ingress {
         for address in bound.https_addresses() {
             info!(%address, "serving HTTPS");
         }
-        let handle = bound.serve(routes.clone(), tls.shared(), metrics)?;
+        let handle = bound.serve(routes.clone(), tls.shared(), metrics.clone())?;
         let mut ingress = Self {
             addresses: config.router.addresses().collect(),
             builder,
             routes,
             tls,
             handle,
+            metrics,
             problems: BTreeSet::new(),
         };
         ingress.report_problems();
@@ -99,6 +101,10 @@ impl Ingress {
     pub(crate) fn apply(&mut self, update: &Update, certificates: &Certificates) {
         let index = self.builder.apply(&update.snapshot, &update.changes);
         self.routes.store(index);
+        for host in &update.changes.hosts {
+            let routes = update.snapshot.routes.hosts.get(host);
+            self.metrics.routes_changed(host, routes.map(Arc::as_ref));
+        }
         self.tls.apply(update, certificates);
         self.report_problems();
     }

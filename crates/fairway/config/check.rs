@@ -126,7 +126,7 @@ pub(super) fn default_tls_secret(text: &str) -> Result<(String, String), ConfigE
 }
 
 /// Whether an object can have this name.
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     let allowed =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
     !text.is_empty() && text.len() <= 253 && text.bytes().all(allowed)

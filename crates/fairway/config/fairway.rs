@@ -1,6 +1,6 @@
 //! `FairwayConfiguration` (fairway.dev/v1alpha1): everything that kube-proxy does not have. Each of its
-//! fields is a flag, too, and called like it in camel case: whoever adds a flag to one of these
-//! groups has added a field.
+//! fields but `policies` is a flag, too, and called like it in camel case: whoever adds a flag to one of
+//! these groups has added a field.
 
 use clap::Args;
 use serde::Serialize;
@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::file::decode_field;
+use super::policies::PolicyList;
 use crate::args::{IngressArgs, ServiceProxyArgs, StatusArgs};
 
 /// The groups, as typed.
@@ -22,6 +23,10 @@ pub(crate) struct FairwayConfiguration {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) status: StatusArgs,
+    /// Too much for a flag.
+    #[arg(skip)]
+    #[serde(flatten)]
+    pub(crate) policies: PolicyList,
 }
 
 impl FairwayConfiguration {
@@ -36,6 +41,7 @@ impl FairwayConfiguration {
             service_proxy: overlay(&self.service_proxy, fields)?,
             ingress: overlay(&self.ingress, fields)?,
             status: overlay(&self.status, fields)?,
+            policies: overlay(&self.policies, fields)?,
         })
     }
 }

@@ -228,7 +228,7 @@ fn find_unknown(content: &Value, known: &Value, path: &str, unknown: &mut Vec<St
 }
 
 /// Null is what Go writes for what is not there.
-fn drop_null(value: &mut Value) {
+pub(super) fn drop_null(value: &mut Value) {
     drop_if(value, &|value| value.is_null());
 }
 

@@ -79,6 +79,12 @@ impl Loader {
 
         let kube_proxy = kube_proxy.with_defaults();
         let fairway = documents.fairway.clone();
+        let (policies, problems) = fairway.policies.parse();
+        let origin = documents.origins.fairway.as_ref();
+        warnings.extend(problems.into_iter().map(|problem| match origin {
+            Some((file, _)) => format!("{}: {problem}", file.display()),
+            None => problem,
+        }));
         let period = kube_proxy.sync_period().map(Duration::from);
         let config = Config {
             source,
@@ -94,6 +100,7 @@ impl Loader {
             drain_delay: Duration::from_secs(fairway.ingress.drain_delay_seconds.into()),
             drain: Duration::from_secs(fairway.ingress.drain_seconds.into()),
             router: Router::new(&fairway.ingress, &fairway.status, &self.environment)?,
+            policies,
             admin: Admin::try_from(&kube_proxy)?,
             kube_proxy,
             fairway,

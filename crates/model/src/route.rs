@@ -1,8 +1,19 @@
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::{ObjectName, ObjectRef, Port};
+
+mod balancing;
+mod matches;
+mod resilience;
+mod tls;
+mod upstream;
+
+pub use balancing::{HashKey, LoadBalancing};
+pub use matches::{NameMatch, PathMatch, RequestMatch, TextMatch};
+pub use resilience::{EjectionPolicy, RetryBudget, RetryPolicy, UpstreamLimits};
+pub use tls::{CertificateChoice, ClientAuthPolicy, SecretRef, TlsHandling, TlsPolicy};
+pub use upstream::{UpstreamPolicy, UpstreamProtocol, UpstreamTls};
 
 /// All routes of the ingress listeners: Ingress today, the HTTP part of Gateway API on the same types.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +36,24 @@ pub enum HostPattern {
     },
     /// Every host that nothing more specific matches.
     Any,
+}
+
+impl HostPattern {
+    /// Whether every host of the other entry is one of this one, and not the other way round.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Any, other) => *other != Self::Any,
+            (Self::Wildcard { suffix, span }, Self::Exact(host)) => {
+                let labels = host.strip_suffix(&**suffix);
+                let labels = labels.and_then(|labels| labels.strip_suffix('.'));
+                labels.is_some_and(|labels| match span {
+                    WildcardSpan::OneLabel => !labels.is_empty() && !labels.contains('.'),
+                    WildcardSpan::OneOrMoreLabels => !labels.is_empty(),
+                })
+            }
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for HostPattern {
@@ -79,65 +108,6 @@ pub struct RuleId {
     pub object: ObjectRef,
     /// The field, for example `spec.rules[0].http.paths[1]`.
     pub field: Arc<str>,
-}
-
-/// Conditions on a request; all must hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestMatch {
-    /// The path.
-    pub path: PathMatch,
-    /// The method, upper-case.
-    pub method: Option<Arc<str>>,
-    /// Request headers, names lower-case.
-    pub headers: Vec<NameMatch>,
-    /// Query parameters.
-    pub query: Vec<NameMatch>,
-}
-
-impl RequestMatch {
-    /// Every request.
-    pub fn any() -> Self {
-        Self::path(PathMatch::Prefix("/".into()))
-    }
-
-    /// Every request whose path matches.
-    pub fn path(path: PathMatch) -> Self {
-        Self {
-            path,
-            method: None,
-            headers: Vec::new(),
-            query: Vec::new(),
-        }
-    }
-}
-
-/// How a path is matched. Always case-sensitive; the query is not part of it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PathMatch {
-    /// The whole path, trailing slash included.
-    Exact(Arc<str>),
-    /// Whole elements from the start: `/foo` and `/foo/` both match `/foo`, `/foo/` and `/foo/x`, never `/foobar`.
-    Prefix(Arc<str>),
-    /// A regular expression from the start of the path.
-    Regex(Arc<str>),
-}
-
-/// A header or query parameter condition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NameMatch {
-    /// Header or parameter name.
-    pub name: Arc<str>,
-    /// Condition on the value.
-    pub value: TextMatch,
-}
-
-/// A condition on a text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TextMatch {
-    /// Exactly this.
-    Exact(Arc<str>),
-    /// A regular expression over the whole text.
-    Regex(Arc<str>),
 }
 
 /// A change to the request or response on its way.
@@ -207,165 +177,3 @@ pub struct Redirect {
     /// 301, 302, 303, 307 or 308.
     pub status: u16,
 }
-
-/// How an upstream is spoken to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpstreamPolicy {
-    /// The protocol; absent follows the port's `appProtocol`.
-    pub protocol: Option<UpstreamProtocol>,
-    /// How the upstream's certificate is looked at, where the protocol has TLS.
-    pub tls: UpstreamTls,
-    /// Limit for opening a connection.
-    pub connect_timeout: Duration,
-    /// Longest silence of the upstream while an answer is awaited or being read. Absent: 60 seconds, and
-    /// no limit for gRPC, whose streams may be silent for hours.
-    pub read_timeout: Option<Duration>,
-    /// Longest time in which the upstream accepts nothing while the request is sent.
-    pub write_timeout: Duration,
-}
-
-impl Default for UpstreamPolicy {
-    /// nginx's limits, which most Ingress users have tuned their applications to.
-    fn default() -> Self {
-        Self {
-            protocol: None,
-            tls: UpstreamTls::default(),
-            connect_timeout: Duration::from_secs(5),
-            read_timeout: None,
-            write_timeout: Duration::from_secs(60),
-        }
-    }
-}
-
-/// Protocols towards an upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UpstreamProtocol {
-    /// HTTP/1.1 in clear text.
-    Http1,
-    /// HTTP/2 in clear text with prior knowledge.
-    Http2,
-    /// HTTP/1.1 over TLS.
-    Https,
-    /// HTTP/2 over TLS.
-    Http2Tls,
-}
-
-impl UpstreamProtocol {
-    /// What a port's `appProtocol` stands for: Kubernetes' own names, and the IANA and Istio names in use.
-    /// None for what says nothing about HTTP.
-    pub fn of_app_protocol(name: &str) -> Option<Self> {
-        Some(match name {
-            "http" | "kubernetes.io/ws" | "ws" => Self::Http1,
-            "kubernetes.io/h2c" | "h2c" | "http2" | "grpc" => Self::Http2,
-            "https" | "kubernetes.io/wss" | "wss" => Self::Https,
-            "grpcs" => Self::Http2Tls,
-            _ => return None,
-        })
-    }
-}
-
-/// TLS towards an upstream. The default is nginx's: encrypted, but not proven to be anybody.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct UpstreamTls {
-    /// The name that is asked for (SNI) and has to be in the certificate. Absent: no name is asked for,
-    /// and the endpoint's address has to be in the certificate.
-    pub server_name: Option<Arc<str>>,
-    /// Certificates (PEM) of those who may have signed the upstream's. Absent: it is not verified.
-    pub authorities: Option<Arc<str>>,
-}
-
-/// TLS of one host. Keys are never part of the model: it names where they are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsPolicy {
-    /// Who does TLS with clients.
-    pub handling: TlsHandling,
-    /// Whether clear-text requests are sent to https; absent means as the router is configured.
-    pub redirect: Option<bool>,
-}
-
-impl TlsPolicy {
-    /// The router does TLS with this certificate, and lets everybody in.
-    pub fn terminate(certificate: CertificateChoice) -> Self {
-        Self {
-            handling: TlsHandling::Terminate {
-                certificate,
-                client_auth: None,
-            },
-            redirect: None,
-        }
-    }
-
-    /// Whether the host was asked to have TLS by name, rather than its Ingress to have some.
-    pub fn lists_host(&self) -> bool {
-        !matches!(
-            self.handling,
-            TlsHandling::Terminate {
-                certificate: CertificateChoice::FirstThatCovers(_),
-                client_auth: None,
-            }
-        )
-    }
-
-    /// Every Secret that it needs.
-    pub fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
-        let (certificates, authorities) = match &self.handling {
-            TlsHandling::Terminate {
-                certificate,
-                client_auth,
-            } => (certificate.secrets(), client_auth.as_ref()),
-            TlsHandling::Passthrough => (&[][..], None),
-        };
-        certificates
-            .iter()
-            .chain(authorities.map(|auth| &auth.authorities))
-    }
-}
-
-/// Who does TLS with clients.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TlsHandling {
-    /// The router.
-    Terminate {
-        /// What it shows.
-        certificate: CertificateChoice,
-        /// Which clients it lets in; absent means all.
-        client_auth: Option<ClientAuthPolicy>,
-    },
-    /// The endpoints of the host's path `/`: the router looks at the name in the ClientHello only.
-    Passthrough,
-}
-
-/// Which certificate a host shows. Where the chosen one cannot be had, the default certificate is shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CertificateChoice {
-    /// The default certificate.
-    Default,
-    /// That of one Secret.
-    Secret([SecretRef; 1]),
-    /// That of the first Secret whose certificate names the host.
-    FirstThatCovers(Vec<SecretRef>),
-}
-
-impl CertificateChoice {
-    /// The Secrets that it depends on.
-    pub fn secrets(&self) -> &[SecretRef] {
-        match self {
-            Self::Default => &[],
-            Self::Secret(secret) => secret,
-            Self::FirstThatCovers(secrets) => secrets,
-        }
-    }
-}
-
-/// Which clients are let in, by their certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientAuthPolicy {
-    /// The Secret whose `ca.crt` holds the authorities.
-    pub authorities: SecretRef,
-    /// Clients without a certificate are let in too.
-    pub optional: bool,
-}
-
-/// Names a Secret that holds a certificate and its key, or authorities.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SecretRef(pub ObjectName);

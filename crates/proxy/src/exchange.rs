@@ -1,5 +1,6 @@
 //! The life of a request: admitted, routed, rewritten, sent, answered.
 
+mod hash_key;
 mod response;
 mod route;
 
@@ -36,7 +37,7 @@ pub(crate) fn serve(
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> {
     client.wire.watch.accepted(!request.body().is_end_stream());
-    let mut record = Record::new(&client.worker, &client.sender.peer, &request);
+    let mut record = Record::new(&client, &request);
     let reader = reader(&client, &request);
     let method = request.method().clone();
     let mut forward = match plan(&client, request, &reader, &mut record) {
@@ -81,7 +82,7 @@ fn rescue(client: &Client, error: &ProxyError, reader: &Reader, record: &mut Rec
         }
     }
     record.reason = Some(error.kind.label());
-    rescue::report(error, &record.stats.labels.service, record.endpoint);
+    rescue::report(error, record.service(), record.endpoint());
     Answer::Own(rescue::response(error, reader))
 }
 
@@ -160,6 +161,7 @@ impl Forward {
             client,
             choice: &mut upstream.choice,
             transport: &upstream.transport,
+            policy: &upstream.route.policy,
             times: upstream.times,
             record,
             request: &mut self.request,

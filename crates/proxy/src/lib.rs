@@ -46,5 +46,5 @@ mod worker;
 pub use config::{AccessLog, Config, Hsts, Limits, Protocol, ProxyProtocol, Timeouts};
 pub use handle::{Handle, ServeError};
 pub use listen::{BindError, Bound, bind};
-pub use metrics::Metrics;
+pub use metrics::{Metrics, MetricsOptions};
 pub use tls::{ClientAuth, Handling, HostTls, SelfSignedError, TlsSettings, TlsTable, self_signed};

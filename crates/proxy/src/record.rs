@@ -1,17 +1,24 @@
 //! The account of one request, closed however the request ends.
 
+mod attempt;
+
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::header::{HOST, USER_AGENT};
-use http::{HeaderValue, Method, Uri};
+use http::{HeaderValue, Method, StatusCode, Uri};
+use smallvec::SmallVec;
 
 use crate::access_log::Line;
-use crate::metrics::RouteStats;
+use crate::downstream::connection::Client;
+use crate::downstream::wire::Wire;
+use crate::metrics::{self, Finished, RouteSeries};
 use crate::route_state::RouteState;
+use crate::upstream::admission::UnderWay;
 use crate::worker::Worker;
+use attempt::Attempt;
 
 /// nginx's status for clients that went away before there was an answer; in logs and metrics only.
 const CLIENT_CLOSED: u16 = 499;
@@ -22,12 +29,16 @@ const CLIENT_CLOSED: u16 = 499;
 pub(crate) struct Record {
     worker: Rc<Worker>,
     started: Instant,
-    pub(crate) stats: Arc<RouteStats>,
+    series: Arc<RouteSeries>,
+    method: metrics::Method,
+    /// Tells how much of the body has arrived.
+    wire: Option<Rc<Wire>>,
     pub(crate) status: u16,
     /// Of the response body.
     pub(crate) bytes: u64,
-    pub(crate) tries: u8,
-    pub(crate) endpoint: Option<SocketAddr>,
+    attempts: SmallVec<[Attempt; 1]>,
+    /// Counts the request for the upstream that has it.
+    pub(crate) under_way: Option<UnderWay>,
     pub(crate) reason: Option<&'static str>,
     pub(crate) route: Option<Rc<RouteState>>,
     /// The response says that the host is to be had by TLS only.
@@ -48,20 +59,18 @@ struct About {
 }
 
 impl Record {
-    pub(crate) fn new<B>(
-        worker: &Rc<Worker>,
-        client: &HeaderValue,
-        request: &http::Request<B>,
-    ) -> Box<Self> {
+    pub(crate) fn new<B>(client: &Client, request: &http::Request<B>) -> Box<Self> {
+        let worker = &client.worker;
         let about = worker.log.is_on().then(|| About {
             method: Some(request.method().clone()),
             uri: Some(request.uri().clone()),
             host: request.headers().get(HOST).cloned(),
             user_agent: request.headers().get(USER_AGENT).cloned(),
-            client: client.clone(),
+            client: client.sender.peer.clone(),
             request_id: None,
         });
-        Self::start(worker, about)
+        let method = request.method().into();
+        Self::start(worker, method, Some(client.wire.clone()), about)
     }
 
     /// For what never became a request.
@@ -74,7 +83,7 @@ impl Record {
             client: client.clone(),
             request_id: None,
         });
-        Self::start(worker, about)
+        Self::start(worker, metrics::Method::Other, None, about)
     }
 
     /// For a connection whose requests are not seen.
@@ -88,16 +97,24 @@ impl Record {
         record
     }
 
-    fn start(worker: &Rc<Worker>, about: Option<About>) -> Box<Self> {
+    fn start(
+        worker: &Rc<Worker>,
+        method: metrics::Method,
+        wire: Option<Rc<Wire>>,
+        about: Option<About>,
+    ) -> Box<Self> {
         worker.requests.set(worker.requests.get() + 1);
+        worker.unrouted.start();
         Box::new(Self {
             worker: worker.clone(),
             started: worker.clock.refresh(),
-            stats: worker.unrouted.clone(),
+            series: worker.unrouted.clone(),
+            method,
+            wire,
             status: CLIENT_CLOSED,
             bytes: 0,
-            tries: 0,
-            endpoint: None,
+            attempts: SmallVec::new(),
+            under_way: None,
             reason: None,
             route: None,
             strictly: false,
@@ -113,6 +130,90 @@ impl Record {
                 about.client = client;
             }
         }
+    }
+
+    /// The request is one of this route and backend.
+    pub(crate) fn count_as(&mut self, series: &Arc<RouteSeries>) {
+        if !Arc::ptr_eq(&self.series, series) {
+            self.series.leave();
+            series.start();
+            self.series = series.clone();
+        }
+    }
+
+    /// The Service that the request is for; empty where there is none.
+    pub(crate) fn service(&self) -> &str {
+        &self.series.labels.service
+    }
+
+    /// How many endpoints were tried, or one how often.
+    pub(crate) fn tries(&self) -> u8 {
+        u8::try_from(self.attempts.len()).unwrap_or(u8::MAX)
+    }
+
+    /// The endpoint that was tried last.
+    pub(crate) fn endpoint(&self) -> Option<SocketAddr> {
+        Some(self.attempts.last()?.endpoint)
+    }
+
+    /// An endpoint is asked.
+    pub(crate) fn attempt(&mut self, endpoint: SocketAddr) {
+        // The first one follows at once, and a look at the clock costs more than it can tell.
+        let began = match self.attempts.is_empty() {
+            true => Duration::ZERO,
+            false => self.elapsed(),
+        };
+        self.attempts.push(Attempt::new(endpoint, began));
+        if let Some(upstream) = &self.series.upstream {
+            upstream.tries.add(1);
+        }
+    }
+
+    /// There is a new connection to the endpoint.
+    pub(crate) fn connected(&mut self) {
+        let now = self.elapsed();
+        let Some(attempt) = self.attempts.last_mut() else {
+            return;
+        };
+        attempt.connected = Some(now);
+        if let Some(upstream) = &self.series.upstream {
+            upstream.connect.observe(now.saturating_sub(attempt.began));
+        }
+    }
+
+    /// The head of the endpoint's answer is there.
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        let now = self.elapsed();
+        let Some(attempt) = self.attempts.last_mut() else {
+            return;
+        };
+        attempt.answered = Some(now);
+        attempt.status = Some(status.as_u16());
+        if let Some(upstream) = &self.series.upstream {
+            upstream.head.observe(now.saturating_sub(attempt.began));
+        }
+    }
+
+    /// The endpoint could not be connected to, which the client would know as `status`.
+    pub(crate) fn connect_failed(&mut self, status: u16) {
+        self.failed(status);
+        if let Some(upstream) = &self.series.upstream {
+            upstream.connect_failures.add(1);
+        }
+    }
+
+    /// Nothing came of the attempt, which the client would know as `status`.
+    pub(crate) fn failed(&mut self, status: u16) {
+        let now = self.elapsed();
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.ended = Some(now);
+            attempt.status = Some(status);
+        }
+    }
+
+    fn elapsed(&self) -> Duration {
+        let now = self.worker.clock.refresh();
+        now.saturating_duration_since(self.started)
     }
 
     /// The response reached its end.
@@ -133,12 +234,25 @@ impl Drop for Record {
         if !self.complete && self.reason.is_none() {
             self.reason = Some("client_closed");
         }
-        let duration = self
-            .worker
-            .clock
-            .refresh()
-            .saturating_duration_since(self.started);
-        self.stats.observe(self.status, duration);
+        let duration = self.elapsed();
+        let last = self.attempts.last_mut();
+        let upstream = last.and_then(|last| {
+            last.answered?;
+            let ended = *last.ended.get_or_insert(duration);
+            Some(ended.saturating_sub(last.began))
+        });
+        let received = self
+            .wire
+            .as_ref()
+            .map_or(0, |wire| wire.watch.received_body());
+        self.series.finish(&Finished {
+            method: self.method,
+            status: self.status,
+            duration,
+            upstream,
+            received,
+            sent: self.bytes,
+        });
         let Some(about) = &self.about else {
             return;
         };
@@ -151,9 +265,9 @@ impl Drop for Record {
             bytes: self.bytes,
             duration,
             route: self.route.as_deref().map(|route| &route.id),
-            service: &self.stats.labels.service,
-            endpoint: self.endpoint,
-            tries: self.tries,
+            service: self.service(),
+            endpoint: self.endpoint(),
+            tries: self.tries(),
             request_id: about.request_id.as_ref().map(HeaderValue::as_bytes),
             user_agent: about.user_agent.as_ref().map(HeaderValue::as_bytes),
             reason: self.reason,

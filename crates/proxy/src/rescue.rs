@@ -37,6 +37,7 @@ pub(crate) fn response(error: &ProxyError, reader: &Reader) -> Response<Bytes> {
         | Kind::NoEndpoints
         | Kind::UnsupportedService
         | Kind::Overloaded
+        | Kind::UpstreamFull
         | Kind::InvalidTls => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
@@ -96,7 +97,7 @@ fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: HeaderValue)
     headers.insert(name, value);
 }
 
-fn status(kind: Kind) -> StatusCode {
+pub(crate) fn status(kind: Kind) -> StatusCode {
     match kind {
         Kind::Rejected(rejection) => rejection.status(),
         Kind::NoRoute => StatusCode::NOT_FOUND,
@@ -105,6 +106,7 @@ fn status(kind: Kind) -> StatusCode {
         | Kind::NoEndpoints
         | Kind::UnsupportedService
         | Kind::Overloaded
+        | Kind::UpstreamFull
         | Kind::InvalidTls => StatusCode::SERVICE_UNAVAILABLE,
         Kind::ConnectFailed | Kind::UpstreamClosed | Kind::InvalidResponse => {
             StatusCode::BAD_GATEWAY

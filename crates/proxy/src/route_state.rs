@@ -12,11 +12,12 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::clock::{Clock, Tick};
 use crate::config::Protocol;
-use crate::metrics::{RouteLabels, RouteStats, Shard};
+use crate::metrics::{RouteLabels, RouteSeries, Shard};
 use crate::upstream::client_tls::{ClientTls, ClientTlsCache, InvalidTls};
 use crate::upstream::transport::Transport;
 
-/// Routes without requests for so long lose their counters; also what bounds the table when routes churn.
+/// Routes without requests for so long are forgotten until they are met again: bounds the table when routes
+/// churn. Their counters stay.
 const KEEP: Duration = Duration::from_secs(3600);
 
 /// A worker's view of one route.
@@ -24,12 +25,13 @@ const KEEP: Duration = Duration::from_secs(3600);
 pub(crate) struct RouteState {
     pub(crate) id: RuleId,
     host: HostPattern,
+    pub(crate) path: Arc<str>,
     filters: Vec<Filter>,
     upstreams: Vec<u64>,
-    policy: Arc<UpstreamPolicy>,
+    pub(crate) policy: Arc<UpstreamPolicy>,
     client_tls: OnceCell<Rc<ClientTls>>,
     /// One for each backend, or a single one without.
-    pub(crate) stats: Vec<Arc<RouteStats>>,
+    pub(crate) series: Vec<Arc<RouteSeries>>,
     pub(crate) request: Vec<HeaderChange>,
     pub(crate) response: Rc<[HeaderChange]>,
     used: Cell<Tick>,
@@ -92,42 +94,43 @@ impl RouteStates {
     pub(crate) fn sweep(&self) {
         let now = self.clock.now();
         let mut states = self.states.borrow_mut();
-        let before = states.len();
-        states.retain(|_, state| now.since(state.used.get()) < KEEP);
-        if states.len() < before {
-            drop(states);
-            self.shard.forget_unused_routes();
-        }
+        states.retain(|_, state| !state.is_retired() && now.since(state.used.get()) < KEEP);
     }
 
     fn create(&self, route: &Route) -> RouteState {
-        let (services, upstreams): (Vec<_>, Vec<_>) = match &route.target {
+        let labels = RouteLabels {
+            host: route.host.to_string(),
+            path: route.path.to_string(),
+            namespace: route.id.object.name.namespace.to_string(),
+            ingress: route.id.object.name.name.to_string(),
+            ..RouteLabels::default()
+        };
+        let (series, upstreams) = match &route.target {
             Target::Forward(backends) => backends
                 .iter()
-                .map(|(_, upstream)| (upstream.key.service.name.to_string(), upstream.id))
-                .unzip(),
-            Target::Redirect(_) | Target::Respond(_) => (vec![String::new()], Vec::new()),
-        };
-        let stats = services
-            .into_iter()
-            .map(|service| {
-                self.shard.add_route(RouteLabels {
-                    host: route.host.to_string(),
-                    namespace: route.id.object.name.namespace.to_string(),
-                    ingress: route.id.object.name.name.to_string(),
-                    service,
+                .map(|(_, upstream)| {
+                    let series = self.shard.route(RouteLabels {
+                        service: upstream.key.service.name.to_string(),
+                        port: upstream.key.port.to_string(),
+                        ..labels.clone()
+                    });
+                    (series, upstream.id)
                 })
-            })
-            .collect();
+                .unzip(),
+            Target::Redirect(_) | Target::Respond(_) => {
+                (vec![self.shard.route(labels)], Vec::new())
+            }
+        };
         let (request, response) = compile(&route.filters);
         RouteState {
             id: route.id.clone(),
             host: route.host.clone(),
+            path: route.path.clone(),
             filters: route.filters.clone(),
             upstreams,
             policy: route.policy.clone(),
             client_tls: OnceCell::new(),
-            stats,
+            series,
             request,
             response: response.into(),
             used: Cell::new(self.clock.now()),
@@ -160,6 +163,11 @@ impl RouteState {
         Ok(Transport { protocol, tls })
     }
 
+    /// Whether the route was gone since it was met, so that nobody asks for its counters.
+    fn is_retired(&self) -> bool {
+        self.series.iter().any(|series| series.is_retired())
+    }
+
     fn is_of(&self, route: &Route) -> bool {
         let same_target = match &route.target {
             Target::Forward(backends) => backends
@@ -169,8 +177,10 @@ impl RouteState {
             Target::Redirect(_) | Target::Respond(_) => self.upstreams.is_empty(),
         };
         same_target
+            && !self.is_retired()
             && self.id == route.id
             && self.host == route.host
+            && self.path == route.path
             && self.filters == route.filters
             && (Arc::ptr_eq(&self.policy, &route.policy) || self.policy == route.policy)
     }

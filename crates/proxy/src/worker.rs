@@ -24,13 +24,14 @@ use crate::downstream::arrival::Arrival;
 use crate::downstream::client_connections::ClientConnections;
 use crate::downstream::connection;
 use crate::listen::{Listener, Transport};
-use crate::metrics::{RouteLabels, RouteStats, Shard};
+use crate::metrics::{RouteLabels, RouteSeries, Shard};
 use crate::random::Random;
 use crate::route_state::RouteStates;
 use crate::tls::TlsTable;
 use crate::upstream::balance::Balancer;
 use crate::upstream::client_tls::ClientTlsCache;
 use crate::upstream::connect::Dialer;
+use crate::upstream::group::Tools;
 use crate::upstream::pool::Pool;
 
 /// After a failed accept. The usual reason is the file descriptor limit, which only time can help.
@@ -57,6 +58,8 @@ pub(crate) struct Seed {
     pub(crate) tls: Arc<ArcSwap<TlsTable>>,
     pub(crate) client_connections: Option<Arc<ClientConnections>>,
     pub(crate) listeners: Vec<Listener>,
+    /// How many there are.
+    pub(crate) workers: u32,
     pub(crate) shard: Arc<Shard>,
     pub(crate) log: Option<SyncSender<Batch>>,
     pub(crate) commands: watch::Receiver<Command>,
@@ -80,7 +83,7 @@ pub(crate) struct Worker {
     pub(crate) route_states: RouteStates,
     pub(crate) shard: Arc<Shard>,
     /// Counts requests that met no route.
-    pub(crate) unrouted: Arc<RouteStats>,
+    pub(crate) unrouted: Arc<RouteSeries>,
     pub(crate) log: AccessLog,
     /// What browsers are told of hosts that have a certificate.
     pub(crate) strict_transport_security: Option<HeaderValue>,
@@ -177,9 +180,15 @@ impl Worker {
             tls: seed.tls,
             client_connections: seed.client_connections,
             deadlines: Rc::default(),
-            balancer: Balancer::new(clock.clone(), random.clone(), pool.clone()),
+            balancer: Balancer::new(Tools {
+                clock: clock.clone(),
+                random: random.clone(),
+                pool: pool.clone(),
+                shard: seed.shard.clone(),
+                workers: seed.workers,
+            }),
             route_states: RouteStates::new(clock.clone(), seed.shard.clone()),
-            unrouted: seed.shard.add_route(RouteLabels::default()),
+            unrouted: seed.shard.route(RouteLabels::default()),
             log: AccessLog::new(seed.log, seed.shard.clone()),
             shard: seed.shard,
             strict_transport_security: config.hsts.map(Hsts::header),

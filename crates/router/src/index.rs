@@ -62,6 +62,8 @@ pub struct Route {
     pub id: RuleId,
     /// The host entry it belongs to; the only host that metrics may name.
     pub host: HostPattern,
+    /// The path as declared, for metrics and logs.
+    pub path: Arc<str>,
     /// Applied in order before the target.
     pub filters: Vec<Filter>,
     /// What answers.

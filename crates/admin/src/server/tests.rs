@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use prometheus_client::registry::Registry;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -72,7 +73,10 @@ fn metrics_server(metrics: &ServiceProxyMetrics) -> Server {
     ProcessMetrics::register(&mut registry);
     register_build_info(&mut registry, "1.2.3");
     let config = json!({ "nodeName": "node-1" });
-    Server::start(MetricsSite::new(Arc::new(registry), config))
+    Server::start(MetricsSite::new(
+        Arc::new(registry),
+        watch::Sender::new(config).subscribe(),
+    ))
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use prometheus_client::registry::Registry;
 use serde_json::Value;
+use tokio::sync::watch;
 use tracing::error;
 
 use crate::exposition::{CONTENT_TYPE, encode};
@@ -14,17 +15,14 @@ use crate::server::{Body, Site, plain_text, respond};
 #[derive(Clone, Debug)]
 pub struct MetricsSite {
     registry: Arc<Registry>,
-    config: Bytes,
+    config: watch::Receiver<Value>,
 }
 
 impl MetricsSite {
     /// Serves the metrics in `registry` and the configuration in force: documents by API group, as
     /// Kubernetes' components answer.
-    pub fn new(registry: Arc<Registry>, config: Value) -> Self {
-        Self {
-            registry,
-            config: config.to_string().into(),
-        }
+    pub fn new(registry: Arc<Registry>, config: watch::Receiver<Value>) -> Self {
+        Self { registry, config }
     }
 
     fn metrics(&self) -> Response<Body> {
@@ -47,7 +45,7 @@ impl Site for MetricsSite {
             "/configz" => Some(respond(
                 StatusCode::OK,
                 "application/json",
-                self.config.clone(),
+                Bytes::from(self.config.borrow().to_string()),
             )),
             _ => None,
         }

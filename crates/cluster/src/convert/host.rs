@@ -25,6 +25,16 @@ pub(crate) fn host(text: &str, names: &mut Interner) -> Result<HostPattern, &'st
     })
 }
 
+/// The pattern for a host as a rule of an Ingress spells it: a lower-case DNS name, a wildcard for its
+/// first label, or nothing for every host.
+///
+/// # Errors
+///
+/// What is wrong with it, as the rest of a sentence about it.
+pub fn host_pattern(text: &str) -> Result<HostPattern, &'static str> {
+    host(text, &mut Interner::default())
+}
+
 /// Whether one host of `spec.tls` covers a host of a rule: the same, or a wildcard for its first label.
 pub(crate) fn covers(listed: &str, host: &HostPattern) -> bool {
     let listed = listed.to_ascii_lowercase();

@@ -3,7 +3,7 @@ mod host;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fairway_model::{Backend, HostPattern, ObjectName, RouteTable, ServiceMap};
+use fairway_model::{Backend, HostPattern, ObjectName, RoutePolicies, RouteTable, ServiceMap};
 
 use super::problems::{Aspect, Problems};
 use crate::Options;
@@ -17,11 +17,12 @@ use host::{Claim, merge};
 pub(super) struct Ingresses {
     classes: Classes,
     default_backend: Option<Backend>,
+    policies: RoutePolicies,
     ingresses: BTreeMap<ObjectName, Entry>,
     /// Accepted Ingresses by host, oldest first.
-    hosts: BTreeMap<HostPattern, BTreeSet<Age>>,
-    /// Accepted Ingresses by the Services they name.
-    users: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
+    hosts: BTreeMap<HostPattern, Vec<Age>>,
+    /// Accepted Ingresses by the Services they name, sorted.
+    users: BTreeMap<ObjectName, Vec<ObjectName>>,
     /// Ingresses that lost something on a host, to be told when they no longer do.
     losers: BTreeMap<HostPattern, BTreeSet<ObjectName>>,
     /// Hosts to be merged again.
@@ -50,6 +51,7 @@ impl Ingresses {
         Self {
             classes: Classes::new(options),
             default_backend: options.default_backend.clone(),
+            policies: options.policies.clone(),
             ingresses: BTreeMap::new(),
             hosts: BTreeMap::new(),
             users: BTreeMap::new(),
@@ -57,6 +59,16 @@ impl Ingresses {
             touched,
             unchecked: BTreeSet::new(),
             reclassify: false,
+        }
+    }
+
+    /// Sets other policies: each host may differ.
+    pub(super) fn set_policies(&mut self, policies: RoutePolicies) {
+        if self.policies != policies {
+            self.policies = policies;
+            self.touched.extend(self.hosts.keys().cloned());
+            self.touched
+                .extend(self.default_backend.iter().map(|_| HostPattern::Any));
         }
     }
 
@@ -120,7 +132,7 @@ impl Ingresses {
             };
             // It may come to count, or have to give way.
             if ingress.default_backends().any(|it| it.service == *service) {
-                self.touched.extend(ingress.hosts.keys().cloned());
+                self.touched.extend(ingress.hosts().cloned());
             }
         }
     }
@@ -171,9 +183,10 @@ impl Ingresses {
         {
             problems.set(Aspect::Conflicts(name, host.clone()), Vec::new());
         }
-        let Some(new) = new else {
+        let Some(mut new) = new else {
             return routes.hosts.remove_mut(host);
         };
+        self.policies.apply(host, &mut new);
         if routes.hosts.get(host).is_some_and(|old| **old == new) {
             return false;
         }
@@ -198,20 +211,19 @@ impl Ingresses {
     }
 
     fn enter(&mut self, name: &ObjectName, ingress: &Ingress) {
-        for host in ingress.hosts.keys() {
-            let ages = self.hosts.entry(host.clone()).or_default();
-            ages.insert((ingress.created, name.clone()));
+        for host in ingress.hosts() {
+            let age = (ingress.created, name.clone());
+            insert_into(&mut self.hosts, host, age);
             self.touched.insert(host.clone());
         }
         for (_, backend) in ingress.backends() {
-            let users = self.users.entry(backend.service.clone()).or_default();
-            users.insert(name.clone());
+            insert_into(&mut self.users, &backend.service, name.clone());
         }
     }
 
     fn leave(&mut self, name: &ObjectName, ingress: &Ingress) {
         let age = (ingress.created, name.clone());
-        for host in ingress.hosts.keys() {
+        for host in ingress.hosts() {
             remove_from(&mut self.hosts, host, &age);
             self.touched.insert(host.clone());
         }
@@ -270,10 +282,23 @@ fn missing_backends(name: &ObjectName, ingress: &Ingress, services: &ServiceMap)
     report.finish()
 }
 
-fn remove_from<K: Ord, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) {
-    if let Some(set) = map.get_mut(key) {
-        set.remove(value);
-        if set.is_empty() {
+/// Most hosts and Services have one Ingress, for which a tree's node would be far too large.
+fn insert_into<K: Ord + Clone, V: Ord>(map: &mut BTreeMap<K, Vec<V>>, key: &K, value: V) {
+    let values = map.entry(key.clone()).or_default();
+    if let Err(at) = values.binary_search(&value) {
+        if values.is_empty() {
+            values.reserve_exact(1);
+        }
+        values.insert(at, value);
+    }
+}
+
+fn remove_from<K: Ord, V: Ord>(map: &mut BTreeMap<K, Vec<V>>, key: &K, value: &V) {
+    if let Some(values) = map.get_mut(key) {
+        if let Ok(at) = values.binary_search(value) {
+            values.remove(at);
+        }
+        if values.is_empty() {
             map.remove(key);
         }
     }

@@ -56,7 +56,7 @@ fn any_bytes_make_one_valid_line() {
 
 #[test]
 fn a_reader_that_is_too_slow_costs_lines_and_not_time() {
-    let shard = Arc::new(Shard::default());
+    let shard = crate::metrics::Metrics::default().shard();
     let (sender, batches) = sync_channel(1);
     let log = AccessLog::new(Some(sender), shard.clone());
     for _ in 0..3 {

@@ -210,6 +210,11 @@ impl Watch {
         self.answer(Answer::Upstream(now));
     }
 
+    /// What this request's body has brought so far, in bytes.
+    pub(crate) fn received_body(&self) -> u64 {
+        self.brought.get()
+    }
+
     /// The client sent so many bytes of the request body.
     pub(crate) fn brought(&self, bytes: usize) {
         self.brought

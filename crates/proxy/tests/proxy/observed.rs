@@ -91,13 +91,30 @@ fn metrics_name_declared_objects_only() {
     assert_eq!(ask(proxy.address, head).status, 200);
     proxy.log_lines(26);
 
-    let labels = "host=\"shop.example\",namespace=\"shop\",ingress=\"front\",service=\"web\"";
-    let requests = format!("fairway_proxy_requests_total{{{labels},code=\"200\"}}");
-    assert_eq!(proxy.metric(&requests), 5.0);
-    let durations = format!("fairway_proxy_request_duration_seconds_count{{{labels}}}");
-    assert_eq!(proxy.metric(&durations), 5.0);
-    let unrouted = "host=\"\",namespace=\"\",ingress=\"\",service=\"\"";
-    let unrouted = format!("fairway_proxy_requests_total{{{unrouted},code=\"404\"}}");
+    for (path, count) in [("/", 4.0), ("/cart", 1.0)] {
+        let labels = format!(
+            "host=\"shop.example\",path=\"{path}\",namespace=\"shop\",ingress=\"front\",\
+             service=\"web\",port=\"80\""
+        );
+        let requests = format!("requests_total{{{labels},method=\"GET\",code=\"200\"}}");
+        let durations = format!("request_duration_seconds_count{{{labels}}}");
+        let upstream = format!("upstream_response_duration_seconds_count{{{labels}}}");
+        for series in [requests, durations, upstream] {
+            assert_eq!(
+                proxy.metric(&format!("fairway_proxy_{series}")),
+                count,
+                "{series}"
+            );
+        }
+    }
+    let of_service = "namespace=\"shop\",service=\"web\",port=\"80\"";
+    let tries = format!("fairway_proxy_upstream_tries_total{{{of_service}}}");
+    assert_eq!(proxy.metric(&tries), 5.0);
+    let heads = format!("fairway_proxy_upstream_head_duration_seconds_count{{{of_service}}}");
+    assert_eq!(proxy.metric(&heads), 5.0);
+    let unrouted = "host=\"\",path=\"\",namespace=\"\",ingress=\"\",service=\"\",port=\"\"";
+    let unrouted =
+        format!("fairway_proxy_requests_total{{{unrouted},method=\"GET\",code=\"404\"}}");
     assert_eq!(proxy.metric(&unrouted), 20.0);
     let rejected = "fairway_proxy_rejected_requests_total{reason=\"repeated_host\"}";
     assert_eq!(proxy.metric(rejected), 1.0);

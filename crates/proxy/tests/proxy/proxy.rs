@@ -3,7 +3,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use fairway_proxy::{AccessLog, Config, Handle, Metrics, TlsSettings, TlsTable, bind, self_signed};
+use fairway_proxy::{
+    AccessLog, Config, Handle, Metrics, MetricsOptions, TlsSettings, TlsTable, bind, self_signed,
+};
 use fairway_router::Index;
 use prometheus_client::registry::Registry;
 
@@ -42,7 +44,7 @@ impl Proxy {
         let https = bound.https_addresses().first().copied();
         let routes = Arc::new(ArcSwap::from(cluster.index()));
         let mut registry = Registry::default();
-        let metrics = Metrics::register(&mut registry);
+        let metrics = Metrics::register(&mut registry, &MetricsOptions::default());
         let tls = no_tls();
         let handle = bound.serve(routes.clone(), tls.clone(), metrics).unwrap();
         Self {

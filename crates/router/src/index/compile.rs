@@ -72,6 +72,7 @@ impl Compiler<'_> {
         Route {
             id: rule.id.clone(),
             host: self.host.clone(),
+            path: rule.matches.path.as_str().clone(),
             filters: rule.filters.clone(),
             target: match &rule.action {
                 Action::Forward(backends) => self.forward(backends),

@@ -1,0 +1,208 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use fairway_model::{
+    Action, Backend, BackendPort, HostPattern, HostRoutes, ObjectName, ObjectRef, PathMatch, Port,
+    RequestMatch, Rule, RuleId,
+};
+use prometheus_client::encoding::text::encode;
+
+use super::*;
+
+fn rule(path: &str, service: &str) -> Rule {
+    Rule {
+        id: RuleId {
+            object: ObjectRef {
+                kind: "Ingress",
+                name: ObjectName::new("shop", "front"),
+            },
+            field: "spec.rules[0].http.paths[0]".into(),
+        },
+        matches: RequestMatch::path(PathMatch::Prefix(path.into())),
+        filters: Vec::new(),
+        action: Action::Forward(vec![Backend {
+            service: ObjectName::new("shop", service),
+            port: BackendPort::Number(Port::new(80).unwrap()),
+            weight: 1,
+        }]),
+        policy: Arc::default(),
+    }
+}
+
+fn labels(host: &str, path: &str, service: &str) -> RouteLabels {
+    RouteLabels {
+        host: host.to_owned(),
+        path: path.to_owned(),
+        namespace: "shop".to_owned(),
+        ingress: "front".to_owned(),
+        service: service.to_owned(),
+        port: "80".to_owned(),
+    }
+}
+
+fn finished(method: Method, status: u16) -> Finished {
+    Finished {
+        method,
+        status,
+        duration: Duration::from_millis(3),
+        upstream: Some(Duration::from_millis(2)),
+        received: 1,
+        sent: 100,
+    }
+}
+
+fn metrics(most_routes: usize) -> (Metrics, Registry) {
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry, &MetricsOptions { most_routes });
+    (metrics, registry)
+}
+
+fn scrape(registry: &Registry) -> String {
+    let mut text = String::new();
+    encode(&mut text, registry).unwrap();
+    text
+}
+
+fn value(registry: &Registry, series: &str) -> Option<f64> {
+    let text = scrape(registry);
+    let mut lines = text.lines();
+    lines.find_map(|line| {
+        let value = line.strip_prefix(series)?.strip_prefix(' ')?;
+        value.parse().ok()
+    })
+}
+
+#[test]
+fn workers_are_added_up() {
+    let (metrics, registry) = metrics(10);
+    for _ in 0..2 {
+        let series = metrics.shard().route(labels("a", "/", "web"));
+        for status in [200, 200, 599, 999] {
+            series.start();
+            series.finish(&finished(Method::Get, status));
+        }
+        series.start();
+        series.upstream.as_ref().unwrap().tries.add(5);
+    }
+    let of_route =
+        "host=\"a\",path=\"/\",namespace=\"shop\",ingress=\"front\",service=\"web\",port=\"80\"";
+    for (series, expected) in [
+        (
+            format!("requests_total{{{of_route},method=\"GET\",code=\"200\"}}"),
+            4.0,
+        ),
+        (
+            format!("requests_total{{{of_route},method=\"GET\",code=\"5xx\"}}"),
+            2.0,
+        ),
+        (
+            format!("requests_total{{{of_route},method=\"GET\",code=\"other\"}}"),
+            2.0,
+        ),
+        (format!("requests_in_flight{{{of_route}}}"), 2.0),
+        (format!("request_duration_seconds_count{{{of_route}}}"), 8.0),
+        (format!("request_duration_seconds_sum{{{of_route}}}"), 0.024),
+        (
+            format!("request_duration_seconds_bucket{{le=\"0.001\",{of_route}}}"),
+            0.0,
+        ),
+        (
+            format!("request_duration_seconds_bucket{{le=\"0.005\",{of_route}}}"),
+            8.0,
+        ),
+        (
+            format!("request_duration_seconds_bucket{{le=\"+Inf\",{of_route}}}"),
+            8.0,
+        ),
+        (
+            format!("upstream_response_duration_seconds_sum{{{of_route}}}"),
+            0.016,
+        ),
+        (format!("request_body_bytes_total{{{of_route}}}"), 8.0),
+        (format!("response_body_bytes_total{{{of_route}}}"), 800.0),
+        (
+            "upstream_tries_total{namespace=\"shop\",service=\"web\",port=\"80\"}".to_owned(),
+            10.0,
+        ),
+    ] {
+        let series = format!("fairway_proxy_{series}");
+        assert_eq!(value(&registry, &series), Some(expected), "{series}");
+    }
+}
+
+#[test]
+fn routes_beyond_the_limit_share_a_series() {
+    let (metrics, registry) = metrics(2);
+    let shards = [metrics.shard(), metrics.shard()];
+    for path in ["/a", "/b", "/c", "/d"] {
+        for shard in &shards {
+            let series = shard.route(labels("a", path, "web"));
+            series.finish(&finished(Method::Get, 200));
+        }
+    }
+    // What met no route has its own all the same.
+    let unrouted = shards[0].route(RouteLabels::default());
+    unrouted.finish(&finished(Method::Get, 404));
+    let text = scrape(&registry);
+    let counts = |part: &str| {
+        let lines = text.lines();
+        let of_requests = lines.filter(|line| line.starts_with("fairway_proxy_requests_total"));
+        of_requests.filter(|line| line.contains(part)).count()
+    };
+    assert_eq!(
+        [
+            counts("path=\"/"),
+            counts("path=\"other\""),
+            counts("path=\"\"")
+        ],
+        [2, 1, 1]
+    );
+    let other = "host=\"other\",path=\"other\",namespace=\"other\",ingress=\"other\",\
+                 service=\"other\",port=\"other\"";
+    let other = format!("fairway_proxy_requests_total{{{other},method=\"GET\",code=\"200\"}}");
+    assert_eq!(value(&registry, &other), Some(4.0));
+}
+
+#[test]
+fn series_go_with_their_routes_and_make_room() {
+    let (metrics, registry) = metrics(2);
+    let shard = metrics.shard();
+    let host = HostPattern::Exact("a".into());
+    let mut routes = HostRoutes {
+        rules: vec![rule("/a", "web"), rule("/b", "api")],
+        ..HostRoutes::default()
+    };
+    let gone = shard.route(labels("a", "/a", "web"));
+    let stays = shard.route(labels("a", "/b", "api"));
+    metrics.routes_changed(&host, Some(&routes));
+    assert!(!gone.is_retired() && !stays.is_retired());
+
+    routes.rules.remove(0);
+    metrics.routes_changed(&host, Some(&routes));
+    assert!(gone.is_retired() && !stays.is_retired());
+    drop(gone);
+    let text = scrape(&registry);
+    assert!(
+        !text.contains("path=\"/a\"") && text.contains("path=\"/b\""),
+        "{text}"
+    );
+    assert!(!text.contains("service=\"web\"") && text.contains("service=\"api\""));
+
+    // A route that comes back starts anew, and other hosts are left alone.
+    let elsewhere = shard.route(labels("b", "/", "web"));
+    assert_eq!(elsewhere.labels.host, "b");
+    metrics.routes_changed(&host, None);
+    assert!(stays.is_retired() && !elsewhere.is_retired());
+    let back = shard.route(labels("a", "/b", "api"));
+    assert!(!back.is_retired());
+}
+
+#[test]
+fn labels_cannot_break_the_exposition() {
+    let (metrics, registry) = metrics(2);
+    let path = "/a\"} 1\nb\\";
+    let series = metrics.shard().route(labels("a", path, "web"));
+    series.finish(&finished(Method::Get, 200));
+    let text = scrape(&registry);
+    assert!(text.contains("path=\"/a\\\"} 1\\nb\\\\\""), "{text}");
+}
