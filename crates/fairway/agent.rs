@@ -1,6 +1,7 @@
 //! `fairway run`: build, run, drain.
 
 mod announcer;
+mod connections;
 mod ending;
 mod flows;
 mod handover;
@@ -25,8 +26,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use fairway_admin::{
-    Health, HealthSite, Listener, MetricsSite, NodeState, ProcessMetrics, Purpose,
-    ServiceProxyMetrics, register_build_info, serve,
+    ConnectionMetrics, Health, HealthSite, Listener, MetricsSite, NodeState, ProcessMetrics,
+    Purpose, Refresh, ServiceProxyMetrics, register_build_info, serve,
 };
 use fairway_cluster::{Cluster, EventRecorder, ProblemMetrics};
 use fairway_model::{Snapshot, Update};
@@ -37,6 +38,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use self::connections::ConnectionCounters;
 use self::ending::Ending;
 use self::handover::Successor;
 use self::ingress::Ingress;
@@ -107,6 +109,16 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     service_proxy_metrics.register(&mut registry);
     let problem_metrics = ProblemMetrics::default();
     problem_metrics.register(&mut registry);
+    let (connections, refresh) = match config.rules.count_connections {
+        true => {
+            let (refresh, requests) = Refresh::new();
+            let metrics = ConnectionMetrics::default();
+            metrics.register(&mut registry);
+            let connections = ConnectionCounters::start(metrics, requests);
+            (Some(connections), Some(refresh))
+        }
+        false => (None, None),
+    };
     let proxy_metrics = fairway_proxy::Metrics::register(&mut registry, &MetricsOptions::default());
     let registry = Arc::new(registry);
 
@@ -119,7 +131,8 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
         };
         start_server(config, &recorder, Purpose::Health, healthz, site).await?;
         let metrics = config.admin.metrics_bind_address;
-        let site = MetricsSite::new(registry.clone(), configz.subscribe());
+        let site =
+            MetricsSite::new(registry.clone(), configz.subscribe()).refreshing(refresh.clone());
         start_server(config, &recorder, Purpose::Metrics, metrics, site).await
     };
     // Until then the agent before answers.
@@ -161,6 +174,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
             &health,
             &service_proxy_metrics,
             &problem_metrics,
+            connections.as_ref(),
         )?);
     }
     let mut service_health = config.service_proxy.then(|| {
@@ -312,6 +326,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 &health,
                 &service_proxy_metrics,
                 &problem_metrics,
+                connections.as_ref(),
             )?);
         }
     }

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use fairway_model::ServicePort;
+
 use crate::frontend::Frontend;
 use crate::service::Planned;
 use crate::{Bytes, Element, Family};
@@ -18,6 +20,16 @@ pub struct Counter {
     pub endpoint: SocketAddr,
 }
 
+impl Counter {
+    /// What a service port is called.
+    pub fn port_label(port: &ServicePort) -> Arc<str> {
+        match &*port.name {
+            "" => port.port.to_string().into(),
+            _ => port.name.clone(),
+        }
+    }
+}
+
 /// The elements of a Service that count.
 pub(crate) fn counters(planned: &Planned, family: Family) -> Vec<Counter> {
     let exposed = Frontend::of(&planned.service, family);
@@ -27,12 +39,8 @@ pub(crate) fn counters(planned: &Planned, family: Family) -> Vec<Counter> {
         .filter_map(|element| {
             let frontend = Frontend::of_key(family, &element)?;
             let exposed = exposed.iter().find(|known| known.frontend == frontend)?;
-            let port = match &*exposed.port.name {
-                "" => exposed.port.port.to_string().into(),
-                _ => exposed.port.name.clone(),
-            };
             Some(Counter {
-                port,
+                port: Counter::port_label(exposed.port),
                 endpoint: endpoint(family, &element.key)?,
                 element,
             })
