@@ -1,13 +1,16 @@
 use std::fmt;
 use std::io::Write;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::HeaderValue;
 use ipnet::IpNet;
 
+use crate::access_log::LogFormat;
 use crate::memory::MemoryWatermark;
+use crate::trace::Tracing;
 
 /// What the proxy is told at start. Everything about a single route comes from the route itself.
 #[derive(Clone, Debug)]
@@ -30,6 +33,10 @@ pub struct Config {
     pub proxy_protocol: ProxyProtocol,
     /// Where the access log goes.
     pub access_log: AccessLog,
+    /// How its lines are written.
+    pub log_format: LogFormat,
+    /// What happens to traces.
+    pub tracing: Tracing,
     /// Sizes and counts.
     pub limits: Limits,
     /// How much memory may be in use before requests are refused; None for no such limit.
@@ -50,6 +57,8 @@ impl Default for Config {
             taken_over: Vec::new(),
             proxy_protocol: ProxyProtocol::Off,
             access_log: AccessLog::Stdout,
+            log_format: LogFormat::default(),
+            tracing: Tracing::default(),
             limits: Limits::default(),
             memory: None,
             timeouts: Timeouts::default(),
@@ -131,7 +140,7 @@ impl Protocol {
     }
 }
 
-/// Where one JSON line per request goes.
+/// Where one line per request goes.
 #[derive(Clone, Default)]
 pub enum AccessLog {
     /// Nowhere.
@@ -139,6 +148,8 @@ pub enum AccessLog {
     /// Standard output, from a thread of its own.
     #[default]
     Stdout,
+    /// A file, to which is added; from a thread of its own.
+    File(PathBuf),
     /// Any writer, from a thread of its own.
     Writer(Arc<Mutex<dyn Write + Send>>),
 }
@@ -148,6 +159,7 @@ impl fmt::Debug for AccessLog {
         f.write_str(match self {
             Self::Off => "Off",
             Self::Stdout => "Stdout",
+            Self::File(_) => "File",
             Self::Writer(_) => "Writer",
         })
     }
