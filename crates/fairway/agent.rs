@@ -26,12 +26,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use fairway_admin::{
-    ConnectionMetrics, Health, HealthSite, Listener, MetricsSite, NodeState, ProcessMetrics,
-    Purpose, Refresh, ServiceProxyMetrics, register_build_info, serve,
+    Health, HealthSite, Listener, MetricsSite, NodeState, ProcessMetrics, Purpose,
+    ServiceProxyMetrics, register_build_info, serve,
 };
 use fairway_cluster::{Cluster, EventRecorder, ProblemMetrics};
 use fairway_model::{Snapshot, Update};
-use fairway_proxy::MetricsOptions;
 use prometheus_client::registry::Registry;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
@@ -109,17 +108,11 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     service_proxy_metrics.register(&mut registry);
     let problem_metrics = ProblemMetrics::default();
     problem_metrics.register(&mut registry);
-    let (connections, refresh) = match config.rules.count_connections {
-        true => {
-            let (refresh, requests) = Refresh::new();
-            let metrics = ConnectionMetrics::default();
-            metrics.register(&mut registry);
-            let connections = ConnectionCounters::start(metrics, requests);
-            (Some(connections), Some(refresh))
-        }
-        false => (None, None),
-    };
-    let proxy_metrics = fairway_proxy::Metrics::register(&mut registry, &MetricsOptions::default());
+    let counting = config.rules.count_connections;
+    let counting = counting.then(|| ConnectionCounters::register(&mut registry));
+    let (connections, refresh) = counting.unzip();
+    let proxy_metrics =
+        fairway_proxy::Metrics::register(&mut registry, &config.observation.metrics());
     let registry = Arc::new(registry);
 
     let configz = watch::Sender::new(config.configz());
@@ -238,6 +231,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     } = first;
     memory::updated(&changes);
     drop(changes);
+    let mut reopens = process.signals.reopens();
     let mut ending: Option<Ending> = None;
     let mut farewell = None;
     let draining = |ending: &Option<Ending>| ending.as_ref().is_some_and(Ending::is_draining);
@@ -271,6 +265,11 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                     let _: Result<(), _> = farewell.await;
                 }
                 return Ok(Next::End);
+            }
+            () = reopens.next() => {
+                if let Some(ingress) = &ingress {
+                    ingress.reopen_access_log();
+                }
             }
             changed = process.reload.next(), if ending.is_none() => {
                 if config.differs_in_policies_only(&changed) {

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use fairway_admin::{ConnectionMetrics, RefreshRequests};
+use fairway_admin::{ConnectionMetrics, Refresh, RefreshRequests};
 use fairway_model::Snapshot;
 use fairway_nft::{Dataplane, Error, Netlink};
 use fairway_plan::{Bytes, Change, Family, Planner, SetName};
+use prometheus_client::registry::Registry;
 use tracing::warn;
 
 use self::ledger::{Known, Ledger};
@@ -56,9 +57,17 @@ impl InKernel {
 }
 
 impl ConnectionCounters {
+    /// Counts from now on, in metrics that are to be brought up to date when they are asked for.
+    pub(crate) fn register(registry: &mut Registry) -> (Self, Refresh) {
+        let metrics = ConnectionMetrics::default();
+        metrics.register(registry);
+        let (refresh, requests) = Refresh::new();
+        (Self::start(metrics, requests), refresh)
+    }
+
     /// Reads the kernel's tables, of the network namespace of this process, whenever it is asked to. The
     /// thread ends when nobody can ask any more.
-    pub(crate) fn start(metrics: ConnectionMetrics, requests: RefreshRequests) -> Self {
+    fn start(metrics: ConnectionMetrics, requests: RefreshRequests) -> Self {
         let counters = Self::new(metrics);
         let mut reader = Reader {
             ledger: counters.ledger.clone(),

@@ -1,7 +1,6 @@
-use fairway_admin::{Refresh, encode};
+use fairway_admin::encode;
 use fairway_nft::Fake;
 use fairway_plan::{Element, Transaction};
-use prometheus_client::registry::Registry;
 
 use super::*;
 

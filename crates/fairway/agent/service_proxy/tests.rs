@@ -5,7 +5,7 @@ use fairway_nft::{Errno, Fake, Sweep};
 use fairway_plan::{Bytes, Flow, FlowFilter, SetName, SlotClass};
 use tokio::time::advance;
 
-use fairway_admin::{ConnectionMetrics, Refresh, encode};
+use fairway_admin::encode;
 use prometheus_client::registry::Registry;
 
 use super::*;
@@ -459,12 +459,8 @@ async fn services_without_local_endpoints_are_counted() {
 
 #[tokio::test]
 async fn the_last_connections_of_an_endpoint_are_counted_before_it_goes() {
-    let metrics = ConnectionMetrics::default();
     let mut registry = Registry::default();
-    metrics.register(&mut registry);
-    let (refresh, requests) = Refresh::new();
-    drop(refresh);
-    let connections = ConnectionCounters::start(metrics, requests);
+    let (connections, _) = ConnectionCounters::register(&mut registry);
     let start = |dataplane, update: &Update| {
         let options = Options {
             count_connections: true,
