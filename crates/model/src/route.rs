@@ -3,11 +3,15 @@ use std::sync::Arc;
 
 use crate::{ObjectName, ObjectRef, Port};
 
+mod balancing;
 mod matches;
+mod resilience;
 mod tls;
 mod upstream;
 
+pub use balancing::{HashKey, LoadBalancing};
 pub use matches::{NameMatch, PathMatch, RequestMatch, TextMatch};
+pub use resilience::{EjectionPolicy, RetryBudget, RetryPolicy, UpstreamLimits};
 pub use tls::{CertificateChoice, ClientAuthPolicy, SecretRef, TlsHandling, TlsPolicy};
 pub use upstream::{UpstreamPolicy, UpstreamProtocol, UpstreamTls};
 

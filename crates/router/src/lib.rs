@@ -22,4 +22,4 @@ pub use builder::Builder;
 pub use host::{Host, InvalidHost};
 pub use index::{Fields, Index, Problem, Request, Route, RuleError, Target};
 pub use path::{InvalidPath, Path};
-pub use upstream::{Endpoints, Upstream, UpstreamKey};
+pub use upstream::{Endpoints, Upstream, UpstreamKey, UsableEndpoint};

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use fairway_model::{ObjectName, Service, ServiceMap};
+use fairway_model::{Node, ObjectName, Service, ServiceMap};
 
 use super::{Upstream, UpstreamKey};
 
@@ -10,6 +10,8 @@ use super::{Upstream, UpstreamKey};
 pub(crate) struct Upstreams {
     /// A Service has few ports, and nearly always one that is named.
     services: HashMap<ObjectName, Vec<Entry>>,
+    /// Whose requests they are.
+    node: Arc<Node>,
 }
 
 #[derive(Debug)]
@@ -34,7 +36,7 @@ impl Upstreams {
             return entry.upstream.clone();
         }
         let service = services.get(&key.service).map(Arc::as_ref);
-        let upstream = Arc::new(Upstream::new(key, service));
+        let upstream = Arc::new(Upstream::new(key, service, &self.node));
         ports.reserve_exact(1);
         ports.push(Entry {
             upstream: upstream.clone(),
@@ -63,7 +65,20 @@ impl Upstreams {
     /// Brings all upstreams of a Service up to date.
     pub(crate) fn refresh(&self, name: &ObjectName, service: Option<&Service>) {
         for entry in self.services.get(name).into_iter().flatten() {
-            entry.upstream.update(service);
+            entry.upstream.update(service, &self.node);
+        }
+    }
+
+    /// Follows the facts that topology hints are compared with.
+    pub(crate) fn locate(&mut self, node: &Arc<Node>, services: &ServiceMap) {
+        if Arc::ptr_eq(&self.node, node) {
+            return;
+        }
+        let before = std::mem::replace(&mut self.node, node.clone());
+        if before.name != node.name || before.zone != node.zone {
+            for name in self.services.keys() {
+                self.refresh(name, services.get(name).map(Arc::as_ref));
+            }
         }
     }
 
