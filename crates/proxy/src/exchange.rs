@@ -207,6 +207,9 @@ fn rewrite(
         session.identify(request.headers_mut());
     }
     record.identify(&rewritten.request_id, rewritten.client);
+    if let Some(trace) = &record.trace {
+        trace.forward(request.headers_mut(), &worker.random);
+    }
     HeaderChange::apply_all(&route.request, request.headers_mut());
     if websocket {
         ask_for_websocket(request.headers_mut());
