@@ -2,6 +2,8 @@
 //!
 //! Each is read strictly and by itself: one that cannot be meant so is told and left out.
 
+mod balancing;
+mod resilience;
 mod text;
 mod upstream;
 

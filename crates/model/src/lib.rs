@@ -24,7 +24,10 @@ mod weights;
 pub use endpoint::{Conditions, Endpoint, Hints};
 pub use name::{ObjectName, ObjectRef};
 pub use node::Node;
-pub use policy::{RoutePolicies, RoutePolicy, RouteSelector, RouteSettings, UpstreamSettings};
+pub use policy::{
+    EjectionSettings, LimitSettings, RetrySettings, RoutePolicies, RoutePolicy, RouteSelector,
+    RouteSettings, UpstreamSettings,
+};
 pub use route::{
     Action, Backend, BackendPort, CertificateChoice, ClientAuthPolicy, EjectionPolicy, Filter,
     HashKey, HostPattern, HostRoutes, LoadBalancing, NameMatch, PathMatch, Redirect, RequestMatch,

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use crate::{HostPattern, HostRoutes, ObjectName, PathMatch, Rule, UpstreamPolicy};
 
+mod resilience;
 mod upstream;
 
+pub use resilience::{EjectionSettings, LimitSettings, RetrySettings};
 pub use upstream::UpstreamSettings;
 
 /// One piece of what is set, and for which routes.

@@ -1,11 +1,16 @@
 use std::fmt;
 use std::io::Write;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::HeaderValue;
 use ipnet::IpNet;
+
+use crate::access_log::LogFormat;
+use crate::memory::MemoryWatermark;
+use crate::trace::Tracing;
 
 /// What the proxy is told at start. Everything about a single route comes from the route itself.
 #[derive(Clone, Debug)]
@@ -28,8 +33,14 @@ pub struct Config {
     pub proxy_protocol: ProxyProtocol,
     /// Where the access log goes.
     pub access_log: AccessLog,
+    /// How its lines are written.
+    pub log_format: LogFormat,
+    /// What happens to traces.
+    pub tracing: Tracing,
     /// Sizes and counts.
     pub limits: Limits,
+    /// How much memory may be in use before requests are refused; None for no such limit.
+    pub memory: Option<MemoryWatermark>,
     /// Times towards clients and of idle upstream connections; routes set the other upstream times.
     pub timeouts: Timeouts,
 }
@@ -46,7 +57,10 @@ impl Default for Config {
             taken_over: Vec::new(),
             proxy_protocol: ProxyProtocol::Off,
             access_log: AccessLog::Stdout,
+            log_format: LogFormat::default(),
+            tracing: Tracing::default(),
             limits: Limits::default(),
+            memory: None,
             timeouts: Timeouts::default(),
         }
     }
@@ -126,7 +140,7 @@ impl Protocol {
     }
 }
 
-/// Where one JSON line per request goes.
+/// Where one line per request goes.
 #[derive(Clone, Default)]
 pub enum AccessLog {
     /// Nowhere.
@@ -134,6 +148,8 @@ pub enum AccessLog {
     /// Standard output, from a thread of its own.
     #[default]
     Stdout,
+    /// A file, to which is added; from a thread of its own.
+    File(PathBuf),
     /// Any writer, from a thread of its own.
     Writer(Arc<Mutex<dyn Write + Send>>),
 }
@@ -143,6 +159,7 @@ impl fmt::Debug for AccessLog {
         f.write_str(match self {
             Self::Off => "Off",
             Self::Stdout => "Stdout",
+            Self::File(_) => "File",
             Self::Writer(_) => "Writer",
         })
     }
@@ -215,6 +232,10 @@ pub struct Timeouts {
     pub body_rate: u32,
     /// In which a client accepts nothing of a response.
     pub write: Duration,
+    /// Bytes a second that a client has to accept of a response for every second of waiting for it beyond
+    /// the first [`write`](Self::write); 0 for none. Only time counts in which there is something to
+    /// accept, so streams of events may be as quiet as they like.
+    pub write_rate: u32,
     /// Silence of an HTTP/2 connection after which its other end is asked for a sign of life.
     pub ping: Duration,
     /// For that sign; without it the connection is closed.
@@ -236,6 +257,8 @@ impl Default for Timeouts {
             // A kilobyte a minute, as a stream of small events has.
             body_rate: 16,
             write: Duration::from_secs(60),
+            // Less than any modem still in use, and more than who reads to keep us busy cares for.
+            write_rate: 128,
             // Often enough for the idle limits of load balancers and NAT on the way.
             ping: Duration::from_secs(30),
             ping_answer: Duration::from_secs(20),

@@ -120,6 +120,11 @@ fn plan(
     if worker.requests.get() > worker.config.limits.requests_per_worker {
         return Err(ProxyError::new(Kind::Overloaded));
     }
+    if worker.is_short_of_memory() {
+        worker.shard.requests_shed.add(1);
+        client.refuse();
+        return Err(ProxyError::new(Kind::OutOfMemory));
+    }
     match tls::judge(
         client,
         &admitted.host,
@@ -207,6 +212,9 @@ fn rewrite(
         session.identify(request.headers_mut());
     }
     record.identify(&rewritten.request_id, rewritten.client);
+    if let Some(trace) = &record.trace {
+        trace.forward(request.headers_mut(), &worker.random);
+    }
     HeaderChange::apply_all(&route.request, request.headers_mut());
     if websocket {
         ask_for_websocket(request.headers_mut());

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use fairway_model::UpstreamProtocol;
+use fairway_model::{
+    EjectionSettings, HashKey, LimitSettings, LoadBalancing, RetrySettings, UpstreamProtocol,
+};
 
 use super::*;
 use crate::config::document;
@@ -43,6 +45,63 @@ fn selectors_and_upstreams_are_read() {
 
     let everywhere = one("[{upstream: {protocol: h2c}, selector: null}]");
     assert_eq!(everywhere.selector, RouteSelector::default());
+}
+
+#[test]
+fn balancing_retries_ejection_and_limits_are_read() {
+    let upstream = |text: &str| one(&format!("[{{upstream: {text}}}]")).settings.upstream;
+    let balancing = |text: &str| upstream(&format!("{{balancing: {text}}}")).balancing;
+    for (text, expected) in [
+        ("roundRobin", LoadBalancing::RoundRobin),
+        ("leastRequests", LoadBalancing::LeastRequests),
+        ("peakEwma", LoadBalancing::PeakEwma),
+        (
+            "{consistentHash: {header: X-User}}",
+            LoadBalancing::ConsistentHash(HashKey::Header("x-user".into())),
+        ),
+        (
+            "{consistentHash: {cookie: Session}}",
+            LoadBalancing::ConsistentHash(HashKey::Cookie("Session".into())),
+        ),
+        (
+            "{consistentHash: sourceAddress}",
+            LoadBalancing::ConsistentHash(HashKey::SourceAddress),
+        ),
+        (
+            "{consistentHash: uri}",
+            LoadBalancing::ConsistentHash(HashKey::Uri),
+        ),
+    ] {
+        assert_eq!(balancing(text), Some(expected), "{text}");
+    }
+    let all = upstream(
+        "{retries: {tries: 2, brokenConnections: false, timeouts: true, statuses: [502, 503],
+           budgetPercent: 10, budgetPerSecond: 1},
+          ejection: {failures: 0, gatewayErrors: true, time: 1s, longest: 1m},
+          limits: {requests: 100, waiting: 0, wait: 1s}}",
+    );
+    let retry = RetrySettings {
+        tries: Some(2),
+        broken_connections: Some(false),
+        timeouts: Some(true),
+        statuses: Some(vec![502, 503]),
+        budget_percent: Some(10),
+        budget_per_second: Some(1),
+    };
+    assert_eq!(all.retry, retry);
+    let ejection = EjectionSettings {
+        failures: Some(0),
+        gateway_errors: Some(true),
+        time: Some(Duration::from_secs(1)),
+        longest: Some(Duration::from_secs(60)),
+    };
+    assert_eq!(all.ejection, ejection);
+    let limits = LimitSettings {
+        requests: Some(100),
+        waiting: Some(0),
+        wait: Some(Duration::from_secs(1)),
+    };
+    assert_eq!(all.limits, limits);
 }
 
 #[test]
@@ -89,6 +148,34 @@ fn what_is_wrong_is_told_with_the_field() {
         (
             "[{upstream: {connectTimeout: none}}]",
             "policies[0].upstream.connectTimeout: 'none': expected a duration like 30s",
+        ),
+        (
+            "[{upstream: {balancing: random}}]",
+            "policies[0].upstream.balancing: unknown variant `random`, expected one of `roundRobin`",
+        ),
+        (
+            "[{upstream: {balancing: {consistentHash: {header: 'X User'}}}}]",
+            "policies[0].upstream.balancing.consistentHash.header: 'X User': expected a name",
+        ),
+        (
+            "[{upstream: {retries: {tries: 0}}}]",
+            "policies[0].upstream.retries.tries: '0': expected 1 (no retries) to 8",
+        ),
+        (
+            "[{upstream: {retries: {statuses: [503, 200]}}}]",
+            "policies[0].upstream.retries.statuses: '200': expected statuses of errors",
+        ),
+        (
+            "[{upstream: {retries: {budgetPercent: 101}}}]",
+            "policies[0].upstream.retries.budgetPercent: '101': expected 0 to 100",
+        ),
+        (
+            "[{upstream: {ejection: {time: 0s}}}]",
+            "policies[0].upstream.ejection.time: '0s': must be greater than 0",
+        ),
+        (
+            "[{upstream: {limits: {requests: -1}}}]",
+            "policies[0].upstream.limits.requests: invalid value: integer `-1`",
         ),
     ] {
         let found = problem(text);

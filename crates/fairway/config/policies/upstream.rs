@@ -5,6 +5,8 @@ use std::time::Duration;
 use fairway_model::{UpstreamProtocol, UpstreamSettings};
 use serde::{Deserialize, Deserializer};
 
+use super::balancing::BalancingDocument;
+use super::resilience::{EjectionDocument, LimitsDocument, RetriesDocument};
 use super::text;
 
 #[derive(Debug, Default, Deserialize)]
@@ -18,6 +20,10 @@ pub(super) struct UpstreamDocument {
     read_timeout: Option<Duration>,
     #[serde(deserialize_with = "text::limit_or_none")]
     write_timeout: Option<Duration>,
+    balancing: Option<BalancingDocument>,
+    retries: RetriesDocument,
+    ejection: EjectionDocument,
+    limits: LimitsDocument,
 }
 
 impl From<UpstreamDocument> for UpstreamSettings {
@@ -27,12 +33,20 @@ impl From<UpstreamDocument> for UpstreamSettings {
             connect_timeout,
             read_timeout,
             write_timeout,
+            balancing,
+            retries,
+            ejection,
+            limits,
         } = document;
         Self {
             protocol,
             connect_timeout,
             read_timeout,
             write_timeout,
+            balancing: balancing.map(Into::into),
+            retry: retries.into(),
+            ejection: ejection.into(),
+            limits: limits.into(),
         }
     }
 }

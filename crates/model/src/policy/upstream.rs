@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use crate::{UpstreamPolicy, UpstreamProtocol};
+use super::{EjectionSettings, LimitSettings, RetrySettings};
+use crate::{LoadBalancing, UpstreamPolicy, UpstreamProtocol};
 
 /// What can be set of how an upstream is spoken to; see [`UpstreamPolicy`] for each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +14,14 @@ pub struct UpstreamSettings {
     pub read_timeout: Option<Duration>,
     /// Longest time in which nothing of a request is accepted.
     pub write_timeout: Option<Duration>,
+    /// Which endpoint is asked.
+    pub balancing: Option<LoadBalancing>,
+    /// When another one is asked.
+    pub retry: RetrySettings,
+    /// When endpoints that fail are left alone.
+    pub ejection: EjectionSettings,
+    /// How much it gets to do at once.
+    pub limits: LimitSettings,
 }
 
 impl UpstreamSettings {
@@ -22,10 +31,20 @@ impl UpstreamSettings {
             connect_timeout,
             read_timeout,
             write_timeout,
+            balancing,
+            retry,
+            ejection,
+            limits,
         } = self;
         policy.protocol = protocol.or(policy.protocol);
         policy.connect_timeout = connect_timeout.unwrap_or(policy.connect_timeout);
         policy.read_timeout = read_timeout.or(policy.read_timeout);
         policy.write_timeout = write_timeout.unwrap_or(policy.write_timeout);
+        if let Some(balancing) = balancing {
+            policy.balancing = balancing.clone();
+        }
+        retry.apply(&mut policy.retry);
+        ejection.apply(&mut policy.ejection);
+        limits.apply(&mut policy.limits);
     }
 }

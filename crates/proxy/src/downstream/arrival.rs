@@ -20,7 +20,7 @@ pub(crate) struct Arrival {
     pub(crate) place: Option<Box<Place>>,
     pub(crate) protocol: Protocol,
     /// What the TLS handshake found out; None in clear text.
-    pub(crate) tls: Option<Session>,
+    pub(crate) tls: Option<Rc<Session>>,
 }
 
 /// Where a connection comes from.
@@ -87,6 +87,11 @@ impl Arrival {
                 place,
                 tls: None,
             }),
+            // A handshake to be told 503 would cost more than it tells.
+            Transport::Tls if worker.is_short_of_memory_to_connect() => {
+                worker.shard.shed_connections.add(1);
+                None
+            }
             // Boxed: a handshake is large and soon over.
             Transport::Tls => {
                 let (stream, session) =
@@ -96,7 +101,7 @@ impl Arrival {
                     origin,
                     place,
                     protocol: session.protocol,
-                    tls: Some(session),
+                    tls: Some(Rc::new(session)),
                 })
             }
         }

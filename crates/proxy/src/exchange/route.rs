@@ -66,10 +66,7 @@ pub(super) fn find(
         .find_with(asked, &conditions)
         .ok_or_else(|| ProxyError::new(Kind::NoRoute))?;
     let state = worker.route_states.of(route);
-    if let Some(series) = state.series.first() {
-        record.count_as(series);
-    }
-    record.route = Some(state.clone());
+    record.route_to(&state, 0);
     let backends = match &route.target {
         Target::Forward(backends) => backends,
         Target::Respond(status) => {
@@ -87,7 +84,7 @@ pub(super) fn find(
         .balancer
         .backend(backends)
         .ok_or_else(|| ProxyError::new(Kind::NoEndpoints))?;
-    record.count_as(&state.series[index]);
+    record.route_to(&state, index);
     let upstream = &backends[index].1;
     let policy = &route.policy;
     let key = hash_key::of(

@@ -151,6 +151,11 @@ fn encode_totals(encoder: &mut DescriptorEncoder<'_>, shards: &[Arc<Shard>]) -> 
             sum(|shard| shard.upstream_full.get()),
         ),
         (
+            "fairway_proxy_requests_shed",
+            "Requests refused because too much memory is in use",
+            sum(|shard| shard.requests_shed.get()),
+        ),
+        (
             "fairway_proxy_underscore_headers_dropped",
             "Request headers dropped for an underscore in their name",
             sum(|shard| shard.underscore_headers.get()),
@@ -159,6 +164,11 @@ fn encode_totals(encoder: &mut DescriptorEncoder<'_>, shards: &[Arc<Shard>]) -> 
             "fairway_proxy_access_log_lines_dropped",
             "Access log lines dropped because the reader was too slow",
             sum(|shard| shard.log_lines_dropped.get()),
+        ),
+        (
+            "fairway_proxy_spans_dropped",
+            "Recorded spans dropped because their export was too slow",
+            sum(|shard| shard.spans_dropped.get()),
         ),
     ] {
         encoder

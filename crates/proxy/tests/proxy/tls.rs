@@ -103,7 +103,7 @@ fn start(endpoint: SocketAddr, table: TlsTable) -> Proxy {
     proxy
 }
 
-type Tls = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 fn connect(proxy: &Proxy) -> TcpStream {
     let socket = TcpStream::connect(proxy.https.unwrap()).unwrap();
@@ -111,7 +111,7 @@ fn connect(proxy: &Proxy) -> TcpStream {
     socket
 }
 
-fn open(proxy: &Proxy, name: &str, config: &Arc<ClientConfig>) -> Tls {
+pub(crate) fn open(proxy: &Proxy, name: &str, config: &Arc<ClientConfig>) -> Tls {
     let name = ServerName::try_from(name.to_owned()).unwrap();
     StreamOwned::new(
         ClientConnection::new(config.clone(), name).unwrap(),
@@ -120,7 +120,7 @@ fn open(proxy: &Proxy, name: &str, config: &Arc<ClientConfig>) -> Tls {
 }
 
 /// A request; the response's head and body as text, or why there is none.
-fn ask(tls: &mut Tls, host: &str, more: &str) -> std::io::Result<String> {
+pub(crate) fn ask(tls: &mut Tls, host: &str, more: &str) -> std::io::Result<String> {
     write!(tls, "GET / HTTP/1.1\r\nHost: {host}\r\n{more}\r\n")?;
     let mut text = String::new();
     let mut chunk = [0; 4096];
