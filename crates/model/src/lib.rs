@@ -22,11 +22,15 @@ mod weights;
 pub use endpoint::{Conditions, Endpoint, Hints};
 pub use name::{ObjectName, ObjectRef};
 pub use node::Node;
-pub use policy::{RoutePolicies, RoutePolicy, RouteSelector, RouteSettings, UpstreamSettings};
+pub use policy::{
+    BackendShare, RequestSettings, RouteConditions, RoutePolicies, RoutePolicy, RouteSelector,
+    RouteSettings, TlsSettings, UpstreamAuthorities, UpstreamSettings,
+};
 pub use route::{
     Action, Backend, BackendPort, CertificateChoice, ClientAuthPolicy, Filter, HostPattern,
-    HostRoutes, NameMatch, PathMatch, Redirect, RequestMatch, RouteTable, Rule, RuleId, SecretRef,
-    TextMatch, TlsHandling, TlsPolicy, UpstreamPolicy, UpstreamProtocol, UpstreamTls, WildcardSpan,
+    HostRoutes, NameMatch, PathMatch, PathRewrite, Redirect, RequestMatch, RequestPolicy,
+    RouteTable, Rule, RuleId, SecretRef, TextMatch, TlsHandling, TlsPolicy, UpstreamPolicy,
+    UpstreamProtocol, UpstreamTls, WildcardSpan,
 };
 pub use service::{
     Affinity, Balance, Port, Protocol, Service, ServiceKind, ServicePort, TrafficPolicy,
