@@ -213,7 +213,10 @@ impl Dispatch<'_> {
             Ok(Err(mut failed)) => {
                 // A fresh connection that refuses the request would do so again.
                 *self.request = failed.take_message().filter(|_| connection.reused);
-                broken(failed.into_error())
+                match self.client.wire.has_exceeded() {
+                    true => ProxyError::new(Kind::BodyTooLarge),
+                    false => broken(failed.into_error()),
+                }
             }
             Err(stall) => stalled(stall),
         };

@@ -72,6 +72,8 @@ pub(crate) enum Kind {
     BodyTimeout,
     /// The client's body was cut off or malformed.
     InvalidBody,
+    /// The client's body is larger than the route allows.
+    BodyTooLarge,
 }
 
 /// Why the gate refused a request.
@@ -162,7 +164,8 @@ impl ProxyError {
             | Kind::NoRoute
             | Kind::Overloaded
             | Kind::BodyTimeout
-            | Kind::InvalidBody => (Side::Client, Retry::No),
+            | Kind::InvalidBody
+            | Kind::BodyTooLarge => (Side::Client, Retry::No),
             Kind::NoService | Kind::NoPort | Kind::UnsupportedService | Kind::InvalidTls => {
                 (Side::Configuration, Retry::No)
             }
@@ -214,6 +217,7 @@ impl Kind {
             Self::WriteTimeout => "write_timeout",
             Self::BodyTimeout => "body_timeout",
             Self::InvalidBody => "invalid_body",
+            Self::BodyTooLarge => "body_too_large",
         }
     }
 }
