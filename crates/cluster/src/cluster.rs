@@ -6,10 +6,10 @@ use fairway_model::{ObjectName, RoutePolicies, Snapshot, Update};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 
-use crate::index::Index;
+use crate::index::{Converted, Index, Interner};
 use crate::problem::{Problem, ProblemMetrics};
 use crate::tls::Certificates;
-use crate::{Event, Options, api, manifests};
+use crate::{Event, Object, Options, api, manifests};
 
 /// Events between a source and the index. A relist is one event, so this is churn only; a source
 /// that is ahead by more than this waits.
@@ -37,7 +37,7 @@ pub enum Source {
 #[derive(Debug)]
 pub struct Cluster {
     index: Index,
-    events: mpsc::Receiver<Event>,
+    events: Events,
     news: mpsc::Sender<Problem>,
     untold: Option<mpsc::Receiver<Problem>>,
     /// Tells the source which Secrets are needed.
@@ -46,6 +46,15 @@ pub struct Cluster {
     /// Other policies are in force, and nobody has been told what follows.
     policies_changed: bool,
     _source: Running,
+}
+
+/// What the source says.
+#[derive(Debug)]
+enum Events {
+    /// Objects, to be converted here: a list comes in parts.
+    Api(mpsc::Receiver<Event>),
+    /// What is kept of them: all objects of a file would be at hand at once.
+    Manifests(mpsc::Receiver<Event<Converted>>),
 }
 
 #[derive(Debug)]
@@ -91,20 +100,24 @@ impl Cluster {
         options: Options,
         problems: ProblemMetrics,
     ) -> Result<Self, StartError> {
-        let (sender, events) = mpsc::channel(CHANNEL);
+        let index = Index::new(options).counting(problems);
         let (secrets, wanted) = watch::channel(BTreeSet::new());
-        let source = match source {
+        let (source, events) = match source {
             Source::Manifests(directory) => {
-                Running::Manifests(manifests::watch(&directory, sender)?)
+                let (sender, events) = mpsc::channel(CHANNEL);
+                let watch = manifests::watch(&directory, sender, convert(index.options()))?;
+                (Running::Manifests(watch), Events::Manifests(events))
             }
             Source::Api(client) => {
+                let (sender, events) = mpsc::channel(CHANNEL);
                 let pace = api::Pace::default();
-                Running::Api(api::watch(&client, &options, pace, &sender, wanted))
+                let watch = api::watch(&client, index.options(), pace, &sender, wanted);
+                (Running::Api(watch), Events::Api(events))
             }
         };
         let (news, untold) = mpsc::channel(NEWS);
         Ok(Self {
-            index: Index::new(options).counting(problems),
+            index,
             events,
             news,
             untold: Some(untold),
@@ -126,10 +139,9 @@ impl Cluster {
                 self.wait().await;
             }
             for _ in 0..GATHERED {
-                let Ok(event) = self.events.try_recv() else {
+                if !self.events.take_waiting(&mut self.index) {
                     break;
-                };
-                self.index.apply(event);
+                }
             }
             let update = self.index.update();
             for problem in self.index.take_news() {
@@ -148,9 +160,9 @@ impl Cluster {
     /// Takes in one event, or notices that time has passed.
     async fn wait(&mut self) {
         // Certificates come to their end without an event.
-        match timeout_at(self.next_review, self.events.recv()).await {
-            Ok(Some(event)) => self.index.apply(event),
-            Ok(None) => {
+        match timeout_at(self.next_review, self.events.next(&mut self.index)).await {
+            Ok(true) => {}
+            Ok(false) => {
                 tracing::error!("the source of objects has ended; the last state stays");
                 std::future::pending().await
             }
@@ -186,6 +198,32 @@ impl Cluster {
     }
 }
 
+impl Events {
+    /// Waits for an event and applies it. False when no more will come. Cancel safe.
+    async fn next(&mut self, index: &mut Index) -> bool {
+        match self {
+            Self::Api(events) => events.recv().await.map(|event| index.apply(event)),
+            Self::Manifests(events) => events.recv().await.map(|event| index.take_in(event)),
+        }
+        .is_some()
+    }
+
+    /// Applies an event that is there. False when there is none.
+    fn take_waiting(&mut self, index: &mut Index) -> bool {
+        match self {
+            Self::Api(events) => events.try_recv().map(|event| index.apply(event)),
+            Self::Manifests(events) => events.try_recv().map(|event| index.take_in(event)),
+        }
+        .is_ok()
+    }
+}
+
+/// Converts objects, for a source that has many at once.
+fn convert(options: &Options) -> impl FnMut(Object) -> Option<Converted> + Send + use<> {
+    let (options, mut names) = (options.clone(), Interner::default());
+    move |object| Converted::new(object, &options, &mut names)
+}
+
 /// Reads a manifest directory once.
 ///
 /// # Errors
@@ -194,8 +232,8 @@ impl Cluster {
 pub fn load(directory: &Path, options: &Options) -> Result<(Snapshot, Vec<Problem>), LoadError> {
     let mut index = Index::new(options.clone());
     index.set_now(now());
-    for event in manifests::read(directory)? {
-        index.apply(event);
+    for event in manifests::read(directory, convert(index.options()))? {
+        index.take_in(event);
     }
     let snapshot = index
         .update()

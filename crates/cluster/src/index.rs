@@ -20,11 +20,11 @@ use ipnet::IpNet;
 pub(crate) use interner::Interner;
 
 use crate::convert::node::normal_name;
-use crate::convert::trigger::trigger;
 use crate::problem::{Problem, ProblemMetrics};
 use crate::tls::Certificates;
-use crate::{Event, Kind, Object, Options};
-use converted::{Converted, Form};
+use crate::{Event, Kind, Options};
+pub(crate) use converted::Converted;
+use converted::Form;
 use ingresses::Ingresses;
 use problems::{Aspect, Problems};
 use secrets::Secrets;
@@ -80,6 +80,11 @@ impl Index {
         }
     }
 
+    /// What was asked for, with the node's name as nodes are named.
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// Counts its problems in `metrics`. Called before the first event.
     pub(crate) fn counting(self, metrics: ProblemMetrics) -> Self {
         Self {
@@ -88,27 +93,33 @@ impl Index {
         }
     }
 
-    /// Takes in one step of history.
+    /// Takes in one step of history. Each object goes as soon as it is converted: a list of them is ten
+    /// times as large as what is kept of it.
     pub(crate) fn apply(&mut self, event: Event) {
+        let (options, names) = (&self.options, &mut self.names);
+        let event = event.filter_map(&mut |object| Converted::new(object, options, names));
+        self.take_in(event);
+    }
+
+    /// The same, of objects that their source has converted.
+    pub(crate) fn take_in(&mut self, event: Event<Converted>) {
         match event {
-            Event::Part(kind, objects) => self.convert(kind, objects),
+            Event::Part(kind, objects) => self.lists.entry(kind).or_default().extend(objects),
             Event::Replace(kind, objects) => {
-                self.convert(kind, objects);
+                self.lists.entry(kind).or_default().extend(objects);
                 self.replace(kind);
             }
             Event::Void(kind) => drop(self.lists.remove(&kind)),
-            Event::Apply(object) => {
-                self.note_trigger(&object);
-                let kind = object.kind();
-                let converted = Converted::new(object, &self.options, &mut self.names);
-                if let Some(converted) = converted {
-                    self.take(kind, converted);
-                }
+            Event::Apply(mut object) => {
+                let trigger = object.trigger.take();
+                // Before, it may have happened long ago.
+                self.triggers.extend(trigger.filter(|_| self.published));
+                self.take(object);
             }
             Event::Delete(kind, name) => self.delete(kind, &name),
             // Of other kinds all is asked for.
             Event::Unavailable(_, name, why) => self.secrets.unavailable(&name, why),
-            Event::Batch(events) => events.into_iter().for_each(|event| self.apply(event)),
+            Event::Batch(events) => events.into_iter().for_each(|event| self.take_in(event)),
             Event::Problems(part, problems) => self.problems.set(Aspect::Source(part), problems),
         }
     }
@@ -181,15 +192,6 @@ impl Index {
         })
     }
 
-    /// Lists are not measured: what is in them may have changed long ago.
-    fn note_trigger(&mut self, object: &Object) {
-        if let Object::EndpointSlice(slice) = object
-            && self.published
-        {
-            self.triggers.extend(trigger(slice));
-        }
-    }
-
     /// All that is wrong right now, sorted by object.
     pub(crate) fn problems(&self) -> impl Iterator<Item = &Problem> {
         self.problems.iter()
@@ -200,22 +202,12 @@ impl Index {
         self.problems.take_news()
     }
 
-    /// Adds to a list that is not complete. Each object goes as soon as it is converted: a list of
-    /// them is ten times as large as what is kept of it.
-    fn convert(&mut self, kind: Kind, objects: Vec<Object>) {
-        let list = self.lists.entry(kind).or_default();
-        list.extend(objects.into_iter().filter_map(|object| {
-            debug_assert_eq!(object.kind(), kind, "a list holds one kind");
-            Converted::new(object, &self.options, &mut self.names)
-        }));
-    }
-
     /// A list is complete: it takes the place of all that was known of the kind.
     fn replace(&mut self, kind: Kind) {
         let mut listed = BTreeSet::new();
         for converted in self.lists.remove(&kind).unwrap_or_default() {
             listed.insert(converted.name.clone());
-            self.take(kind, converted);
+            self.take(converted);
         }
         let known = match kind {
             Kind::Service => self.services.names(&self.snapshot.services),
@@ -240,11 +232,13 @@ impl Index {
         self.awaited.remove(&kind);
     }
 
-    fn take(&mut self, kind: Kind, converted: Converted) {
+    fn take(&mut self, converted: Converted) {
         let Converted {
+            kind,
             name,
             form,
             problems,
+            ..
         } = converted;
         match form {
             Form::Service(service) => self.services.apply_service(&name, service),

@@ -23,7 +23,8 @@ use std::sync::mpsc as wake;
 use tokio::sync::mpsc;
 
 use crate::cluster::LoadError;
-use crate::{Event, Kind};
+use crate::event::Named;
+use crate::{Event, Kind, Object};
 use follow::Follower;
 use notifications::Wake;
 use store::Store;
@@ -42,11 +43,16 @@ impl Drop for Watch {
     }
 }
 
-/// Follows a directory on a thread of its own: reading files blocks.
-pub(crate) fn watch(directory: &Path, events: mpsc::Sender<Event>) -> Result<Watch, LoadError> {
+/// Follows a directory on a thread of its own: reading files blocks. `keep` makes of each object what
+/// is to be kept of it.
+pub(crate) fn watch<T: Named + Send + 'static>(
+    directory: &Path,
+    events: mpsc::Sender<Event<T>>,
+    keep: impl FnMut(Object) -> Option<T> + Send + 'static,
+) -> Result<Watch, LoadError> {
     check(directory)?;
     let (wake, woken) = wake::channel();
-    let follower = Follower::new(directory.to_owned(), wake.clone(), events);
+    let follower = Follower::new(directory.to_owned(), wake.clone(), events, keep);
     let thread = std::thread::Builder::new().name("manifests".to_owned());
     let spawned = thread.spawn(move || follower.run(&woken));
     spawned.map_err(|source| error(directory, source))?;
@@ -54,15 +60,18 @@ pub(crate) fn watch(directory: &Path, events: mpsc::Sender<Event>) -> Result<Wat
 }
 
 /// Reads a directory once.
-pub(crate) fn read(directory: &Path) -> Result<Vec<Event>, LoadError> {
+pub(crate) fn read<T: Named>(
+    directory: &Path,
+    mut keep: impl FnMut(Object) -> Option<T>,
+) -> Result<Vec<Event<T>>, LoadError> {
     check(directory)?;
     let mut store = Store::default();
     let tree = Tree::read(directory, |_| {});
-    Ok(complete(store.update(&tree, |_| false)))
+    Ok(complete(store.update(&tree, |_| false, &mut keep)))
 }
 
 /// The first look at a directory: changes to nothing, as complete lists of every kind.
-fn complete(changes: Vec<Event>) -> Vec<Event> {
+fn complete<T: Named>(changes: Vec<Event<T>>) -> Vec<Event<T>> {
     let mut lists = Kind::ALL.map(|kind| (kind, Vec::new()));
     let mut others = Vec::new();
     for event in changes {
@@ -97,7 +106,7 @@ fn error(directory: &Path, source: std::io::Error) -> LoadError {
 /// Objects written as YAML, for tests.
 #[cfg(test)]
 pub(crate) fn objects(yaml: &str) -> Vec<crate::Object> {
-    let parsed = document::parse(Path::new("test.yaml"), yaml.as_bytes());
+    let parsed = document::parse(Path::new("test.yaml"), yaml.as_bytes(), &mut Some);
     let parsed = parsed.unwrap_or_else(|problem| panic!("{problem}"));
     assert_eq!((parsed.problems, parsed.skipped), (vec![], vec![]));
     let contents = parsed

@@ -71,7 +71,7 @@ impl Publisher {
             }
             Source::Manifests(directory) => {
                 let (sender, events) = mpsc::channel(CHANNEL);
-                let watch = manifests::watch(directory, sender)?;
+                let watch = manifests::watch(directory, sender, Some)?;
                 tokio::spawn(async move {
                     log(ledger, events).await;
                     drop(watch);

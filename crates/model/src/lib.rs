@@ -17,6 +17,8 @@ mod policy;
 mod route;
 mod service;
 mod snapshot;
+mod stable_hash;
+mod topology;
 mod weights;
 
 pub use endpoint::{Conditions, Endpoint, Hints};
@@ -27,13 +29,16 @@ pub use policy::{
     RouteSettings, TlsSettings, UpstreamAuthorities, UpstreamSettings,
 };
 pub use route::{
-    Action, Backend, BackendPort, CertificateChoice, ClientAuthPolicy, Filter, HostPattern,
-    HostRoutes, NameMatch, PathMatch, PathRewrite, Redirect, RequestMatch, RequestPolicy,
-    RouteTable, Rule, RuleId, SecretRef, TextMatch, TlsHandling, TlsPolicy, UpstreamPolicy,
-    UpstreamProtocol, UpstreamTls, WildcardSpan,
+    Action, Backend, BackendPort, CertificateChoice, ClientAuthPolicy, EjectionPolicy, Filter,
+    HashKey, HostPattern, HostRoutes, LoadBalancing, NameMatch, PathMatch, PathRewrite, Redirect,
+    RequestMatch, RequestPolicy, RetryBudget, RetryPolicy, RouteTable, Rule, RuleId, SecretRef,
+    TextMatch, TlsHandling, TlsPolicy, UpstreamLimits, UpstreamPolicy, UpstreamProtocol,
+    UpstreamTls, WildcardSpan,
 };
 pub use service::{
     Affinity, Balance, Port, Protocol, Service, ServiceKind, ServicePort, TrafficPolicy,
 };
 pub use snapshot::{Changes, ServiceMap, Snapshot, Trigger, Update};
+pub use stable_hash::stable_hash;
+pub use topology::preferred;
 pub use weights::{Weight, Weighted, Weights};

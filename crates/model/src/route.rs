@@ -4,16 +4,20 @@ use std::sync::Arc;
 use crate::ObjectRef;
 
 mod action;
+mod balancing;
 mod filter;
 mod matches;
 mod requests;
+mod resilience;
 mod tls;
 mod upstream;
 
 pub use action::{Action, Backend, BackendPort, Redirect};
+pub use balancing::{HashKey, LoadBalancing};
 pub use filter::{Filter, PathRewrite};
 pub use matches::{NameMatch, PathMatch, RequestMatch, TextMatch};
 pub use requests::RequestPolicy;
+pub use resilience::{EjectionPolicy, RetryBudget, RetryPolicy, UpstreamLimits};
 pub use tls::{CertificateChoice, ClientAuthPolicy, SecretRef, TlsHandling, TlsPolicy};
 pub use upstream::{UpstreamPolicy, UpstreamProtocol, UpstreamTls};
 

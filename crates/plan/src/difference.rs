@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
 
 use crate::set::split_network;
 use crate::{Bytes, Element, Family, SetName, layout};
@@ -14,8 +15,9 @@ type Key = (SetName, Bytes);
 pub(crate) struct Difference {
     gone: BTreeMap<Key, Bytes>,
     new: BTreeMap<Key, Bytes>,
-    /// How many Services need each element of the sets that several may need.
-    needed: HashMap<Key, usize>,
+    /// How many Services need each element of the sets that several may need. There are tens of
+    /// thousands, so what is kept of their keys is the address that they are made of.
+    needed: HashMap<(SetName, IpAddr), u32>,
 }
 
 /// The elements of an update, each list sorted.
@@ -125,28 +127,26 @@ impl Difference {
     }
 
     fn lose(&mut self, element: Element) {
-        let key = (element.set, element.key);
-        if may_be_shared(element.set) {
-            let needed = self.needed.entry(key.clone()).or_insert(1);
+        if let Some(shared) = shared(&element) {
+            let needed = self.needed.entry(shared).or_insert(1);
             *needed -= 1;
             if *needed > 0 {
                 return;
             }
-            self.needed.remove(&key);
+            self.needed.remove(&shared);
         }
-        self.gone.insert(key, element.value);
+        self.gone.insert((element.set, element.key), element.value);
     }
 
     fn gain(&mut self, element: Element) {
-        let key = (element.set, element.key);
-        if may_be_shared(element.set) {
-            let needed = self.needed.entry(key.clone()).or_default();
+        if let Some(shared) = shared(&element) {
+            let needed = self.needed.entry(shared).or_default();
             *needed += 1;
             if *needed > 1 {
                 return;
             }
         }
-        self.new.insert(key, element.value);
+        self.new.insert((element.set, element.key), element.value);
     }
 
     /// The elements of the update that has been gathered; starts a new one.
@@ -172,8 +172,19 @@ impl Difference {
     }
 }
 
-/// Elements of these sets may be needed by several Services: an address contested for a moment, a
-/// pod behind several Services. Keys of all other sets have one owner.
-fn may_be_shared(set: SetName) -> bool {
-    matches!(set, SetName::ClusterIps | SetName::Hairpin)
+/// The set and the address of an element that several Services may need: an address contested for a
+/// moment, a pod behind several Services. Keys of all other sets have one owner.
+fn shared(element: &Element) -> Option<(SetName, IpAddr)> {
+    let key = &*element.key.0;
+    let address = match element.set {
+        SetName::ClusterIps => key,
+        // The address of a pod, twice.
+        SetName::Hairpin => &key[..key.len() / 2],
+        _ => return None,
+    };
+    let address = match <[u8; 4]>::try_from(address) {
+        Ok(address) => address.into(),
+        Err(_) => <[u8; 16]>::try_from(address).ok()?.into(),
+    };
+    Some((element.set, address))
 }

@@ -4,6 +4,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use fairway_model::stable_hash;
+
 /// How many slots the clients of a service port are hashed to; see [`TableSize::of`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TableSize(u32);
@@ -93,21 +95,11 @@ impl Iterator for Preference {
     }
 }
 
-/// Never to be changed: nodes that hash differently send a client to different endpoints. FNV-1a,
-/// then the finalizer of MurmurHash3, since the addresses of neighbours differ by a bit.
 fn hash(address: IpAddr) -> u64 {
-    let fnv = |bytes: &[u8]| {
-        let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
-        bytes.iter().fold(0xcbf2_9ce4_8422_2325, add)
-    };
-    let mut hash = match address {
-        IpAddr::V4(address) => fnv(&address.octets()),
-        IpAddr::V6(address) => fnv(&address.octets()),
-    };
-    for factor in [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53] {
-        hash = (hash ^ (hash >> 33)).wrapping_mul(factor);
+    match address {
+        IpAddr::V4(address) => stable_hash(&address.octets()),
+        IpAddr::V6(address) => stable_hash(&address.octets()),
     }
-    hash ^ (hash >> 33)
 }
 
 #[cfg(test)]

@@ -8,7 +8,14 @@ use std::time::{Duration, Instant};
 pub(crate) struct Tick(u64);
 
 impl Tick {
+    /// When the worker started.
+    pub(crate) const ZERO: Self = Self(0);
     pub(crate) const NEVER: Self = Self(u64::MAX);
+
+    /// Whole seconds since the worker started.
+    pub(crate) fn seconds(self) -> u64 {
+        self.0 / 1000
+    }
 
     pub(crate) fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(millis(duration)))

@@ -31,8 +31,10 @@ pub(crate) enum Retry {
     No,
     /// Nothing of the request has left: any method, on another endpoint.
     OtherEndpoint,
-    /// Nothing came back on a connection that was used before; for replayable requests only.
-    IfReused,
+    /// The connection broke and nothing had come back: for replayable requests.
+    Broken,
+    /// Nothing came back in time: for replayable requests whose route asks for that.
+    IfAsked,
     /// The endpoint says that it has done nothing with the request: any method.
     Unprocessed,
 }
@@ -56,6 +58,8 @@ pub(crate) enum Kind {
     InvalidTls,
     /// There are too many requests under way.
     Overloaded,
+    /// The upstream has as many requests under way as it may, and nothing changed about that in time.
+    UpstreamFull,
     /// No connection: refused, unreachable.
     ConnectFailed,
     /// No connection in time.
@@ -170,8 +174,9 @@ impl ProxyError {
                 (Side::Configuration, Retry::No)
             }
             Kind::ConnectFailed | Kind::ConnectTimeout => (Side::Upstream, Retry::OtherEndpoint),
-            Kind::UpstreamClosed => (Side::Upstream, Retry::IfReused),
-            Kind::NoEndpoints | Kind::InvalidResponse | Kind::ReadTimeout | Kind::WriteTimeout => {
+            Kind::UpstreamClosed => (Side::Upstream, Retry::Broken),
+            Kind::ReadTimeout => (Side::Upstream, Retry::IfAsked),
+            Kind::NoEndpoints | Kind::UpstreamFull | Kind::InvalidResponse | Kind::WriteTimeout => {
                 (Side::Upstream, Retry::No)
             }
         };
@@ -209,6 +214,7 @@ impl Kind {
             Self::UnsupportedService => "unsupported_service",
             Self::InvalidTls => "invalid_upstream_tls",
             Self::Overloaded => "overloaded",
+            Self::UpstreamFull => "upstream_full",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
             Self::UpstreamClosed => "upstream_closed",

@@ -1,5 +1,6 @@
 //! The life of a request: admitted, routed, rewritten, sent, answered.
 
+mod hash_key;
 mod response;
 mod route;
 
@@ -188,6 +189,7 @@ impl Forward {
             client,
             choice: &mut upstream.choice,
             transport: &upstream.transport,
+            policy: &upstream.route.policy,
             times: upstream.times,
             record,
             request: &mut self.request,

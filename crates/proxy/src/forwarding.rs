@@ -184,27 +184,39 @@ fn forwarded_for(
         headers.insert(X_FORWARDED_FOR, sender.peer.clone());
         return None;
     }
+    let client = client_told(headers, is_trusted);
     let mut chain = Vec::new();
     for value in headers.get_all(X_FORWARDED_FOR) {
         chain.extend_from_slice(value.as_bytes());
         chain.extend_from_slice(b", ");
     }
-    // From the right: the first hop that is no proxy of ours. What stands left of it is hearsay.
-    let client = chain
-        .rsplit(|byte| *byte == b',')
-        .filter_map(|hop| {
-            std::str::from_utf8(hop.trim_ascii())
-                .ok()?
-                .parse::<IpAddr>()
-                .ok()
-        })
-        .map(|address| address.to_canonical())
-        .find(|address| !is_trusted(*address))
-        .and_then(|address| HeaderValue::try_from(address.to_string()).ok());
     chain.extend_from_slice(sender.peer.as_bytes());
     let value = HeaderValue::from_maybe_shared(chain).unwrap_or_else(|_| sender.peer.clone());
     headers.insert(X_FORWARDED_FOR, value);
     client
+}
+
+/// The client that X-Forwarded-For tells: from the right, the first hop that is no proxy of ours. What
+/// stands left of it is hearsay.
+fn client_told(headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool) -> Option<HeaderValue> {
+    let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
+    let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    let mut addresses = hops.filter_map(|hop| {
+        let text = std::str::from_utf8(hop.trim_ascii()).ok()?;
+        Some(text.parse::<IpAddr>().ok()?.to_canonical())
+    });
+    let client = addresses.find(|address| !is_trusted(*address))?;
+    HeaderValue::try_from(client.to_string()).ok()
+}
+
+/// The client's address, as far as it is known, before [`rewrite`].
+pub(crate) fn client(
+    headers: &HeaderMap,
+    sender: &Sender,
+    is_trusted: impl Fn(IpAddr) -> bool,
+) -> HeaderValue {
+    let told = sender.trusted.then(|| client_told(headers, is_trusted));
+    told.flatten().unwrap_or_else(|| sender.peer.clone())
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue, keep: bool) {

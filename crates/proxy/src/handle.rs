@@ -38,6 +38,7 @@ impl Bound {
         let limit = self.config.limits.connections_per_client;
         let client_connections = limit.map(|limit| Arc::new(ClientConnections::new(limit)));
         let mut threads = Vec::new();
+        let workers = u32::try_from(self.listeners.len()).unwrap_or(u32::MAX);
         for (number, listeners) in self.listeners.into_iter().enumerate() {
             let seed = Seed {
                 config: self.config.clone(),
@@ -45,6 +46,7 @@ impl Bound {
                 tls: tls.clone(),
                 client_connections: client_connections.clone(),
                 listeners,
+                workers,
                 shard: metrics.shard(),
                 log: batches.clone(),
                 commands: listen.clone(),

@@ -22,6 +22,14 @@ impl Random {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn seeded(seed: u64) -> Self {
+        Self {
+            generator: RefCell::new(fastrand::Rng::with_seed(seed)),
+            block: RefCell::default(),
+        }
+    }
+
     /// A number below `limit`, which must not be 0.
     pub(crate) fn below(&self, limit: usize) -> usize {
         self.generator.borrow_mut().usize(..limit)

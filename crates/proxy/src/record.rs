@@ -16,6 +16,7 @@ use crate::downstream::connection::Client;
 use crate::downstream::wire::Wire;
 use crate::metrics::{self, Finished, RouteSeries};
 use crate::route_state::RouteState;
+use crate::upstream::admission::UnderWay;
 use crate::worker::Worker;
 use attempt::Attempt;
 
@@ -36,6 +37,8 @@ pub(crate) struct Record {
     /// Of the response body.
     pub(crate) bytes: u64,
     attempts: SmallVec<[Attempt; 1]>,
+    /// Counts the request for the upstream that has it.
+    pub(crate) under_way: Option<UnderWay>,
     pub(crate) reason: Option<&'static str>,
     pub(crate) route: Option<Rc<RouteState>>,
     /// The response says that the host is to be had by TLS only.
@@ -111,6 +114,7 @@ impl Record {
             status: CLIENT_CLOSED,
             bytes: 0,
             attempts: SmallVec::new(),
+            under_way: None,
             reason: None,
             route: None,
             strictly: false,

@@ -28,7 +28,7 @@ pub(crate) struct RouteState {
     pub(crate) path: Arc<str>,
     filters: Vec<Filter>,
     upstreams: Vec<u64>,
-    policy: Arc<UpstreamPolicy>,
+    pub(crate) policy: Arc<UpstreamPolicy>,
     pub(crate) requests: Arc<RequestPolicy>,
     client_tls: OnceCell<Rc<ClientTls>>,
     /// One for each backend, or a single one without.

@@ -1,15 +1,24 @@
 //! The side of the endpoints: which one is asked, and over which connection.
 //!
 //! ```text
-//! balance ---> endpoint ---> pool ---> Connection ---> dispatch
-//!                              |  none   ^
-//!                              \-> connect (TCP, TLS, HTTP)
+//! balance ---> group ---> choice ---> endpoint ---> pool ---> Connection ---> dispatch
+//!              limits,    near ones,   load,          |  none   ^
+//!              retries    pick         health         \-> connect (TCP, TLS, HTTP)
 //! ```
 
+pub(crate) mod admission;
 pub(crate) mod balance;
+mod budget;
+pub(crate) mod choice;
 pub(crate) mod client_tls;
 pub(crate) mod connect;
 pub(crate) mod connection;
+pub(crate) mod endpoint;
+pub(crate) mod group;
+mod health;
+mod latency;
+mod members;
 pub(crate) mod multiplexed;
+mod pick;
 pub(crate) mod pool;
 pub(crate) mod transport;

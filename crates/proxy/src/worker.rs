@@ -31,6 +31,7 @@ use crate::tls::TlsTable;
 use crate::upstream::balance::Balancer;
 use crate::upstream::client_tls::ClientTlsCache;
 use crate::upstream::connect::Dialer;
+use crate::upstream::group::Tools;
 use crate::upstream::pool::Pool;
 
 /// After a failed accept. The usual reason is the file descriptor limit, which only time can help.
@@ -57,6 +58,8 @@ pub(crate) struct Seed {
     pub(crate) tls: Arc<ArcSwap<TlsTable>>,
     pub(crate) client_connections: Option<Arc<ClientConnections>>,
     pub(crate) listeners: Vec<Listener>,
+    /// How many there are.
+    pub(crate) workers: u32,
     pub(crate) shard: Arc<Shard>,
     pub(crate) log: Option<SyncSender<Batch>>,
     pub(crate) commands: watch::Receiver<Command>,
@@ -177,7 +180,13 @@ impl Worker {
             tls: seed.tls,
             client_connections: seed.client_connections,
             deadlines: Rc::default(),
-            balancer: Balancer::new(clock.clone(), random.clone(), pool.clone()),
+            balancer: Balancer::new(Tools {
+                clock: clock.clone(),
+                random: random.clone(),
+                pool: pool.clone(),
+                shard: seed.shard.clone(),
+                workers: seed.workers,
+            }),
             route_states: RouteStates::new(clock.clone(), seed.shard.clone()),
             unrouted: seed.shard.route(RouteLabels::default()),
             log: AccessLog::new(seed.log, seed.shard.clone()),

@@ -29,6 +29,7 @@ impl Builder {
     /// holds the new routes and shares everything else with the one before. It is the same index as
     /// before where no routes changed.
     pub fn apply(&mut self, snapshot: &Snapshot, changes: &Changes) -> Arc<Index> {
+        self.upstreams.locate(&snapshot.node, &snapshot.services);
         for name in &changes.services {
             let service = snapshot.services.get(name).map(Arc::as_ref);
             self.upstreams.refresh(name, service);

@@ -7,6 +7,7 @@ use fairway_model::{
 
 use crate::{Host, Path, Rewrite, Upstream};
 
+mod check;
 mod compile;
 mod condition;
 mod hosts;
@@ -18,6 +19,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use check::check;
 pub(crate) use compile::compile;
 pub(crate) use condition::regex_from_start;
 pub use problem::{Problem, RuleError};

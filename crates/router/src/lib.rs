@@ -21,7 +21,7 @@ mod upstream;
 
 pub use builder::Builder;
 pub use host::{Host, InvalidHost};
-pub use index::{Fields, Index, Problem, Request, Route, RuleError, Target};
+pub use index::{Fields, Index, Problem, Request, Route, RuleError, Target, check};
 pub use path::{InvalidPath, Path};
 pub use rewrite::Rewrite;
-pub use upstream::{Endpoints, Upstream, UpstreamKey};
+pub use upstream::{Endpoints, Upstream, UpstreamKey, UsableEndpoint};

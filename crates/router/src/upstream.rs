@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use fairway_model::{
-    BackendPort, Endpoint, ObjectName, Protocol, Service, ServiceKind, ServicePort,
-    UpstreamProtocol,
+    BackendPort, Endpoint, Node, ObjectName, Protocol, Service, ServiceKind, ServicePort,
+    UpstreamProtocol, Weights, preferred,
 };
 
 mod registry;
@@ -47,8 +47,8 @@ const PROTOCOLS: [UpstreamProtocol; 4] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoints {
     /// At least one usable endpoint: the ready ones or, if there is none, those that still serve
-    /// while they terminate. Sorted, no duplicates.
-    Usable(Arc<[SocketAddr]>),
+    /// while they terminate. Preferred ones first, then by address, no duplicates.
+    Usable(Arc<[UsableEndpoint]>),
     /// The Service exists, but nothing can answer.
     None,
     /// There is no such Service.
@@ -59,17 +59,39 @@ pub enum Endpoints {
     Unsupported,
 }
 
+/// An endpoint that may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UsableEndpoint {
+    /// Topology hints mean others for this node, which are asked as long as they answer.
+    pub is_remote: bool,
+    /// Address and port.
+    pub address: SocketAddr,
+    /// Its share beside the others'; at least 1.
+    pub weight: u8,
+}
+
+impl UsableEndpoint {
+    /// One like any other.
+    pub fn new(address: SocketAddr) -> Self {
+        Self {
+            is_remote: false,
+            address,
+            weight: 1,
+        }
+    }
+}
+
 impl Upstream {
-    fn new(key: UpstreamKey, service: Option<&Service>) -> Self {
+    fn new(key: UpstreamKey, service: Option<&Service>, node: &Node) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-        let endpoints = Endpoints::of(service, &key.port);
+        let endpoints = Endpoints::of(service, &key.port, node);
         let upstream = Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             key,
             endpoints: ArcSwap::from_pointee(endpoints),
             protocol: AtomicU8::default(),
         };
-        upstream.update(service);
+        upstream.update(service, node);
         upstream
     }
 
@@ -85,14 +107,14 @@ impl Upstream {
     }
 
     /// Keeps the value in place where nothing changed, so that whoever compares pointers need not look.
-    fn update(&self, service: Option<&Service>) {
+    fn update(&self, service: Option<&Service>, node: &Node) {
         let protocol = service
             .and_then(|service| tcp_port(service, &self.key.port)?.app_protocol.as_deref())
             .and_then(UpstreamProtocol::of_app_protocol);
         let at = PROTOCOLS.iter().position(|it| Some(*it) == protocol);
         let at = u8::try_from(at.unwrap_or(PROTOCOLS.len())).expect("there are few protocols");
         self.protocol.store(at, Ordering::Relaxed);
-        let endpoints = Endpoints::of(service, &self.key.port);
+        let endpoints = Endpoints::of(service, &self.key.port, node);
         if **self.endpoints.load() != endpoints {
             self.endpoints.store(Arc::new(endpoints));
         }
@@ -101,7 +123,7 @@ impl Upstream {
 
 impl Endpoints {
     /// What a backend that names this port can use, on whatever node and in whatever family.
-    pub(crate) fn of(service: Option<&Service>, port: &BackendPort) -> Self {
+    pub(crate) fn of(service: Option<&Service>, port: &BackendPort, node: &Node) -> Self {
         let Some(service) = service else {
             return Self::NoService;
         };
@@ -109,25 +131,46 @@ impl Endpoints {
             return Self::Unsupported;
         }
         match tcp_port(service, port) {
-            Some(port) => Self::usable(&port.endpoints),
+            Some(port) => Self::usable(&port.endpoints, &service.weights, node),
             None => Self::NoPort,
         }
     }
 
-    fn usable(endpoints: &[Endpoint]) -> Self {
-        let select = |is_wanted: fn(&Endpoint) -> bool| -> Arc<[SocketAddr]> {
-            let wanted = endpoints.iter().filter(|endpoint| is_wanted(endpoint));
-            wanted.map(Endpoint::socket_address).collect()
+    fn usable(endpoints: &[Endpoint], weights: &Weights, node: &Node) -> Self {
+        let select = |is_wanted: fn(&Endpoint) -> bool| -> Vec<&Endpoint> {
+            endpoints.iter().filter(|it| is_wanted(it)).collect()
         };
         let mut usable = select(|endpoint| endpoint.conditions.ready);
-        if usable.is_empty() {
+        let preferred = match usable.is_empty() {
             // As kube-proxy does: a rolling update of a single replica would otherwise answer 503.
-            usable = select(|endpoint| endpoint.conditions.is_serving_while_terminating());
-        }
+            true => {
+                usable = select(|endpoint| endpoint.conditions.is_serving_while_terminating());
+                usable.clone()
+            }
+            false => preferred(usable.clone(), node),
+        };
         if usable.is_empty() {
             return Self::None;
         }
-        Self::Usable(usable)
+        // Both in the same order.
+        let mut preferred = preferred.into_iter().peekable();
+        let mut usable: Vec<_> = usable
+            .into_iter()
+            .map(|endpoint| UsableEndpoint {
+                is_remote: preferred
+                    .next_if(|it| std::ptr::eq(*it, endpoint))
+                    .is_none(),
+                address: endpoint.socket_address(),
+                weight: weights.of(endpoint),
+            })
+            .collect();
+        // As for Services: where all have the weight 0 they count alike.
+        match usable.iter().all(|endpoint| endpoint.weight == 0) {
+            true => usable.iter_mut().for_each(|endpoint| endpoint.weight = 1),
+            false => usable.retain(|endpoint| endpoint.weight > 0),
+        }
+        usable.sort_unstable();
+        Self::Usable(usable.into())
     }
 }
 

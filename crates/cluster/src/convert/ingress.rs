@@ -20,8 +20,8 @@ const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 pub(crate) struct Ingress {
     pub(crate) created: i64,
     pub(crate) class: Class,
-    /// Every host it has a rule for; [`HostPattern::Any`] also when it has no rules at all.
-    pub(crate) hosts: BTreeMap<HostPattern, HostPart>,
+    /// Every host it has a rule for, sorted; [`HostPattern::Any`] also when it has no rules at all.
+    hosts: Box<[(HostPattern, HostPart)]>,
     /// Answers what no rule of its hosts matches.
     pub(crate) default: Option<Rule>,
     /// What is wrong with it by itself.
@@ -46,9 +46,20 @@ pub(crate) struct HostPart {
 }
 
 impl Ingress {
+    /// Every host it has a rule for.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = &HostPattern> {
+        self.hosts.iter().map(|(host, _)| host)
+    }
+
+    /// What it asks for a host.
+    pub(crate) fn host(&self, host: &HostPattern) -> Option<&HostPart> {
+        let found = self.hosts.binary_search_by(|(other, _)| other.cmp(host));
+        found.ok().map(|at| &self.hosts[at].1)
+    }
+
     /// Every backend it names and the field that does.
     pub(crate) fn backends(&self) -> impl Iterator<Item = (&RuleId, &Backend)> {
-        let rules = self.hosts.values().flat_map(|part| &part.rules);
+        let rules = self.hosts.iter().flat_map(|(_, part)| &part.rules);
         let rules = rules.chain(&self.default);
         rules.flat_map(|rule| backends(rule).map(|backend| (&rule.id, backend)))
     }
@@ -91,11 +102,12 @@ pub(crate) fn ingress(
     convert.check_secret_names(spec);
     for (host, part) in &mut hosts {
         part.tls = convert.tls(spec, host);
+        part.rules.shrink_to_fit();
     }
     Some(Ingress {
         created: created(&object.metadata),
         class: class(object, convert.names),
-        hosts,
+        hosts: hosts.into_iter().collect(),
         default,
         problems: convert.report.finish(),
     })

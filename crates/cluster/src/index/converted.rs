@@ -1,6 +1,6 @@
 //! What is kept of an object, before it is joined with others.
 
-use fairway_model::{Node, ObjectName, Service};
+use fairway_model::{Node, ObjectName, Service, Trigger};
 use ipnet::IpNet;
 
 use super::Interner;
@@ -10,18 +10,23 @@ use crate::convert::node::{node, normal_name, service_cidrs};
 use crate::convert::object_name;
 use crate::convert::service::service;
 use crate::convert::slice::{Slice, slice};
+use crate::convert::trigger::trigger;
+use crate::event::Named;
 use crate::problem::{Problem, Report};
 use crate::tls::Secret;
-use crate::{Object, Options};
+use crate::{Kind, Object, Options};
 
 /// An object in the form in which it is kept: a tenth of its size or less.
 #[derive(Debug)]
-pub(super) struct Converted {
+pub(crate) struct Converted {
+    pub(super) kind: Kind,
     pub(super) name: ObjectName,
     pub(super) form: Form,
     /// What is wrong with it by itself; that of an Ingress is in its form,
     /// and Secrets are judged when and if somebody needs them.
     pub(super) problems: Vec<Problem>,
+    /// What caused a slice to be as it is, and its Service.
+    pub(super) trigger: Option<(ObjectName, Trigger)>,
 }
 
 #[derive(Debug)]
@@ -45,9 +50,14 @@ pub(super) enum Form {
 
 impl Converted {
     /// None for an object without a name, which no API server serves.
-    pub(super) fn new(object: Object, options: &Options, names: &mut Interner) -> Option<Self> {
+    pub(crate) fn new(object: Object, options: &Options, names: &mut Interner) -> Option<Self> {
+        let kind = object.kind();
         let mut name = object_name(object.metadata(), names)?;
-        let mut report = Report::new(object.kind().as_str(), name.clone());
+        let trigger = match &object {
+            Object::EndpointSlice(slice) => trigger(slice),
+            _ => None,
+        };
+        let mut report = Report::new(kind.as_str(), name.clone());
         let form = match object {
             Object::Service(object) => {
                 let service = service(&object, name.clone(), names, &mut report);
@@ -69,9 +79,21 @@ impl Converted {
             Object::Secret(secret) => Form::Secret(secret),
         };
         Some(Self {
+            kind,
             name,
             form,
             problems: report.finish(),
+            trigger,
         })
+    }
+}
+
+impl Named for Converted {
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    fn name(&self) -> Option<ObjectName> {
+        Some(self.name.clone())
     }
 }

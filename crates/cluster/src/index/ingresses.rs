@@ -20,9 +20,9 @@ pub(super) struct Ingresses {
     policies: RoutePolicies,
     ingresses: BTreeMap<ObjectName, Entry>,
     /// Accepted Ingresses by host, oldest first.
-    hosts: BTreeMap<HostPattern, BTreeSet<Age>>,
-    /// Accepted Ingresses by the Services they name.
-    users: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
+    hosts: BTreeMap<HostPattern, Vec<Age>>,
+    /// Accepted Ingresses by the Services they name, sorted.
+    users: BTreeMap<ObjectName, Vec<ObjectName>>,
     /// Ingresses that lost something on a host, to be told when they no longer do.
     losers: BTreeMap<HostPattern, BTreeSet<ObjectName>>,
     /// Hosts to be merged again.
@@ -132,7 +132,7 @@ impl Ingresses {
             };
             // It may come to count, or have to give way.
             if ingress.default_backends().any(|it| it.service == *service) {
-                self.touched.extend(ingress.hosts.keys().cloned());
+                self.touched.extend(ingress.hosts().cloned());
             }
         }
     }
@@ -211,20 +211,19 @@ impl Ingresses {
     }
 
     fn enter(&mut self, name: &ObjectName, ingress: &Ingress) {
-        for host in ingress.hosts.keys() {
-            let ages = self.hosts.entry(host.clone()).or_default();
-            ages.insert((ingress.created, name.clone()));
+        for host in ingress.hosts() {
+            let age = (ingress.created, name.clone());
+            insert_into(&mut self.hosts, host, age);
             self.touched.insert(host.clone());
         }
         for (_, backend) in ingress.backends() {
-            let users = self.users.entry(backend.service.clone()).or_default();
-            users.insert(name.clone());
+            insert_into(&mut self.users, &backend.service, name.clone());
         }
     }
 
     fn leave(&mut self, name: &ObjectName, ingress: &Ingress) {
         let age = (ingress.created, name.clone());
-        for host in ingress.hosts.keys() {
+        for host in ingress.hosts() {
             remove_from(&mut self.hosts, host, &age);
             self.touched.insert(host.clone());
         }
@@ -283,10 +282,23 @@ fn missing_backends(name: &ObjectName, ingress: &Ingress, services: &ServiceMap)
     report.finish()
 }
 
-fn remove_from<K: Ord, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) {
-    if let Some(set) = map.get_mut(key) {
-        set.remove(value);
-        if set.is_empty() {
+/// Most hosts and Services have one Ingress, for which a tree's node would be far too large.
+fn insert_into<K: Ord + Clone, V: Ord>(map: &mut BTreeMap<K, Vec<V>>, key: &K, value: V) {
+    let values = map.entry(key.clone()).or_default();
+    if let Err(at) = values.binary_search(&value) {
+        if values.is_empty() {
+            values.reserve_exact(1);
+        }
+        values.insert(at, value);
+    }
+}
+
+fn remove_from<K: Ord, V: Ord>(map: &mut BTreeMap<K, Vec<V>>, key: &K, value: &V) {
+    if let Some(values) = map.get_mut(key) {
+        if let Ok(at) = values.binary_search(value) {
+            values.remove(at);
+        }
+        if values.is_empty() {
             map.remove(key);
         }
     }

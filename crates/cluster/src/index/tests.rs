@@ -6,6 +6,7 @@ use std::sync::Arc;
 use fairway_model::{Changes, ObjectName, Service, Snapshot};
 
 use super::*;
+use crate::Object;
 use crate::manifests::objects;
 
 /// An index that has been told these objects and nothing else.

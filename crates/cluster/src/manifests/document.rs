@@ -17,11 +17,11 @@ const NODES: usize = 4_000_000;
 /// multiply.
 const ANCHORED: usize = 100_000;
 
-/// What a file declares.
-#[derive(Debug, Default)]
-pub(super) struct Parsed {
+/// What a file declares, with objects in the form in which they are kept.
+#[derive(Debug)]
+pub(super) struct Parsed<T> {
     /// In the order of the file.
-    pub(super) declarations: Vec<Declaration>,
+    pub(super) declarations: Vec<Declaration<T>>,
     /// What is wrong with single documents.
     pub(super) problems: Vec<Problem>,
     /// Kinds that are of no use to us, as `apiVersion/kind`.
@@ -30,16 +30,30 @@ pub(super) struct Parsed {
 
 /// One object of a file.
 #[derive(Debug)]
-pub(super) struct Declaration {
+pub(super) struct Declaration<T> {
     /// What the file says it is.
     pub(super) object: ObjectRef,
     /// What it amounts to; none when its fields do not decode.
-    pub(super) content: Option<Vec<Object>>,
+    pub(super) content: Option<Vec<T>>,
+}
+
+/// Makes of an object what is kept of it; none if that is nothing.
+pub(super) type Keep<'a, T> = &'a mut dyn FnMut(Object) -> Option<T>;
+
+impl<T> Default for Parsed<T> {
+    fn default() -> Self {
+        Self {
+            declarations: Vec::new(),
+            problems: Vec::new(),
+            skipped: Vec::new(),
+        }
+    }
 }
 
 /// Parses a whole file. An error of syntax makes all of it unusable: what follows cannot be trusted,
-/// and what is missing cannot be told from what was removed.
-pub(super) fn parse(path: &Path, text: &[u8]) -> Result<Parsed, Problem> {
+/// and what is missing cannot be told from what was removed. Each object goes as soon as `keep` has
+/// seen it: all objects of a large file are many times as large as what is kept of them.
+pub(super) fn parse<T>(path: &Path, text: &[u8], keep: Keep<'_, T>) -> Result<Parsed<T>, Problem> {
     let mut parsed = Parsed::default();
     let file = File { path };
     if let Err(error) = std::str::from_utf8(text) {
@@ -55,7 +69,7 @@ pub(super) fn parse(path: &Path, text: &[u8]) -> Result<Parsed, Problem> {
             let document = document.map_err(|error| {
                 file.unreadable(&format!("document {number}"), &error.to_string())
             })?;
-            file.document(document, number, &mut parsed);
+            file.document(document, number, keep, &mut parsed);
         }
         return Ok(parsed);
     }
@@ -71,7 +85,7 @@ pub(super) fn parse(path: &Path, text: &[u8]) -> Result<Parsed, Problem> {
             };
             file.unreadable(&place, &error.render())
         })?;
-        file.document(document, number, &mut parsed);
+        file.document(document, number, keep, &mut parsed);
     }
     Ok(parsed)
 }
@@ -99,7 +113,13 @@ struct File<'a> {
 }
 
 impl File<'_> {
-    fn document(&self, mut document: Value, number: usize, parsed: &mut Parsed) {
+    fn document<T>(
+        &self,
+        mut document: Value,
+        number: usize,
+        keep: Keep<'_, T>,
+        parsed: &mut Parsed<T>,
+    ) {
         let kind = text(&document, "kind").to_owned();
         if document.is_null() {
             return;
@@ -113,7 +133,7 @@ impl File<'_> {
             return;
         }
         let Some(kind_of_items) = kind.strip_suffix("List") else {
-            return self.object(document, &kind, number, parsed);
+            return self.object(document, &kind, number, keep, parsed);
         };
         let version = text(&document, "apiVersion").to_owned();
         let Some(Value::Array(items)) = document.get_mut("items").map(Value::take) else {
@@ -128,11 +148,18 @@ impl File<'_> {
                 fields.insert("kind".to_owned(), kind_of_items.into());
                 fields.insert("apiVersion".to_owned(), version.as_str().into());
             }
-            self.document(item, number, parsed);
+            self.document(item, number, keep, parsed);
         }
     }
 
-    fn object(&self, mut document: Value, kind: &str, number: usize, parsed: &mut Parsed) {
+    fn object<T>(
+        &self,
+        mut document: Value,
+        kind: &str,
+        number: usize,
+        keep: Keep<'_, T>,
+        parsed: &mut Parsed<T>,
+    ) {
         let version = text(&document, "apiVersion").to_owned();
         let Some(known) = Known::find(&version, kind) else {
             parsed.skipped.push(format!("{kind} ({version})"));
@@ -171,7 +198,9 @@ impl File<'_> {
         });
         parsed.declarations.push(Declaration {
             object,
-            content: content.ok(),
+            content: content
+                .ok()
+                .map(|objects| objects.into_iter().filter_map(keep).collect()),
         });
     }
 

@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,8 @@ use super::complete;
 use super::notifications::{Notifications, Wake};
 use super::store::Store;
 use super::tree::Tree;
-use crate::Event;
+use crate::event::Named;
+use crate::{Event, Object};
 
 /// So long must nothing happen before the directory is looked at: `kubectl`, editors and `git` touch
 /// several files within a few milliseconds.
@@ -28,12 +29,13 @@ const ANYWAY: Duration = Duration::from_secs(30);
 /// The same where inotify does not work or the directory is away.
 const WITHOUT_INOTIFY: Duration = Duration::from_millis(500);
 
-/// Follows one directory.
+/// Follows one directory. `K` makes of each object the `T` that is kept of it.
 #[derive(Debug)]
-pub(super) struct Follower {
+pub(super) struct Follower<T, K> {
     root: PathBuf,
     wake: Sender<Wake>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<Event<T>>,
+    keep: K,
     store: Store,
     notifications: Notifications,
     /// Files that are open for writing, and since when.
@@ -45,11 +47,17 @@ pub(super) struct Follower {
 /// Nobody receives the events any more.
 struct Stopped;
 
-impl Follower {
-    pub(super) fn new(root: PathBuf, wake: Sender<Wake>, events: mpsc::Sender<Event>) -> Self {
+impl<T: Named, K: FnMut(Object) -> Option<T>> Follower<T, K> {
+    pub(super) fn new(
+        root: PathBuf,
+        wake: Sender<Wake>,
+        events: mpsc::Sender<Event<T>>,
+        keep: K,
+    ) -> Self {
         Self {
             root,
             events,
+            keep,
             store: Store::default(),
             notifications: Notifications::new(&wake),
             writing: HashMap::new(),
@@ -130,21 +138,23 @@ impl Follower {
     }
 
     /// What has changed since the last look.
-    fn look(&mut self) -> Vec<Event> {
+    fn look(&mut self) -> Vec<Event<T>> {
         let tree = Tree::read(&self.root, |directory| {
             self.notifications.add(directory, &self.wake);
         });
         self.notifications.drop_others();
         self.is_away = tree.unreadable.contains_key(&self.root);
         self.writing.retain(|_, since| since.elapsed() < WRITING);
-        self.store.update(&tree, |path| {
+        let writing = &self.writing;
+        let is_busy = |path: &Path| {
             // Notifications name the real path.
             let real = || path.canonicalize();
-            !self.writing.is_empty() && real().is_ok_and(|path| self.writing.contains_key(&path))
-        })
+            !writing.is_empty() && real().is_ok_and(|path| writing.contains_key(&path))
+        };
+        self.store.update(&tree, is_busy, &mut self.keep)
     }
 
-    fn send(&self, event: Event) -> Result<(), Stopped> {
+    fn send(&self, event: Event<T>) -> Result<(), Stopped> {
         self.events.blocking_send(event).map_err(|_| Stopped)
     }
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use fairway_model::{ObjectName, ObjectRef};
 
-use super::document::{Declaration, Parsed, parse, unreadable};
+use super::document::{Declaration, Keep, Parsed, parse, unreadable};
 use super::tree::{Stamp, Tree};
+use crate::event::Named;
 use crate::index::Interner;
 use crate::problem::{Problem, Quoted, Reason};
-use crate::{Event, Kind, Object};
+use crate::{Event, Kind};
 
 /// Largest file that is read, in bytes. 100,000 Services with their slices are about 100 MB as YAML;
 /// they are better kept in several files, each of which is parsed again when it changes.
@@ -61,11 +62,18 @@ enum Names {
 }
 
 /// The content of the files that were read in one update.
-type Contents = BTreeMap<Arc<Path>, BTreeMap<ObjectRef, Option<Vec<Object>>>>;
+type Contents<T> = BTreeMap<Arc<Path>, Content<T>>;
+/// What a file declares; none for an object whose fields do not decode.
+type Content<T> = BTreeMap<ObjectRef, Option<Vec<T>>>;
 
 impl Store {
     /// Reads what changed and returns it. Files for which `is_busy` holds keep their last content.
-    pub(super) fn update(&mut self, tree: &Tree, is_busy: impl Fn(&Path) -> bool) -> Vec<Event> {
+    pub(super) fn update<T: Named>(
+        &mut self,
+        tree: &Tree,
+        is_busy: impl Fn(&Path) -> bool,
+        keep: Keep<'_, T>,
+    ) -> Vec<Event<T>> {
         let mut events = Vec::new();
         let mut affected = BTreeSet::new();
         let mut contents = Contents::new();
@@ -78,8 +86,8 @@ impl Store {
             let known = self.files.get(&**path);
             let same = known.is_some_and(|known| known.stamp.as_ref() == Some(stamp));
             if !same && !is_busy(path) {
-                let problems_of_file = self.reread(path, stamp, &mut contents, &mut affected);
-                events.push(problems(path, problems_of_file));
+                let found = self.reread(path, stamp, keep, &mut contents, &mut affected);
+                events.push(problems(path, found));
             }
         }
         for (path, message) in &tree.unreadable {
@@ -88,7 +96,7 @@ impl Store {
             events.push(problems(path, vec![problem]));
         }
         for object in affected {
-            self.resolve(object, &mut contents, &mut events);
+            self.resolve(object, keep, &mut contents, &mut events);
         }
         events
     }
@@ -104,11 +112,12 @@ impl Store {
         gone.cloned().collect()
     }
 
-    fn reread(
+    fn reread<T>(
         &mut self,
         path: &Path,
         stamp: &Stamp,
-        contents: &mut Contents,
+        keep: Keep<'_, T>,
+        contents: &mut Contents<T>,
         affected: &mut BTreeSet<ObjectRef>,
     ) -> Vec<Problem> {
         // Judged before reading: what is written afterwards leaves another stamp.
@@ -119,7 +128,7 @@ impl Store {
         };
         let known = self.files.entry(path.clone()).or_default();
         known.stamp = settled;
-        let parsed = match read(&path) {
+        let parsed = match read(&path, keep) {
             Ok(parsed) => parsed,
             Err(problem) => return vec![problem],
         };
@@ -159,7 +168,13 @@ impl Store {
     }
 
     /// Tells the index what has become of an object whose declarations changed.
-    fn resolve(&mut self, object: ObjectRef, contents: &mut Contents, events: &mut Vec<Event>) {
+    fn resolve<T: Named>(
+        &mut self,
+        object: ObjectRef,
+        keep: Keep<'_, T>,
+        contents: &mut Contents<T>,
+        events: &mut Vec<Event<T>>,
+    ) {
         let mut standing = self.objects.remove(&object).unwrap_or_default();
         let (winner, others) = match standing.owners.split_first() {
             Some((winner, others)) => (Some(winner.clone()), others),
@@ -186,7 +201,7 @@ impl Store {
         // A file that was not read now: one that comes to count because another is gone.
         let content = contents
             .entry(winner.clone())
-            .or_insert_with(|| again(&winner, &mut self.names));
+            .or_insert_with(|| again(&winner, keep, &mut self.names));
         match content.remove(&object).flatten() {
             Some(objects) => {
                 let names = Names::new(&object, &objects);
@@ -224,8 +239,10 @@ impl Store {
 }
 
 impl Names {
-    fn new(declared: &ObjectRef, objects: &[Object]) -> Self {
-        let names: Box<[_]> = objects.iter().filter_map(name).collect();
+    fn new(declared: &ObjectRef, objects: &[impl Named]) -> Self {
+        let names = objects.iter();
+        let names = names.filter_map(|object| Some((object.kind(), object.name()?)));
+        let names: Box<[_]> = names.collect();
         match &*names {
             [(kind, name)] if kind.as_str() == declared.kind && *name == declared.name => {
                 Self::Same(*kind)
@@ -242,19 +259,19 @@ impl Names {
     }
 }
 
-fn deletions(names: Vec<(Kind, ObjectName)>) -> impl Iterator<Item = Event> {
+fn deletions<T>(names: Vec<(Kind, ObjectName)>) -> impl Iterator<Item = Event<T>> {
     let names = names.into_iter();
     names.map(|(kind, name)| Event::Delete(kind, name))
 }
 
-fn read(path: &Path) -> Result<Parsed, Problem> {
+fn read<T>(path: &Path, keep: Keep<'_, T>) -> Result<Parsed<T>, Problem> {
     let text = read_at_most(path, LARGEST);
     let text = text.map_err(|error| unreadable(path, "", &error.to_string()))?;
     let Some(text) = text else {
         let message = "is larger than 64 MiB, the most that is read; split it";
         return Err(unreadable(path, "", message));
     };
-    parse(path, &text)
+    parse(path, &text, keep)
 }
 
 /// None when there is more.
@@ -270,18 +287,18 @@ fn read_at_most(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// The content of a file whose problems are known.
-fn again(path: &Path, names: &mut Interner) -> BTreeMap<ObjectRef, Option<Vec<Object>>> {
-    let parsed = read(path).unwrap_or_default();
+fn again<T>(path: &Path, keep: Keep<'_, T>, names: &mut Interner) -> Content<T> {
+    let parsed = read(path, keep).unwrap_or_default();
     collect(path, parsed.declarations, names, &mut Vec::new())
 }
 
 /// Of an object that is declared twice in a file, the first counts.
-fn collect(
+fn collect<T>(
     path: &Path,
-    declarations: Vec<Declaration>,
+    declarations: Vec<Declaration<T>>,
     names: &mut Interner,
     problems: &mut Vec<Problem>,
-) -> BTreeMap<ObjectRef, Option<Vec<Object>>> {
+) -> Content<T> {
     let mut content = BTreeMap::new();
     for declaration in declarations {
         let Declaration {
@@ -304,11 +321,11 @@ fn collect(
     content
 }
 
-fn problems(path: &Path, problems: Vec<Problem>) -> Event {
+fn problems<T>(path: &Path, problems: Vec<Problem>) -> Event<T> {
     Event::Problems(path.to_string_lossy().into(), problems)
 }
 
-fn duplicate(object: &ObjectRef, winner: Option<&Path>, others: &[Arc<Path>]) -> Event {
+fn duplicate<T>(object: &ObjectRef, winner: Option<&Path>, others: &[Arc<Path>]) -> Event<T> {
     let mut problems = Vec::new();
     if let (Some(winner), [other, ..]) = (winner, others) {
         problems.push(Problem {
@@ -323,13 +340,6 @@ fn duplicate(object: &ObjectRef, winner: Option<&Path>, others: &[Arc<Path>]) ->
         });
     }
     Event::Problems(format!("declarations of {object}").into(), problems)
-}
-
-fn name(object: &Object) -> Option<(Kind, ObjectName)> {
-    let metadata = object.metadata();
-    let namespace = metadata.namespace.as_deref().unwrap_or_default();
-    let name = ObjectName::new(namespace, metadata.name.as_deref()?);
-    Some((object.kind(), name))
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::{EjectionPolicy, LoadBalancing, RetryPolicy, UpstreamLimits};
+
 /// How an upstream is spoken to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamPolicy {
@@ -15,6 +17,14 @@ pub struct UpstreamPolicy {
     pub read_timeout: Option<Duration>,
     /// Longest time in which the upstream accepts nothing while the request is sent.
     pub write_timeout: Duration,
+    /// Which endpoint is asked.
+    pub balancing: LoadBalancing,
+    /// When another one is asked.
+    pub retry: RetryPolicy,
+    /// When endpoints that fail are left alone; absent for never.
+    pub ejection: Option<EjectionPolicy>,
+    /// How much it gets to do at once.
+    pub limits: UpstreamLimits,
 }
 
 impl Default for UpstreamPolicy {
@@ -26,6 +36,10 @@ impl Default for UpstreamPolicy {
             connect_timeout: Duration::from_secs(5),
             read_timeout: None,
             write_timeout: Duration::from_secs(60),
+            balancing: LoadBalancing::default(),
+            retry: RetryPolicy::default(),
+            ejection: Some(EjectionPolicy::default()),
+            limits: UpstreamLimits::default(),
         }
     }
 }

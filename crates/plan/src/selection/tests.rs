@@ -1,4 +1,6 @@
-use fairway_model::{Conditions, Port};
+use std::sync::Arc;
+
+use fairway_model::{Conditions, Hints, Port};
 
 use super::*;
 

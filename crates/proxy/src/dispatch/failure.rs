@@ -47,6 +47,6 @@ fn retry_of_stream(error: &h2::Error) -> Retry {
         Some(Reason::REFUSED_STREAM) if is_remote => Retry::Unprocessed,
         Some(Reason::NO_ERROR) if is_remote && error.is_go_away() => Retry::Unprocessed,
         Some(_) if error.is_reset() => Retry::No,
-        _ => Retry::IfReused,
+        _ => Retry::Broken,
     }
 }

@@ -10,6 +10,7 @@ use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 
+use super::hash_key;
 use crate::dispatch::Times;
 use crate::downstream::connection::Client;
 use crate::error::{Kind, ProxyError, Rejection};
@@ -20,7 +21,7 @@ use crate::redirect::{self, Asked};
 use crate::rescue::{self, Reader};
 use crate::route_state::RouteState;
 use crate::tls;
-use crate::upstream::balance::Choice;
+use crate::upstream::choice::Choice;
 use crate::upstream::transport::Transport;
 
 /// Who answers.
@@ -102,7 +103,16 @@ pub(super) fn find(
         .ok_or_else(|| ProxyError::new(Kind::NoEndpoints))?;
     record.count_as(&state.series[index]);
     let upstream = &backends[index].1;
-    let choice = worker.balancer.choose(upstream).map_err(ProxyError::new)?;
+    let policy = &route.policy;
+    let key = hash_key::of(
+        &policy.balancing,
+        client,
+        request.headers(),
+        request.uri(),
+        &path.forwarded,
+    );
+    let choice = worker.balancer.choose(upstream, policy, key);
+    let choice = choice.map_err(ProxyError::new)?;
     let transport = state
         .transport(upstream, &worker.client_tls)
         .map_err(|error| ProxyError::because(Kind::InvalidTls, error))?;

@@ -132,8 +132,23 @@ fn encode_totals(encoder: &mut DescriptorEncoder<'_>, shards: &[Arc<Shard>]) -> 
         ),
         (
             "fairway_proxy_upstream_retries",
-            "Requests sent again because a kept connection had gone stale",
+            "Requests sent again after they had left for an endpoint",
             sum(|shard| shard.upstream_retries.get()),
+        ),
+        (
+            "fairway_proxy_upstream_retries_over_budget",
+            "Requests not sent again because the upstream's retry budget was used up",
+            sum(|shard| shard.retries_over_budget.get()),
+        ),
+        (
+            "fairway_proxy_upstream_ejections",
+            "Times that a thread left an endpoint alone because requests to it failed",
+            sum(|shard| shard.ejections.get()),
+        ),
+        (
+            "fairway_proxy_upstream_full",
+            "Requests refused because their upstream had as many as it may",
+            sum(|shard| shard.upstream_full.get()),
         ),
         (
             "fairway_proxy_underscore_headers_dropped",

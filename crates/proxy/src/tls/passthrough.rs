@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use fairway_model::{HashKey, LoadBalancing, stable_hash};
 use fairway_router::{Host, Path, Request, Target};
 use tokio::net::TcpStream;
 
@@ -26,7 +27,7 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let mut record = Record::of_connection(worker, peer.ip(), name);
     record.status = NO_ENDPOINT;
-    let Some(upstream) = connect(worker, name, &mut record).await else {
+    let Some(upstream) = connect(worker, name, peer, &mut record).await else {
         record.broken(Failure::Passthrough.label());
         return Err(Failure::Passthrough);
     };
@@ -44,10 +45,15 @@ pub(super) async fn run(
 }
 
 /// Connects to the first endpoint that lets us.
-async fn connect(worker: &Rc<Worker>, name: &str, record: &mut Record) -> Option<TcpStream> {
+async fn connect(
+    worker: &Rc<Worker>,
+    name: &str,
+    peer: SocketAddr,
+    record: &mut Record,
+) -> Option<TcpStream> {
     let host = Host::parse(name.as_bytes()).ok()?;
     let path = Path::parse("/").ok()?;
-    let (mut choice, limit) = {
+    let (mut choice, policy) = {
         let routes = worker.routes.load();
         let route = routes.find(Request {
             host: &host,
@@ -61,26 +67,45 @@ async fn connect(worker: &Rc<Worker>, name: &str, record: &mut Record) -> Option
         };
         let index = worker.balancer.backend(backends)?;
         record.count_as(&state.series[index]);
-        let choice = worker.balancer.choose(&backends[index].1).ok()?;
-        (choice, route.policy.connect_timeout)
+        let policy = route.policy.clone();
+        let key = matches!(
+            policy.balancing,
+            LoadBalancing::ConsistentHash(HashKey::SourceAddress)
+        );
+        let key = key.then(|| stable_hash(peer.ip().to_canonical().to_string().as_bytes()));
+        let choice = worker.balancer.choose(&backends[index].1, &policy, key);
+        (choice.ok()?, policy)
     };
+    // A connection that cannot wait for its turn: what it would say is not known.
+    let Some(under_way) = choice.group.enter(&policy.limits) else {
+        worker.shard.upstream_full.add(1);
+        return None;
+    };
+    record.under_way = Some(under_way);
     let deadline = worker.deadlines.open();
-    while let Some(endpoint) = choice.next() {
-        record.attempt(endpoint);
+    while let Some(endpoint) = choice.next(&policy) {
+        record.attempt(endpoint.address);
+        if let Some(under_way) = &mut record.under_way {
+            under_way.at(endpoint.clone());
+        }
         let connected = within(
             &deadline,
             &worker.clock,
-            limit,
-            TcpStream::connect(endpoint),
+            policy.connect_timeout,
+            TcpStream::connect(endpoint.address),
         )
         .await;
         match connected {
             Some(Ok(stream)) if stream.set_nodelay(true).is_ok() => {
+                choice.group.succeeded(&endpoint);
                 worker.shard.upstream_connections.add(1);
                 record.connected();
                 return Some(stream);
             }
-            _ => record.connect_failed(NO_ENDPOINT),
+            _ => {
+                choice.group.failed(&endpoint, policy.ejection.as_ref());
+                record.connect_failed(NO_ENDPOINT);
+            }
         }
     }
     None

@@ -1,13 +1,13 @@
 //! A model of a cluster, as small as a test needs it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fairway_model::{
-    Action, Backend, BackendPort, Changes, Conditions, Endpoint, Filter, HostPattern, HostRoutes,
-    ObjectName, ObjectRef, PathMatch, Port, Protocol, RequestMatch, RequestPolicy, Rule, RuleId,
-    Service, ServicePort, Snapshot, UpstreamPolicy, WildcardSpan,
+    Action, Backend, BackendPort, Changes, Conditions, Endpoint, Filter, Hints, HostPattern,
+    HostRoutes, Node, ObjectName, ObjectRef, PathMatch, Port, Protocol, RequestMatch,
+    RequestPolicy, Rule, RuleId, Service, ServicePort, Snapshot, UpstreamPolicy, WildcardSpan,
 };
 use fairway_router::{Builder, Index};
 
@@ -19,6 +19,8 @@ pub(crate) struct Cluster {
     rules: BTreeMap<HostPattern, Vec<Rule>>,
     pub(crate) policy: UpstreamPolicy,
     pub(crate) requests: RequestPolicy,
+    /// Endpoints that topology hints mean for clients elsewhere.
+    pub(crate) far: BTreeSet<SocketAddr>,
     pub(crate) filters: Vec<Filter>,
 }
 
@@ -76,9 +78,15 @@ impl Cluster {
 
     /// What the workers route by. Endpoint changes reach an index that is in use at once.
     pub(crate) fn index(&mut self) -> Arc<Index> {
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = Snapshot {
+            node: Arc::new(Node {
+                zone: Some("here".into()),
+                ..Node::default()
+            }),
+            ..Snapshot::default()
+        };
         for (name, endpoints) in &self.services {
-            let service = service(name, endpoints);
+            let service = service(name, endpoints, &self.far);
             snapshot
                 .services
                 .insert_mut(service.name.clone(), Arc::new(service));
@@ -112,14 +120,24 @@ fn pattern(host: Option<&str>) -> HostPattern {
     }
 }
 
-fn service(name: &str, endpoints: &[SocketAddr]) -> Service {
+fn service(name: &str, endpoints: &[SocketAddr], far: &BTreeSet<SocketAddr>) -> Service {
     let endpoints = endpoints.iter().map(|address| Endpoint {
         address: address.ip(),
         port: port(address.port()),
         conditions: Conditions::READY,
         node: None,
         zone: None,
-        hints: None,
+        hints: Some(Box::new(Hints {
+            zones: vec![
+                if far.contains(address) {
+                    "there"
+                } else {
+                    "here"
+                }
+                .into(),
+            ],
+            nodes: Vec::new(),
+        })),
     });
     Service {
         ports: vec![ServicePort {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // clippy knows tests by #[test], not their helpers
 
+mod balancing;
 mod bodies;
 mod client;
 mod cluster;
@@ -18,6 +19,7 @@ mod limits;
 mod observed;
 mod proxy;
 mod proxy_protocol;
+mod resilience;
 mod retries;
 mod swap;
 mod tls;

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fixture::{backend, exact_host, get, name, prefix, regex, routes, rule, service};
-use crate::{Endpoints, Host, Path, Request, Target, Upstream};
+use crate::{Endpoints, Host, Path, Request, Target, Upstream, UsableEndpoint};
 
 const READY: Conditions = Conditions::READY;
 
@@ -134,7 +134,7 @@ fn endpoints_change_in_place() {
 
     cluster.set_service(service("web", [("10.0.0.1:80", READY)]));
     cluster.apply();
-    let expected = Endpoints::Usable(["10.0.0.1:80".parse().unwrap()].into());
+    let expected = Endpoints::Usable([UsableEndpoint::new("10.0.0.1:80".parse().unwrap())].into());
     assert_eq!(**web.endpoints(), expected);
 
     cluster.set_service(service("web", []));

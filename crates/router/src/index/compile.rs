@@ -132,14 +132,14 @@ fn rewrite(rule: &Rule) -> Option<&PathRewrite> {
 }
 
 /// The path of a rule in the form in which it is looked up.
-enum PathPattern {
+pub(super) enum PathPattern {
     Exact(String),
     Prefix(String),
     Regex(Regex),
 }
 
 impl PathPattern {
-    fn compile(path: &PathMatch) -> Result<Self, RuleError> {
+    pub(super) fn compile(path: &PathMatch) -> Result<Self, RuleError> {
         let literal = |path: &str| interpret_rule_path(path).map_err(|_| RuleError::path(path));
         Ok(match path {
             PathMatch::Exact(path) => Self::Exact(literal(path)?),

@@ -1,14 +1,17 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use fairway_model::{BackendPort, ObjectName, Service, ServiceMap};
+use fairway_model::{Node, ObjectName, Service, ServiceMap};
 
 use super::{Upstream, UpstreamKey};
 
 /// The upstreams that routes refer to, one for each Service port that is named.
 #[derive(Debug, Default)]
 pub(crate) struct Upstreams {
-    services: HashMap<ObjectName, BTreeMap<BackendPort, Entry>>,
+    /// A Service has few ports, and nearly always one that is named.
+    services: HashMap<ObjectName, Vec<Entry>>,
+    /// Whose requests they are.
+    node: Arc<Node>,
 }
 
 #[derive(Debug)]
@@ -18,19 +21,28 @@ struct Entry {
     hosts: usize,
 }
 
+impl Entry {
+    fn is_for(&self, key: &UpstreamKey) -> bool {
+        self.upstream.key == *key
+    }
+}
+
 impl Upstreams {
     /// The upstream for a key, for one more host.
     pub(crate) fn acquire(&mut self, key: UpstreamKey, services: &ServiceMap) -> Arc<Upstream> {
         let ports = self.services.entry(key.service.clone()).or_default();
-        let entry = ports.entry(key.port.clone()).or_insert_with(|| {
-            let service = services.get(&key.service).map(Arc::as_ref);
-            Entry {
-                upstream: Arc::new(Upstream::new(key, service)),
-                hosts: 0,
-            }
+        if let Some(entry) = ports.iter_mut().find(|entry| entry.is_for(&key)) {
+            entry.hosts += 1;
+            return entry.upstream.clone();
+        }
+        let service = services.get(&key.service).map(Arc::as_ref);
+        let upstream = Arc::new(Upstream::new(key, service, &self.node));
+        ports.reserve_exact(1);
+        ports.push(Entry {
+            upstream: upstream.clone(),
+            hosts: 1,
         });
-        entry.hosts += 1;
-        entry.upstream.clone()
+        upstream
     }
 
     /// One host less forwards to it; after the last one it is forgotten.
@@ -38,12 +50,12 @@ impl Upstreams {
         let Some(ports) = self.services.get_mut(&key.service) else {
             return;
         };
-        let Some(entry) = ports.get_mut(&key.port) else {
+        let Some(at) = ports.iter().position(|entry| entry.is_for(key)) else {
             return;
         };
-        entry.hosts -= 1;
-        if entry.hosts == 0 {
-            ports.remove(&key.port);
+        ports[at].hosts -= 1;
+        if ports[at].hosts == 0 {
+            ports.remove(at);
         }
         if ports.is_empty() {
             self.services.remove(&key.service);
@@ -52,18 +64,26 @@ impl Upstreams {
 
     /// Brings all upstreams of a Service up to date.
     pub(crate) fn refresh(&self, name: &ObjectName, service: Option<&Service>) {
-        for entry in self
-            .services
-            .get(name)
-            .into_iter()
-            .flat_map(BTreeMap::values)
-        {
-            entry.upstream.update(service);
+        for entry in self.services.get(name).into_iter().flatten() {
+            entry.upstream.update(service, &self.node);
+        }
+    }
+
+    /// Follows the facts that topology hints are compared with.
+    pub(crate) fn locate(&mut self, node: &Arc<Node>, services: &ServiceMap) {
+        if Arc::ptr_eq(&self.node, node) {
+            return;
+        }
+        let before = std::mem::replace(&mut self.node, node.clone());
+        if before.name != node.name || before.zone != node.zone {
+            for name in self.services.keys() {
+                self.refresh(name, services.get(name).map(Arc::as_ref));
+            }
         }
     }
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.services.values().map(BTreeMap::len).sum()
+        self.services.values().map(Vec::len).sum()
     }
 }

@@ -1,4 +1,4 @@
-use fairway_model::{Conditions, Protocol, ServiceKind};
+use fairway_model::{Conditions, Hints, Protocol, ServiceKind, Weight, Weighted};
 
 use super::*;
 use crate::fixture::{name, port, service, service_port};
@@ -30,8 +30,14 @@ fn number(number: u16) -> BackendPort {
     BackendPort::Number(port(number))
 }
 
+fn endpoints(service: Option<&Service>, port: &BackendPort) -> Endpoints {
+    Endpoints::of(service, port, &Node::default())
+}
+
 fn usable(addresses: &[&str]) -> Endpoints {
-    let addresses = addresses.iter().map(|address| address.parse().unwrap());
+    let addresses = addresses
+        .iter()
+        .map(|address| UsableEndpoint::new(address.parse().unwrap()));
     Endpoints::Usable(addresses.collect())
 }
 
@@ -48,9 +54,9 @@ fn ready_endpoints_of_both_families_are_used() {
         ],
     );
     let expected = usable(&["10.0.0.1:8080", "10.0.0.3:9090", "[2001:db8::1]:8080"]);
-    assert_eq!(Endpoints::of(Some(&service), &number(80)), expected);
+    assert_eq!(endpoints(Some(&service), &number(80)), expected);
     assert_eq!(
-        Endpoints::of(Some(&service), &BackendPort::Name("http".into())),
+        endpoints(Some(&service), &BackendPort::Name("http".into())),
         expected
     );
 }
@@ -67,7 +73,7 @@ fn without_ready_ones_those_that_leave_still_serve() {
         ],
     );
     assert_eq!(
-        Endpoints::of(Some(&service), &number(80)),
+        endpoints(Some(&service), &number(80)),
         usable(&["10.0.0.1:8080"])
     );
 }
@@ -78,21 +84,18 @@ fn says_why_nothing_is_usable() {
         "web",
         [("10.0.0.1:8080", UNREADY), ("10.0.0.2:8080", WARMING)],
     );
-    assert_eq!(Endpoints::of(Some(&web), &number(80)), Endpoints::None);
-    assert_eq!(Endpoints::of(None, &number(80)), Endpoints::NoService);
+    assert_eq!(endpoints(Some(&web), &number(80)), Endpoints::None);
+    assert_eq!(endpoints(None, &number(80)), Endpoints::NoService);
     // The pods' port, not the Service's.
-    assert_eq!(Endpoints::of(Some(&web), &number(8080)), Endpoints::NoPort);
+    assert_eq!(endpoints(Some(&web), &number(8080)), Endpoints::NoPort);
     assert_eq!(
-        Endpoints::of(Some(&web), &BackendPort::Name("https".into())),
+        endpoints(Some(&web), &BackendPort::Name("https".into())),
         Endpoints::NoPort
     );
 
     let mut alias = service("web", [("10.0.0.1:8080", READY)]);
     alias.kind = ServiceKind::ExternalName("example.com".into());
-    assert_eq!(
-        Endpoints::of(Some(&alias), &number(80)),
-        Endpoints::Unsupported
-    );
+    assert_eq!(endpoints(Some(&alias), &number(80)), Endpoints::Unsupported);
 }
 
 #[test]
@@ -102,12 +105,9 @@ fn only_tcp_ports_count() {
         service_port("dns", 53, Protocol::Udp, [("10.0.0.1:53", READY)]),
         service_port("dns-tcp", 53, Protocol::Tcp, [("10.0.0.2:53", READY)]),
     ];
+    assert_eq!(endpoints(Some(&dns), &number(53)), usable(&["10.0.0.2:53"]));
     assert_eq!(
-        Endpoints::of(Some(&dns), &number(53)),
-        usable(&["10.0.0.2:53"])
-    );
-    assert_eq!(
-        Endpoints::of(Some(&dns), &BackendPort::Name("dns".into())),
+        endpoints(Some(&dns), &BackendPort::Name("dns".into())),
         Endpoints::NoPort
     );
 }
@@ -119,11 +119,11 @@ fn an_update_without_a_change_keeps_the_value_in_place() {
         service: name("web"),
         port: number(80),
     };
-    let upstream = Upstream::new(key, Some(&web));
+    let upstream = Upstream::new(key, Some(&web), &Node::default());
     let before = upstream.endpoints().clone();
-    upstream.update(Some(&web));
+    upstream.update(Some(&web), &Node::default());
     assert!(Arc::ptr_eq(&before, &upstream.endpoints()));
-    upstream.update(None);
+    upstream.update(None, &Node::default());
     assert_eq!(**upstream.endpoints(), Endpoints::NoService);
 }
 
@@ -134,7 +134,7 @@ fn the_app_protocol_is_that_of_the_port() {
         service: name("web"),
         port: number(80),
     };
-    let upstream = Upstream::new(key, Some(&web));
+    let upstream = Upstream::new(key, Some(&web), &Node::default());
     for (name, protocol) in [
         ("kubernetes.io/h2c", Some(UpstreamProtocol::Http2)),
         ("https", Some(UpstreamProtocol::Https)),
@@ -143,9 +143,70 @@ fn the_app_protocol_is_that_of_the_port() {
         ("example.com/unknown", None),
     ] {
         web.ports[0].app_protocol = Some(name.into());
-        upstream.update(Some(&web));
+        upstream.update(Some(&web), &Node::default());
         assert_eq!(upstream.protocol(), protocol, "{name}");
     }
-    upstream.update(None);
+    upstream.update(None, &Node::default());
     assert_eq!(upstream.protocol(), None);
+}
+
+#[test]
+fn hints_for_this_node_or_zone_come_first_and_the_others_stay() {
+    let mut web = service("web", [("10.0.0.1:80", READY), ("10.0.0.2:80", READY)]);
+    let hints = |zone: &str| {
+        Some(Box::new(Hints {
+            zones: vec![zone.into()],
+            nodes: Vec::new(),
+        }))
+    };
+    let listed: &mut [Endpoint] = Arc::get_mut(&mut web.ports[0].endpoints).unwrap();
+    listed[0].hints = hints("b");
+    listed[1].hints = hints("a");
+    let here = Node {
+        zone: Some("a".into()),
+        ..Node::default()
+    };
+    let [first, second] = ["10.0.0.1:80", "10.0.0.2:80"].map(|it| it.parse().unwrap());
+    let remote = UsableEndpoint {
+        is_remote: true,
+        ..UsableEndpoint::new(first)
+    };
+    assert_eq!(
+        Endpoints::of(Some(&web), &number(80), &here),
+        Endpoints::Usable([UsableEndpoint::new(second), remote].into())
+    );
+    // Nobody is meant for this zone, or it is not known: all are alike.
+    assert_eq!(
+        endpoints(Some(&web), &number(80)),
+        usable(&["10.0.0.1:80", "10.0.0.2:80"])
+    );
+}
+
+#[test]
+fn weights_of_the_service_are_kept_and_zero_gets_nothing() {
+    let listed = [
+        ("10.0.0.1:80", READY),
+        ("10.0.0.2:80", READY),
+        ("10.0.0.3:80", READY),
+    ];
+    let mut web = service("web", listed);
+    let weigh = |network: &str, weight| Weight {
+        of: Weighted::Network(network.parse().unwrap()),
+        weight,
+    };
+    web.weights = Weights(vec![weigh("10.0.0.1/32", 0), weigh("10.0.0.2/32", 7)]);
+    let [heavy, light] =
+        [("10.0.0.2:80", 7), ("10.0.0.3:80", 1)].map(|(address, weight)| UsableEndpoint {
+            weight,
+            ..UsableEndpoint::new(address.parse().unwrap())
+        });
+    assert_eq!(
+        endpoints(Some(&web), &number(80)),
+        Endpoints::Usable([heavy, light].into())
+    );
+    web.weights = Weights(vec![weigh("10.0.0.0/24", 0)]);
+    assert_eq!(
+        endpoints(Some(&web), &number(80)),
+        usable(&listed.map(|(address, _)| address))
+    );
 }

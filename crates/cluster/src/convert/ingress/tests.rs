@@ -31,7 +31,7 @@ fn problems(ingress: &Ingress) -> Vec<String> {
 }
 
 fn hosts(ingress: &Ingress) -> Vec<String> {
-    ingress.hosts.keys().map(ToString::to_string).collect()
+    ingress.hosts().map(ToString::to_string).collect()
 }
 
 const BACKEND: &str = "backend: {service: {name: web, port: {number: 80}}}";
@@ -74,7 +74,7 @@ fn rules_of_one_host_come_together() {
     ));
     assert_eq!(problems(&ingress), Vec::<String>::new());
     assert_eq!(hosts(&ingress), ["a.com", "*.a.com", "*"]);
-    let rules = &ingress.hosts.values().next().unwrap().rules;
+    let rules = &ingress.hosts[0].1.rules;
     let rules: Vec<_> = rules
         .iter()
         .map(|rule| (&*rule.id.field, &rule.matches.path))
@@ -92,7 +92,7 @@ fn rules_of_one_host_come_together() {
             ),
         ]
     );
-    let any = &ingress.hosts[&HostPattern::Any].rules[0];
+    let any = &ingress.host(&HostPattern::Any).unwrap().rules[0];
     assert_eq!(any.matches.path, PathMatch::Prefix("/".into()));
 }
 
@@ -153,7 +153,11 @@ fn invalid_paths_are_left_out() {
         let ingress = convert(&format!(
             "{{rules: [{{http: {{paths: [{{{path}, {BACKEND}}}, {{path: /ok, pathType: Exact, {BACKEND}}}]}}}}]}}"
         ));
-        assert_eq!(ingress.hosts[&HostPattern::Any].rules.len(), 1, "{path}");
+        assert_eq!(
+            ingress.host(&HostPattern::Any).unwrap().rules.len(),
+            1,
+            "{path}"
+        );
         assert!(
             problems(&ingress)[0].starts_with(said),
             "{:?}",
@@ -196,7 +200,7 @@ fn backends_that_mean_nothing_answer_themselves() {
             "{{defaultBackend: {{{backend}}}, \
               rules: [{{http: {{paths: [{{path: /, pathType: Prefix, backend: {{{backend}}}}}]}}}}]}}"
         ));
-        let rule = &ingress.hosts[&HostPattern::Any].rules[0];
+        let rule = &ingress.host(&HostPattern::Any).unwrap().rules[0];
         assert_eq!(rule.action, Action::Respond(status), "{backend}");
         assert_eq!(ingress.default, None, "{backend}");
         let problems = problems(&ingress);
@@ -235,7 +239,7 @@ fn certificates_go_to_the_hosts_that_list_them() {
         ]
     );
     let ingress = convert("{rules: [{host: a.com}], tls: [{hosts: [a.com]}]}");
-    let part = ingress.hosts.values().next().unwrap();
+    let part = &ingress.hosts[0].1;
     let default = TlsPolicy::terminate(CertificateChoice::Default);
     assert_eq!(part.tls.as_deref(), Some(&default));
 }

@@ -20,7 +20,7 @@ pub(super) struct Claim<'a> {
 impl<'a> Claim<'a> {
     pub(super) fn new(host: &HostPattern, ingress: &'a Ingress) -> Option<Self> {
         Some(Self {
-            part: ingress.hosts.get(host)?,
+            part: ingress.host(host)?,
             default: ingress.default.as_ref(),
         })
     }
@@ -110,6 +110,7 @@ pub(super) fn merge<'a>(
     } else {
         routes.default = default_backend.map(default_rule);
     }
+    routes.rules.shrink_to_fit();
     (known.then_some(routes), lost.finish())
 }
 

@@ -8,6 +8,7 @@ use proptest::sample::select;
 
 use super::super::*;
 use super::lists;
+use crate::Object;
 use crate::convert::object_name;
 use crate::manifests::objects;
 

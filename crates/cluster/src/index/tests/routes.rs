@@ -236,7 +236,7 @@ fn two_thousand_hosts_and_one_with_ten_thousand_paths() {
     });
     let mut index = with(&[]);
     let ingress = serde_json::from_value(ingress).expect("an Ingress");
-    index.apply(Event::Apply(Object::Ingress(ingress)));
+    index.apply(Event::Apply(crate::Object::Ingress(ingress)));
     let update = index.update().expect("routes");
     assert_eq!(update.changes.hosts.len(), 2001);
     assert_eq!(get(&index, "h1999.com", "/"), "web");

@@ -1,17 +1,17 @@
 use super::*;
 
-fn parse_yaml(text: &str) -> Result<Parsed, String> {
-    parse(Path::new("test.yaml"), text.as_bytes()).map_err(|problem| problem.to_string())
+fn parse_yaml(text: &str) -> Result<Parsed<Object>, String> {
+    parse(Path::new("test.yaml"), text.as_bytes(), &mut Some).map_err(|problem| problem.to_string())
 }
 
-fn declared(parsed: &Parsed) -> Vec<String> {
+fn declared(parsed: &Parsed<Object>) -> Vec<String> {
     let declarations = parsed.declarations.iter();
     declarations
         .map(|declaration| declaration.object.to_string())
         .collect()
 }
 
-fn problems(parsed: &Parsed) -> Vec<String> {
+fn problems(parsed: &Parsed<Object>) -> Vec<String> {
     parsed.problems.iter().map(ToString::to_string).collect()
 }
 
@@ -42,12 +42,12 @@ fn lists_of_any_sort() {
 fn json_files_hold_several_documents_too() {
     let text = br#"{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}}
                    {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "b"}}"#;
-    let parsed = parse(Path::new("x.json"), text).unwrap();
+    let parsed = parse(Path::new("x.json"), text, &mut Some).unwrap();
     assert_eq!(
         declared(&parsed),
         ["Service default/a", "Service default/b"]
     );
-    let problem = parse(Path::new("x.json"), b"{\"kind\": ")
+    let problem = parse(Path::new("x.json"), b"{\"kind\": ", &mut Some::<Object>)
         .unwrap_err()
         .to_string();
     assert!(
@@ -89,7 +89,7 @@ fn a_small_file_cannot_ask_for_much_memory() {
 
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(parse_yaml(&deep).is_err());
-    assert!(parse(Path::new("x.json"), deep.as_bytes()).is_err());
+    assert!(parse(Path::new("x.json"), deep.as_bytes(), &mut Some::<Object>).is_err());
 }
 
 #[test]
@@ -113,9 +113,13 @@ fn syntax_errors_name_document_and_line_in_one_line() {
         assert!(!problem.contains('\n'), "{problem:?}");
         assert!(problem.len() < 500, "{problem}");
     }
-    let problem = parse(Path::new("test.yaml"), b"kind: \xff\xfe\n")
-        .unwrap_err()
-        .to_string();
+    let problem = parse(
+        Path::new("test.yaml"),
+        b"kind: \xff\xfe\n",
+        &mut Some::<Object>,
+    )
+    .unwrap_err()
+    .to_string();
     assert_eq!(
         problem,
         "File test.yaml is not UTF-8 text from byte 6 on; its last good content stays in use"

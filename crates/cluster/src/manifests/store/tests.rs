@@ -9,9 +9,9 @@ fn service(name: &str) -> String {
 /// What an update does, without the lists of problems that are empty.
 fn update(store: &mut Store, root: &Path, is_busy: impl Fn(&Path) -> bool) -> Vec<String> {
     let tree = Tree::read(root, |_| {});
-    let events = store.update(&tree, is_busy).into_iter();
+    let events = store.update(&tree, is_busy, &mut Some).into_iter();
     let texts = events.filter_map(|event| match event {
-        Event::Apply(object) => Some(format!("+{}", name(&object)?.1)),
+        Event::Apply(object) => Some(format!("+{}", object.name()?)),
         Event::Delete(_, name) => Some(format!("-{name}")),
         Event::Problems(_, problems) => Some(problems.first()?.to_string()),
         other => panic!("{other:?}"),
@@ -64,7 +64,7 @@ fn what_is_below_something_unreadable_stays() {
     tree.files.clear();
     tree.unreadable
         .insert(directory.path().join("x"), "permission denied".to_owned());
-    let events = store.update(&tree, |_| false);
+    let events = store.update(&tree, |_| false, &mut Some);
     let [Event::Problems(_, problems)] = events.as_slice() else {
         panic!("{events:?}")
     };
