@@ -21,6 +21,7 @@ mod proxy;
 mod proxy_protocol;
 mod resilience;
 mod retries;
+mod route_policies;
 mod swap;
 mod tls;
 mod upstream;
