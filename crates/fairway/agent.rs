@@ -30,7 +30,6 @@ use fairway_admin::{
 };
 use fairway_cluster::{Cluster, EventRecorder, ProblemMetrics};
 use fairway_model::{Snapshot, Update};
-use fairway_proxy::MetricsOptions;
 use prometheus_client::registry::Registry;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
@@ -107,7 +106,8 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     service_proxy_metrics.register(&mut registry);
     let problem_metrics = ProblemMetrics::default();
     problem_metrics.register(&mut registry);
-    let proxy_metrics = fairway_proxy::Metrics::register(&mut registry, &MetricsOptions::default());
+    let proxy_metrics =
+        fairway_proxy::Metrics::register(&mut registry, &config.observation.metrics());
     let registry = Arc::new(registry);
 
     let configz = watch::Sender::new(config.configz());
@@ -224,6 +224,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     } = first;
     memory::updated(&changes);
     drop(changes);
+    let mut reopens = process.signals.reopens();
     let mut ending: Option<Ending> = None;
     let mut farewell = None;
     let draining = |ending: &Option<Ending>| ending.as_ref().is_some_and(Ending::is_draining);
@@ -257,6 +258,11 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                     let _: Result<(), _> = farewell.await;
                 }
                 return Ok(Next::End);
+            }
+            () = reopens.next() => {
+                if let Some(ingress) = &ingress {
+                    ingress.reopen_access_log();
+                }
             }
             changed = process.reload.next(), if ending.is_none() => {
                 if config.differs_in_policies_only(&changed) {

@@ -1,5 +1,6 @@
 //! The command line, as typed. What it means is decided in [`crate::config`].
 
+mod observation;
 mod spelling;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::observation::ObservationArgs;
 pub(crate) use self::spelling::boolean;
 use crate::config::{
     Command, Demo, Environment, FairwayConfiguration, KubeProxyConfiguration, LoadError, Loader,

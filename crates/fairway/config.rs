@@ -10,6 +10,7 @@ mod go_duration;
 mod kube_proxy;
 mod load;
 mod network;
+mod observation;
 mod policies;
 mod publish;
 mod router;
@@ -34,6 +35,7 @@ pub(crate) use self::fairway::FairwayConfiguration;
 pub(crate) use self::go_duration::GoDuration;
 pub(crate) use self::kube_proxy::KubeProxyConfiguration;
 pub(crate) use self::load::{LoadError, Loader};
+pub(crate) use self::observation::Observation;
 pub(crate) use self::router::Router;
 pub(crate) use self::rules::{LocalPods, Rules};
 use self::setting::Setting;
@@ -74,6 +76,7 @@ pub(crate) struct Config {
     /// Whether Ingress traffic is routed.
     pub(crate) ingress: bool,
     pub(crate) router: Router,
+    pub(crate) observation: Observation,
     /// What is set for routes; as it was written it is in [`Self::configz`].
     #[serde(skip)]
     pub(crate) policies: RoutePolicies,

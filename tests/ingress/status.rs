@@ -1,7 +1,9 @@
 //! What one of all agents says for all: the status of Ingresses, and Events about them.
 
-use fairway_testkit::objects::{ingress, ingress_class};
+use fairway_testkit::objects::{self, ingress, ingress_class};
 use fairway_testkit::{Lab, lab};
+
+use serde_json::json;
 
 use crate::support::{Cluster, Feed, becomes};
 
@@ -75,6 +77,29 @@ fn another_agent_goes_on_when_the_leader_ends() {
         // The leader gives up its Lease before it ends; who takes it next is a matter of time.
         becomes(true, "the Lease is free", || {
             holder().as_deref() != Some("node-1")
+        });
+    });
+}
+
+/// As of cloud providers that give a name: it is shown, whatever it leads to.
+#[test]
+fn a_load_balancer_that_has_a_name_only_is_shown_by_it() {
+    lab::test(|| {
+        let cluster = Cluster::new(Feed::Api, Lab::builder().nodes(1).pods_per_node(0));
+        let cluster = cluster.with_flags(&["--publish-service=default/balancer"]);
+        cluster.apply("class", [ingress_class("fairway", "fairway.dev/ingress")]);
+        let balancer = objects::service("balancer").kind("LoadBalancer");
+        let entry = json!([{"hostname": "lb.example.com"}]);
+        let balancer = balancer.tcp("http", 80).node_port(30080);
+        cluster.apply(
+            "balancer",
+            [balancer.set("/status/loadBalancer", "ingress", entry.clone())],
+        );
+        cluster.apply("web", [ingress("web").class("fairway")]);
+        cluster.start();
+        becomes(entry, "the status", || {
+            let web = cluster.api_server().get("Ingress", "default", "web");
+            web.unwrap()["status"]["loadBalancer"]["ingress"].clone()
         });
     });
 }

@@ -35,21 +35,21 @@ fn open(site: &Site) -> Conversation {
 }
 
 /// A request whose answer repeats its body while it is being sent.
-fn start_mirror(conversation: &mut Conversation) {
+pub(super) fn start_mirror(conversation: &mut Conversation) {
     conversation.send("POST /?mirror HTTP/1.1\r\nHost: web\r\nTransfer-Encoding: chunked\r\n\r\n");
     conversation.send_chunk("first");
     assert_eq!(conversation.head().status, 200);
     assert_eq!(conversation.chunk(), "first");
 }
 
-fn finish_mirror(conversation: &mut Conversation) {
+pub(super) fn finish_mirror(conversation: &mut Conversation) {
     conversation.send_chunk("second");
     assert_eq!(conversation.chunk(), "second");
     conversation.send("0\r\n\r\n");
     assert_eq!(conversation.chunk(), "");
 }
 
-fn upgrade(conversation: &mut Conversation) {
+pub(super) fn upgrade(conversation: &mut Conversation) {
     let headers = "Host: web\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
     conversation.send(format!("GET / HTTP/1.1\r\n{headers}\r\n\r\n"));
@@ -57,7 +57,7 @@ fn upgrade(conversation: &mut Conversation) {
 }
 
 /// Sends a megabyte and reads it back, at the same time: neither side can hold it all.
-fn echo_a_megabyte(mut conversation: Conversation) -> Conversation {
+pub(super) fn echo_a_megabyte(mut conversation: Conversation) -> Conversation {
     let bytes: Vec<u8> = (0..1u32 << 20).map(|index| (index % 251) as u8).collect();
     let mut writer = conversation.writer();
     std::thread::scope(|scope| {

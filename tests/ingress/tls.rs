@@ -1,6 +1,7 @@
 //! HTTPS: which certificate a client gets, and what becomes of the others when one is wrong.
 
 mod client;
+mod keys;
 
 use std::fmt::Write;
 use std::net::SocketAddr;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use fairway_cluster::Certificates;
 use fairway_model::{Changes, Update};
-use fairway_proxy::{Handle, Metrics};
+use fairway_proxy::{Handle, Metrics, Tracing};
 use fairway_router::{Builder, Index};
 use tracing::{info, warn};
 
@@ -69,8 +69,15 @@ impl Ingress {
             proxy_protocol: config.router.proxy_protocol.into(),
             limits,
             timeouts: config.router.timeouts(),
+            access_log: (&config.observation.access_log).into(),
+            log_format: config.observation.access_log_format.clone(),
+            tracing: Tracing {
+                enabled: config.observation.tracing,
+                sample_ratio: config.observation.trace_sample_ratio,
+                trusted_only: config.observation.trace_trusted_only,
+                spans: None,
+            },
             taken_over: shared,
-            ..fairway_proxy::Config::default()
         })?;
         for address in bound.local_addresses() {
             info!(%address, "serving HTTP");
@@ -116,6 +123,11 @@ impl Ingress {
             warn!("{problem}");
         }
         self.problems = problems;
+    }
+
+    /// Opens the access log's file anew, if it is one.
+    pub(crate) fn reopen_access_log(&self) {
+        self.handle.reopen_access_log();
     }
 
     /// Lets open requests finish, for as long as `grace`.

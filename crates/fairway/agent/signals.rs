@@ -1,4 +1,5 @@
-//! SIGTERM from the kubelet, SIGINT from a keyboard: both mean stop.
+//! SIGTERM from the kubelet, SIGINT from a keyboard: both mean stop. SIGUSR1 from whoever rotates logs: open
+//! them anew.
 
 use std::io;
 
@@ -15,24 +16,42 @@ pub(crate) enum Stop {
     Interrupt,
 }
 
+/// Each SIGUSR1.
+#[derive(Debug)]
+pub(crate) struct Reopens(watch::Receiver<u64>);
+
+impl Reopens {
+    /// Waits for the next one. Cancel safe.
+    pub(crate) async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            // The thread never ends.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// The signals that end the agent. They are taken on a thread of their own, because they concern the
 /// process whatever runs in it, and none may be lost between two configurations.
 #[derive(Debug)]
 pub(crate) struct Signals {
     /// Changed by each one.
     received: watch::Receiver<Stop>,
+    /// Counts each SIGUSR1.
+    reopened: watch::Receiver<u64>,
 }
 
 impl Signals {
     /// From here on the signals no longer end the process by themselves.
     pub(crate) fn listen() -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let [mut terminate, mut interrupt] = {
+        let [mut terminate, mut interrupt, mut reopen] = {
             let _entered = runtime.enter();
+            let reopen = SignalKind::user_defined1();
             let [terminate, interrupt] = [SignalKind::terminate(), SignalKind::interrupt()];
-            [signal(terminate)?, signal(interrupt)?]
+            [signal(terminate)?, signal(interrupt)?, signal(reopen)?]
         };
         let (sender, received) = watch::channel(Stop::Terminate);
+        let (reopen_sender, reopened) = watch::channel(0);
         let thread = std::thread::Builder::new().name("signals".to_owned());
         thread.spawn(move || {
             runtime.block_on(async {
@@ -40,12 +59,21 @@ impl Signals {
                     let stop = tokio::select! {
                         _ = terminate.recv() => Stop::Terminate,
                         _ = interrupt.recv() => Stop::Interrupt,
+                        _ = reopen.recv() => {
+                            reopen_sender.send_modify(|count| *count += 1);
+                            continue;
+                        }
                     };
                     sender.send_replace(stop);
                 }
             });
         })?;
-        Ok(Self { received })
+        Ok(Self { received, reopened })
+    }
+
+    /// Wishes that logs be opened anew.
+    pub(crate) fn reopens(&self) -> Reopens {
+        Reopens(self.reopened.clone())
     }
 
     /// Waits for the next one. Cancel safe.

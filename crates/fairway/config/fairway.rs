@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::file::decode_field;
 use super::policies::PolicyList;
-use crate::args::{IngressArgs, ServiceProxyArgs, StatusArgs};
+use crate::args::{IngressArgs, ObservationArgs, ServiceProxyArgs, StatusArgs};
 
 /// The groups, as typed.
 #[derive(Clone, Debug, PartialEq, Args, Serialize)]
@@ -23,6 +23,9 @@ pub(crate) struct FairwayConfiguration {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) status: StatusArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) observation: ObservationArgs,
     /// Too much for a flag.
     #[arg(skip)]
     #[serde(flatten)]
@@ -41,6 +44,7 @@ impl FairwayConfiguration {
             service_proxy: overlay(&self.service_proxy, fields)?,
             ingress: overlay(&self.ingress, fields)?,
             status: overlay(&self.status, fields)?,
+            observation: overlay(&self.observation, fields)?,
             policies: overlay(&self.policies, fields)?,
         })
     }

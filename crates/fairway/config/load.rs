@@ -7,8 +7,8 @@ use super::file::{Documents, FileError, Origins};
 use super::kube_proxy::{HEALTHZ_PORT, METRICS_PORT};
 use super::setting::{self, HEALTHZ, HOSTNAME, METRICS, NODE_NAME};
 use super::{
-    Admin, Config, ConfigError, Conntrack, Environment, KubeProxyConfiguration, Render, Router,
-    Rules, Source, address, check, unused,
+    Admin, Config, ConfigError, Conntrack, Environment, KubeProxyConfiguration, Observation,
+    Render, Router, Rules, Source, address, check, unused,
 };
 use crate::args::{RenderArgs, RetiredArgs, RunArgs};
 
@@ -100,6 +100,7 @@ impl Loader {
             drain_delay: Duration::from_secs(fairway.ingress.drain_delay_seconds.into()),
             drain: Duration::from_secs(fairway.ingress.drain_seconds.into()),
             router: Router::new(&fairway.ingress, &fairway.status, &self.environment)?,
+            observation: Observation::try_from(&fairway.observation)?,
             policies,
             admin: Admin::try_from(&kube_proxy)?,
             kube_proxy,

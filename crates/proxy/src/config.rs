@@ -1,11 +1,15 @@
 use std::fmt;
 use std::io::Write;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::HeaderValue;
 use ipnet::IpNet;
+
+use crate::access_log::LogFormat;
+use crate::trace::Tracing;
 
 /// What the proxy is told at start. Everything about a single route comes from the route itself.
 #[derive(Clone, Debug)]
@@ -28,6 +32,10 @@ pub struct Config {
     pub proxy_protocol: ProxyProtocol,
     /// Where the access log goes.
     pub access_log: AccessLog,
+    /// How its lines are written.
+    pub log_format: LogFormat,
+    /// What happens to traces.
+    pub tracing: Tracing,
     /// Sizes and counts.
     pub limits: Limits,
     /// Times towards clients and of idle upstream connections; routes set the other upstream times.
@@ -46,6 +54,8 @@ impl Default for Config {
             taken_over: Vec::new(),
             proxy_protocol: ProxyProtocol::Off,
             access_log: AccessLog::Stdout,
+            log_format: LogFormat::default(),
+            tracing: Tracing::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
         }
@@ -126,7 +136,7 @@ impl Protocol {
     }
 }
 
-/// Where one JSON line per request goes.
+/// Where one line per request goes.
 #[derive(Clone, Default)]
 pub enum AccessLog {
     /// Nowhere.
@@ -134,6 +144,8 @@ pub enum AccessLog {
     /// Standard output, from a thread of its own.
     #[default]
     Stdout,
+    /// A file, to which is added; from a thread of its own.
+    File(PathBuf),
     /// Any writer, from a thread of its own.
     Writer(Arc<Mutex<dyn Write + Send>>),
 }
@@ -143,6 +155,7 @@ impl fmt::Debug for AccessLog {
         f.write_str(match self {
             Self::Off => "Off",
             Self::Stdout => "Stdout",
+            Self::File(_) => "File",
             Self::Writer(_) => "Writer",
         })
     }

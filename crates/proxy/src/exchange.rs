@@ -238,6 +238,9 @@ fn rewrite(
         session.identify(request.headers_mut());
     }
     record.identify(&rewritten.request_id, rewritten.client);
+    if let Some(trace) = &record.trace {
+        trace.forward(request.headers_mut(), &worker.random);
+    }
     HeaderChange::apply_all(&route.request, request.headers_mut());
     if let Some(protocol) = upgrade {
         ask_for(protocol.clone(), request.headers_mut());

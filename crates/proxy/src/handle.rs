@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use fairway_router::Index;
 use tokio::sync::{mpsc, watch};
 
-use crate::access_log::Writer;
+use crate::access_log::{Reopen, Writer};
 use crate::downstream::client_connections::ClientConnections;
 use crate::listen::Bound;
 use crate::metrics::Metrics;
@@ -19,7 +19,9 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// The proxy's threads could not be started.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot start the proxy's threads; check the limits of processes and open files")]
+#[error(
+    "cannot start the proxy; check the access log's file and the limits of processes and open files"
+)]
 pub struct ServeError(#[from] io::Error);
 
 impl Bound {
@@ -34,7 +36,8 @@ impl Bound {
     ) -> Result<Handle, ServeError> {
         let (commands, listen) = watch::channel(Command::Run);
         let (done, finished) = mpsc::channel(1);
-        let (log, batches) = Writer::start(&self.config.access_log)?.unzip();
+        let log = Writer::start(&self.config.access_log)?;
+        let batches = log.as_ref().map(|log| log.sender.clone());
         let limit = self.config.limits.connections_per_client;
         let client_connections = limit.map(|limit| Arc::new(ClientConnections::new(limit)));
         let mut threads = Vec::new();
@@ -61,7 +64,7 @@ impl Bound {
             commands,
             finished,
             threads,
-            log: log.map(|log| log.thread),
+            log: log.map(|log| (log.thread, log.reopen)),
         })
     }
 }
@@ -72,10 +75,17 @@ pub struct Handle {
     commands: watch::Sender<Command>,
     finished: mpsc::Receiver<()>,
     threads: Vec<JoinHandle<()>>,
-    log: Option<JoinHandle<()>>,
+    log: Option<(JoinHandle<()>, Reopen)>,
 }
 
 impl Handle {
+    /// Opens the access log's file anew, where it is one: somebody has moved it away.
+    pub fn reopen_access_log(&self) {
+        if let Some((_, reopen)) = &self.log {
+            reopen.ask();
+        }
+    }
+
     /// Stops accepting, lets running requests and tunnels finish, says `Connection: close` to clients
     /// meanwhile, and cuts what is left after `grace`. Idle connections get two seconds for a last request.
     pub async fn drain(mut self, grace: Duration) {
@@ -86,9 +96,11 @@ impl Handle {
                 tracing::error!("a traffic thread had panicked; please report what it printed");
             }
         }
-        let Some(log) = self.log.take() else {
+        let Some((log, reopen)) = self.log.take() else {
             return;
         };
+        // It ends when nobody can ask for anything any more.
+        drop(reopen);
         let deadline = Instant::now() + LAST_LINES;
         while !log.is_finished() && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -39,12 +39,15 @@ mod rescue;
 mod route_state;
 mod stream;
 mod tls;
+mod trace;
 mod tunnel;
 mod upstream;
 mod worker;
 
+pub use access_log::{FormatError, LogFormat};
 pub use config::{AccessLog, Config, Hsts, Limits, Protocol, ProxyProtocol, Timeouts};
 pub use handle::{Handle, ServeError};
 pub use listen::{BindError, Bound, bind};
 pub use metrics::{Metrics, MetricsOptions};
 pub use tls::{ClientAuth, Handling, HostTls, SelfSignedError, TlsSettings, TlsTable, self_signed};
+pub use trace::{Span, SpanRoute, SpanSender, Tracing, spans};

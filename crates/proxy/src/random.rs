@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use bytes::{Bytes, BytesMut};
 use http::HeaderValue;
 
-/// IDs are cut from blocks of this size: one allocation serves 128 requests.
+/// IDs are cut from blocks of this size: one allocation serves 128 requests, or 47 with traces.
 const BLOCK: usize = 4096;
 
 #[derive(Debug)]
@@ -35,21 +35,35 @@ impl Random {
         self.generator.borrow_mut().usize(..limit)
     }
 
+    /// At least 0 and below 1.
+    pub(crate) fn fraction(&self) -> f64 {
+        self.generator.borrow_mut().f64()
+    }
+
+    pub(crate) fn number(&self) -> u128 {
+        self.generator.borrow_mut().u128(..)
+    }
+
     /// 32 hexadecimal digits, as nginx makes them.
     pub(crate) fn request_id(&self) -> HeaderValue {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut number = self.generator.borrow_mut().u128(..);
+        let mut number = self.number();
         let mut digits = [0; 32];
         for digit in &mut digits {
             *digit = DIGITS[(number & 15) as usize];
             number >>= 4;
         }
+        self.text(&digits)
+    }
+
+    /// Hexadecimal digits and dashes as a header value.
+    pub(crate) fn text(&self, digits: &[u8]) -> HeaderValue {
         let mut block = self.block.borrow_mut();
         if block.capacity() < digits.len() {
             *block = BytesMut::with_capacity(BLOCK);
         }
-        block.extend_from_slice(&digits);
-        let id: Bytes = block.split().freeze();
-        HeaderValue::from_maybe_shared(id).expect("hexadecimal digits are a header value")
+        block.extend_from_slice(digits);
+        let text: Bytes = block.split().freeze();
+        HeaderValue::from_maybe_shared(text).expect("hexadecimal digits are a header value")
     }
 }

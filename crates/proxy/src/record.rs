@@ -1,30 +1,33 @@
 //! The account of one request, closed however the request ends.
 
+mod about;
 mod attempt;
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use http::header::{HOST, USER_AGENT};
-use http::{HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderValue, Request, Response, StatusCode};
 use smallvec::SmallVec;
 
 use crate::access_log::Line;
 use crate::downstream::connection::Client;
 use crate::downstream::wire::Wire;
+use crate::forwarding::Sender;
 use crate::metrics::{self, Finished, RouteSeries};
 use crate::route_state::RouteState;
+use crate::trace::Trace;
 use crate::upstream::admission::UnderWay;
 use crate::worker::Worker;
-use attempt::Attempt;
+use about::About;
+pub(crate) use attempt::Attempt;
 
 /// nginx's status for clients that went away before there was an answer; in logs and metrics only.
 const CLIENT_CLOSED: u16 = 499;
 
-/// Collects what log and metrics tell about a request, and tells it when dropped: a client that goes
-/// away drops the request at whatever point it is.
+/// Collects what log, metrics and traces tell about a request, and tells it when dropped: a client that
+/// goes away drops the request at whatever point it is.
 #[derive(Debug)]
 pub(crate) struct Record {
     worker: Rc<Worker>,
@@ -40,85 +43,76 @@ pub(crate) struct Record {
     /// Counts the request for the upstream that has it.
     pub(crate) under_way: Option<UnderWay>,
     pub(crate) reason: Option<&'static str>,
-    pub(crate) route: Option<Rc<RouteState>>,
+    route: Option<Rc<RouteState>>,
+    /// Which of the route's.
+    backend: usize,
     /// The response says that the host is to be had by TLS only.
     pub(crate) strictly: bool,
     complete: bool,
+    pub(crate) trace: Option<Trace>,
+    /// What only log and traces want to know.
     about: Option<About>,
 }
 
-/// What only the log wants to know: shared bytes of the request, nothing is copied.
-#[derive(Debug)]
-struct About {
-    method: Option<Method>,
-    uri: Option<Uri>,
-    host: Option<HeaderValue>,
-    user_agent: Option<HeaderValue>,
-    client: HeaderValue,
-    request_id: Option<HeaderValue>,
-}
-
 impl Record {
-    pub(crate) fn new<B>(client: &Client, request: &http::Request<B>) -> Box<Self> {
+    pub(crate) fn new<B>(client: &Client, request: &Request<B>) -> Box<Self> {
         let worker = &client.worker;
-        let about = worker.log.is_on().then(|| About {
-            method: Some(request.method().clone()),
-            uri: Some(request.uri().clone()),
-            host: request.headers().get(HOST).cloned(),
-            user_agent: request.headers().get(USER_AGENT).cloned(),
-            client: client.sender.peer.clone(),
-            request_id: None,
+        let wanted = worker.log.wanted();
+        let trace = worker.config.tracing.begin(
+            request.headers(),
+            client.sender.trusted,
+            wanted.is_some(),
+            &worker.random,
+        );
+        let is_traced = trace.as_ref().is_some_and(|trace| worker.records(trace));
+        let about = (wanted.is_some() || is_traced).then(|| {
+            let mut about = About::of_client(&client.sender);
+            about.tls = client.tls.clone();
+            about.request(request, wanted, is_traced);
+            about
         });
-        let method = request.method().into();
-        Self::start(worker, method, Some(client.wire.clone()), about)
+        let mut record = Self::start(worker, about);
+        record.method = request.method().into();
+        record.wire = Some(client.wire.clone());
+        record.trace = trace;
+        record
     }
 
     /// For what never became a request.
-    pub(crate) fn without_request(worker: &Rc<Worker>, client: &HeaderValue) -> Box<Self> {
-        let about = worker.log.is_on().then(|| About {
-            method: None,
-            uri: None,
-            host: None,
-            user_agent: None,
-            client: client.clone(),
-            request_id: None,
-        });
-        Self::start(worker, metrics::Method::Other, None, about)
+    pub(crate) fn without_request(worker: &Rc<Worker>, sender: &Sender) -> Box<Self> {
+        let about = worker.log.wanted().map(|_| About::of_client(sender));
+        Self::start(worker, about)
     }
 
     /// For a connection whose requests are not seen.
     pub(crate) fn of_connection(worker: &Rc<Worker>, client: IpAddr, host: &str) -> Box<Self> {
-        let client = client.to_canonical().to_string();
-        let client = HeaderValue::try_from(client).expect("an address is a header value");
-        let mut record = Self::without_request(worker, &client);
-        if let Some(about) = &mut record.about {
-            about.host = HeaderValue::try_from(host).ok();
-        }
-        record
+        let about = worker.log.wanted().map(|_| {
+            let client = client.to_canonical().to_string();
+            let client = HeaderValue::try_from(client).expect("an address is a header value");
+            About::of_connection(client, HeaderValue::try_from(host).ok())
+        });
+        Self::start(worker, about)
     }
 
-    fn start(
-        worker: &Rc<Worker>,
-        method: metrics::Method,
-        wire: Option<Rc<Wire>>,
-        about: Option<About>,
-    ) -> Box<Self> {
+    fn start(worker: &Rc<Worker>, about: Option<About>) -> Box<Self> {
         worker.requests.set(worker.requests.get() + 1);
         worker.unrouted.start();
         Box::new(Self {
             worker: worker.clone(),
             started: worker.clock.refresh(),
             series: worker.unrouted.clone(),
-            method,
-            wire,
+            method: metrics::Method::Other,
+            wire: None,
             status: CLIENT_CLOSED,
             bytes: 0,
             attempts: SmallVec::new(),
             under_way: None,
             reason: None,
             route: None,
+            backend: 0,
             strictly: false,
             complete: false,
+            trace: None,
             about,
         })
     }
@@ -132,18 +126,24 @@ impl Record {
         }
     }
 
-    /// The request is one of this route and backend.
-    pub(crate) fn count_as(&mut self, series: &Arc<RouteSeries>) {
-        if !Arc::ptr_eq(&self.series, series) {
+    /// The request goes this way, to one of the route's backends if it has any.
+    pub(crate) fn route_to(&mut self, route: &Rc<RouteState>, backend: usize) {
+        if let Some(series) = route.series.get(backend)
+            && !Arc::ptr_eq(&self.series, series)
+        {
             self.series.leave();
             series.start();
             self.series = series.clone();
         }
+        self.route = Some(route.clone());
+        self.backend = backend;
     }
 
     /// The Service that the request is for; empty where there is none.
     pub(crate) fn service(&self) -> &str {
-        &self.series.labels.service
+        let route = self.route.as_ref();
+        let key = route.and_then(|route| route.keys.get(self.backend));
+        key.map_or("", |key| &*key.service.name)
     }
 
     /// How many endpoints were tried, or one how often.
@@ -211,9 +211,12 @@ impl Record {
         }
     }
 
-    fn elapsed(&self) -> Duration {
-        let now = self.worker.clock.refresh();
-        now.saturating_duration_since(self.started)
+    /// The client gets this head.
+    pub(crate) fn answer<B>(&mut self, response: &Response<B>) {
+        self.status = response.status().as_u16();
+        if let (Some(about), Some(wanted)) = (&mut self.about, self.worker.log.wanted()) {
+            about.response(response, wanted);
+        }
     }
 
     /// The response reached its end.
@@ -225,6 +228,58 @@ impl Record {
     pub(crate) fn broken(&mut self, reason: &'static str) {
         self.complete = true;
         self.reason = Some(reason);
+    }
+
+    fn elapsed(&self) -> Duration {
+        let now = self.worker.clock.refresh();
+        now.saturating_duration_since(self.started)
+    }
+
+    /// Writes the line, and hands the span over.
+    fn tell(&self, about: &About, duration: Duration, received: u64) {
+        let route = self.route.as_deref();
+        if self.worker.log.wanted().is_some() {
+            let context = self.trace.as_ref().map(|trace| trace.context);
+            let trace_id = context.as_ref().map(|context| context.trace_digits());
+            let span_id = context.as_ref().map(|context| context.span_digits());
+            self.worker.log.write(&Line {
+                client: about.client.as_bytes(),
+                request: about.line(),
+                name: about.name.as_ref().map(HeaderValue::as_bytes),
+                request_headers: &about.request_headers,
+                response_headers: &about.response_headers,
+                cipher: about.tls.as_ref().and_then(|tls| tls.cipher),
+                secure: about.secure,
+                status: self.status,
+                request_head: about.request_head,
+                received,
+                response_head: about.response_head,
+                sent: self.bytes,
+                duration,
+                route: route.map(|route| route.logged(self.backend)),
+                attempts: &self.attempts,
+                request_id: about.request_id.as_ref().map(HeaderValue::as_bytes),
+                trace_id: trace_id.as_ref().map(|digits| &digits[..]),
+                span_id: span_id.as_ref().map(|digits| &digits[..]),
+                reason: self.reason,
+            });
+        }
+        let Some(trace) = self.trace.as_ref().filter(|it| self.worker.records(it)) else {
+            return;
+        };
+        let mut span = about.span(trace, SystemTime::now(), duration);
+        span.status = self.status;
+        span.reason = self.reason;
+        span.route = route.map(|route| route.spanned(self.backend));
+        span.received = received;
+        span.sent = self.bytes;
+        span.endpoint = self.endpoint();
+        span.tries = self.tries();
+        if let Some(spans) = &self.worker.config.tracing.spans
+            && !spans.send(span)
+        {
+            self.worker.shard.spans_dropped.add(1);
+        }
     }
 }
 
@@ -241,10 +296,8 @@ impl Drop for Record {
             let ended = *last.ended.get_or_insert(duration);
             Some(ended.saturating_sub(last.began))
         });
-        let received = self
-            .wire
-            .as_ref()
-            .map_or(0, |wire| wire.watch.received_body());
+        let wire = self.wire.as_ref();
+        let received = wire.map_or(0, |wire| wire.watch.received_body());
         self.series.finish(&Finished {
             method: self.method,
             status: self.status,
@@ -253,24 +306,8 @@ impl Drop for Record {
             received,
             sent: self.bytes,
         });
-        let Some(about) = &self.about else {
-            return;
-        };
-        self.worker.log.write(&Line {
-            client: about.client.as_bytes(),
-            method: about.method.as_ref().map(Method::as_str),
-            host: about.host.as_ref().map(HeaderValue::as_bytes),
-            path: about.uri.as_ref().map(|uri| uri.path()),
-            status: self.status,
-            bytes: self.bytes,
-            duration,
-            route: self.route.as_deref().map(|route| &route.id),
-            service: self.service(),
-            endpoint: self.endpoint(),
-            tries: self.tries(),
-            request_id: about.request_id.as_ref().map(HeaderValue::as_bytes),
-            user_agent: about.user_agent.as_ref().map(HeaderValue::as_bytes),
-            reason: self.reason,
-        });
+        if let Some(about) = self.about.take() {
+            self.tell(&about, duration, received);
+        }
     }
 }

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fairway_model::{Filter, HostPattern, RequestPolicy, RuleId, UpstreamPolicy, UpstreamProtocol};
-use fairway_router::{Route, Target, Upstream};
+use fairway_router::{Route, Target, Upstream, UpstreamKey};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::access_log;
 use crate::clock::{Clock, Tick};
 use crate::config::Protocol;
 use crate::metrics::{RouteLabels, RouteSeries, Shard};
+use crate::trace::SpanRoute;
 use crate::upstream::client_tls::{ClientTls, ClientTlsCache, InvalidTls};
 use crate::upstream::transport::Transport;
 
@@ -23,14 +25,16 @@ const KEEP: Duration = Duration::from_secs(3600);
 /// A worker's view of one route.
 #[derive(Debug)]
 pub(crate) struct RouteState {
-    pub(crate) id: RuleId,
+    id: RuleId,
     host: HostPattern,
-    pub(crate) path: Arc<str>,
+    path: Arc<str>,
     filters: Vec<Filter>,
     upstreams: Vec<u64>,
     pub(crate) policy: Arc<UpstreamPolicy>,
     pub(crate) requests: Arc<RequestPolicy>,
     client_tls: OnceCell<Rc<ClientTls>>,
+    /// What the backends are.
+    pub(crate) keys: Vec<UpstreamKey>,
     /// One for each backend, or a single one without.
     pub(crate) series: Vec<Arc<RouteSeries>>,
     pub(crate) request: Vec<HeaderChange>,
@@ -126,6 +130,10 @@ impl RouteStates {
                 (vec![self.shard.route(labels)], Vec::new())
             }
         };
+        let keys = match &route.target {
+            Target::Forward(backends) => backends.iter().map(|(_, it)| it.key.clone()).collect(),
+            Target::Redirect(_) | Target::Respond(_) => Vec::new(),
+        };
         let (request, response) = compile(&route.filters);
         RouteState {
             id: route.id.clone(),
@@ -136,6 +144,7 @@ impl RouteStates {
             policy: route.policy.clone(),
             requests: route.requests.clone(),
             client_tls: OnceCell::new(),
+            keys,
             series,
             request,
             response: response.into(),
@@ -167,6 +176,30 @@ impl RouteState {
             }
         };
         Ok(Transport { protocol, tls })
+    }
+
+    /// What the access log tells of a request to one of the backends.
+    pub(crate) fn logged(&self, backend: usize) -> access_log::Route<'_> {
+        access_log::Route {
+            id: &self.id,
+            host: &self.host,
+            path: &self.path,
+            upstream: self.keys.get(backend),
+        }
+    }
+
+    /// What a span tells of it.
+    pub(crate) fn spanned(&self, backend: usize) -> SpanRoute {
+        let object = &self.id.object.name;
+        SpanRoute {
+            path: self.path.to_string(),
+            namespace: object.namespace.to_string(),
+            ingress: object.name.to_string(),
+            service: self
+                .keys
+                .get(backend)
+                .map(|key| key.service.name.to_string()),
+        }
     }
 
     /// Whether the route was gone since it was met, so that nobody asks for its counters.

@@ -9,6 +9,7 @@
 //! whether clients must have one, and whether the connection is ours to terminate at all. All hosts are
 //! in one immutable [`TlsTable`]; a new one is for new handshakes, open connections keep what they have.
 
+mod cipher;
 mod failure;
 mod handshake;
 mod hello;
@@ -20,6 +21,7 @@ mod self_signed;
 mod table;
 mod ticket;
 
+pub(crate) use cipher::Cipher;
 pub(crate) use failure::Failure;
 pub(crate) use handshake::{Session, accept};
 pub use host::{ClientAuth, Handling, HostTls};

@@ -28,6 +28,7 @@ use crate::metrics::{RouteLabels, RouteSeries, Shard};
 use crate::random::Random;
 use crate::route_state::RouteStates;
 use crate::tls::TlsTable;
+use crate::trace::Trace;
 use crate::upstream::balance::Balancer;
 use crate::upstream::client_tls::ClientTlsCache;
 use crate::upstream::connect::Dialer;
@@ -189,7 +190,7 @@ impl Worker {
             }),
             route_states: RouteStates::new(clock.clone(), seed.shard.clone()),
             unrouted: seed.shard.route(RouteLabels::default()),
-            log: AccessLog::new(seed.log, seed.shard.clone()),
+            log: AccessLog::new(seed.log, config.log_format.clone(), seed.shard.clone()),
             shard: seed.shard,
             strict_transport_security: config.hsts.map(Hsts::header),
             to_client,
@@ -206,6 +207,11 @@ impl Worker {
             changed: Notify::new(),
         };
         (Rc::new(worker), seed.listeners)
+    }
+
+    /// Whether anybody wants the request's span.
+    pub(crate) fn records(&self, trace: &Trace) -> bool {
+        trace.is_ours && trace.context.sampled && self.config.tracing.spans.is_some()
     }
 
     /// Since when the worker drains.

@@ -15,7 +15,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use fairway_proxy::{AccessLog, Config, Handle, Metrics, TlsSettings, TlsTable, bind, self_signed};
+use fairway_proxy::{
+    AccessLog, Config, Handle, Metrics, TlsSettings, TlsTable, Tracing, bind, self_signed,
+};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -29,7 +31,7 @@ const LENGTH: usize = 32 * 1024 * 1024;
 /// What windows, socket buffers' copies and hyper's own buffers may take meanwhile, in bytes.
 const GROWTH: isize = 4 * 1024 * 1024;
 
-fn proxy(endpoint: SocketAddr) -> (SocketAddr, Handle) {
+fn proxy(endpoint: SocketAddr, config: Config) -> (SocketAddr, Handle) {
     let mut cluster = cluster::Cluster::default();
     cluster.service("web", &[endpoint]);
     cluster.route(None, "/", "web");
@@ -37,8 +39,7 @@ fn proxy(endpoint: SocketAddr) -> (SocketAddr, Handle) {
         http: vec!["127.0.0.1:0".parse().unwrap()],
         h2c: true,
         workers: 1,
-        access_log: AccessLog::Off,
-        ..Config::default()
+        ..config
     })
     .unwrap();
     let address = bound.local_addresses()[0];
@@ -47,6 +48,13 @@ fn proxy(endpoint: SocketAddr) -> (SocketAddr, Handle) {
     let tls = Arc::new(ArcSwap::from_pointee(tls));
     let handle = bound.serve(routes, tls, Metrics::default()).unwrap();
     (address, handle)
+}
+
+fn quiet() -> Config {
+    Config {
+        access_log: AccessLog::Off,
+        ..Config::default()
+    }
 }
 
 /// An endpoint that hands each connection to `serve`.
@@ -75,11 +83,40 @@ fn read_to(stream: &mut TcpStream, end: &[u8]) -> bool {
     true
 }
 
+/// Counted when this was written; hyper and the header maps do most of it.
+const ALLOCATIONS: usize = 9;
+
 #[test]
 fn a_request_of_http_1_allocates_little() {
+    let each = allocations_per_request(quiet());
+    assert!(each <= ALLOCATIONS, "{each} allocations per request");
+}
+
+#[test]
+fn a_line_of_the_log_and_a_trace_cost_nothing_more() {
+    for format in [
+        "json",
+        "nginx",
+        "$http_a $http_b $sent_http_c $cookie_d $arg_e",
+    ] {
+        let each = allocations_per_request(Config {
+            access_log: AccessLog::Writer(Arc::new(Mutex::new(std::io::sink()))),
+            log_format: format.parse().unwrap(),
+            tracing: Tracing {
+                enabled: true,
+                ..Tracing::default()
+            },
+            ..Config::default()
+        });
+        assert!(
+            each <= ALLOCATIONS,
+            "{each} allocations per request: {format}"
+        );
+    }
+}
+
+fn allocations_per_request(config: Config) -> usize {
     const REQUESTS: usize = 1000;
-    /// Counted when this was written; hyper and the header maps do most of it.
-    const ALLOCATIONS: usize = 9;
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let endpoint = endpoint(|mut stream| {
         while read_to(&mut stream, b"\r\n\r\n") {
@@ -88,7 +125,7 @@ fn a_request_of_http_1_allocates_little() {
             stream.write_all(response).unwrap();
         }
     });
-    let (address, _handle) = proxy(endpoint);
+    let (address, _handle) = proxy(endpoint, config);
     let mut client = TcpStream::connect(address).unwrap();
     client.set_nodelay(true).unwrap();
     let mut ask = |count: usize| {
@@ -103,8 +140,7 @@ fn a_request_of_http_1_allocates_little() {
     let region = Region::new(ALLOCATOR);
     ask(REQUESTS);
     let change = region.change();
-    let each = (change.allocations + change.reallocations) / REQUESTS;
-    assert!(each <= ALLOCATIONS, "{each} allocations per request");
+    (change.allocations + change.reallocations) / REQUESTS
 }
 
 #[test]
@@ -127,7 +163,7 @@ fn bodies_of_any_length_take_the_same_memory() {
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         while matches!(stream.read(&mut buffer), Ok(count) if count > 0) {}
     });
-    let (address, _handle) = proxy(endpoint);
+    let (address, _handle) = proxy(endpoint, quiet());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

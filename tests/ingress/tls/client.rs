@@ -63,6 +63,12 @@ impl Tls {
         chain.and_then(<[_]>::first).unwrap().to_vec()
     }
 
+    /// How many certificates the server sent.
+    pub(super) fn chain_length(&self) -> usize {
+        let chain = self.stream.conn.peer_certificates();
+        chain.unwrap_or_default().len()
+    }
+
     /// The status of a GET request; the connection stays open.
     pub(super) fn get(&mut self, host: &str, path: &str) -> io::Result<u16> {
         let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");

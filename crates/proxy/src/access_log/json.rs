@@ -1,44 +1,88 @@
 use std::fmt::Display;
 use std::io::Write;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
+
+use super::LONG;
+use super::format::{JSON_HOST, JSON_REFERER, JSON_USER_AGENT};
+use super::line::Line;
+use super::time::Clock;
+
+/// A line as one JSON object. The query is left out: it is where secrets are.
+pub(super) fn format(line: &Line<'_>, time: &Clock, out: &mut Vec<u8>) {
+    let header = |at: usize| Some(line.request_headers.get(at)?.as_ref()?.as_bytes());
+    let mut object = Object::begin(out);
+    object.time("time", time);
+    object.text("client", line.client);
+    if let Some(request) = &line.request {
+        object.text("method", request.method.as_str().as_bytes());
+    }
+    object.optional("host", header(JSON_HOST).or(line.name));
+    if let Some(request) = &line.request {
+        object.text("path", request.uri.path().as_bytes());
+        object.text("protocol", request.protocol().as_bytes());
+    }
+    object.number("status", u64::from(line.status));
+    object.number("bytes", line.sent);
+    object.seconds("duration", line.duration);
+    if let Some(route) = line.route {
+        object.text("namespace", route.id.object.name.namespace.as_bytes());
+        object.text("route", route.id.object.name.name.as_bytes());
+        object.text("rule", route.id.field.as_bytes());
+        let service = route.upstream.map(|upstream| &upstream.service.name);
+        object.optional("service", service.map(|name| name.as_bytes()));
+    }
+    if let Some(last) = line.attempts.last() {
+        object.display("endpoint", last.endpoint);
+        object.number("tries", line.attempts.len() as u64);
+        if let (Some(_), Some(ended)) = (last.answered, last.ended) {
+            object.seconds("upstream_duration", ended.saturating_sub(last.began));
+        }
+    }
+    object.optional("request_id", line.request_id);
+    object.optional("trace_id", line.trace_id);
+    object.optional("referer", header(JSON_REFERER));
+    object.optional("user_agent", header(JSON_USER_AGENT));
+    object.optional("reason", line.reason.map(str::as_bytes));
+    object.end();
+}
 
 /// Writes a flat JSON object on one line. Texts may be any bytes: what is not UTF-8 becomes U+FFFD, and
 /// control characters (C1 as well, which terminals obey) are escaped.
-pub(super) struct Object<'a> {
+struct Object<'a> {
     out: &'a mut Vec<u8>,
     first: bool,
 }
 
 impl<'a> Object<'a> {
-    pub(super) fn begin(out: &'a mut Vec<u8>) -> Self {
+    fn begin(out: &'a mut Vec<u8>) -> Self {
         out.push(b'{');
         Self { out, first: true }
     }
 
-    pub(super) fn end(self) {
+    fn end(self) {
         self.out.extend_from_slice(b"}\n");
     }
 
-    pub(super) fn optional(&mut self, name: &str, value: Option<&[u8]>, longest: usize) {
+    fn optional(&mut self, name: &str, value: Option<&[u8]>) {
         if let Some(value) = value {
-            self.text(name, value, longest);
+            self.text(name, value);
         }
     }
 
-    /// At most `longest` bytes of `value`.
-    pub(super) fn text(&mut self, name: &str, value: &[u8], longest: usize) {
+    /// The beginning of a value that somebody else chose.
+    fn text(&mut self, name: &str, value: &[u8]) {
         self.name(name);
         self.out.push(b'"');
-        escape(&value[..value.len().min(longest)], self.out);
+        escape(&value[..value.len().min(LONG)], self.out);
         self.out.push(b'"');
     }
 
-    pub(super) fn number(&mut self, name: &str, value: u64) {
+    fn number(&mut self, name: &str, value: u64) {
         self.name(name);
         print(self.out, value);
     }
 
-    pub(super) fn seconds(&mut self, name: &str, value: Duration) {
+    fn seconds(&mut self, name: &str, value: Duration) {
         self.name(name);
         print(
             self.out,
@@ -47,14 +91,17 @@ impl<'a> Object<'a> {
     }
 
     /// For values that need no escaping.
-    pub(super) fn display(&mut self, name: &str, value: impl Display) {
+    fn display(&mut self, name: &str, value: impl Display) {
         self.name(name);
         print(self.out, format_args!("\"{value}\""));
     }
 
-    pub(super) fn time(&mut self, name: &str, value: SystemTime) {
-        let time = jiff::Timestamp::try_from(value).unwrap_or_default();
-        self.display(name, format_args!("{time:.3}"));
+    fn time(&mut self, name: &str, value: &Clock) {
+        self.name(name);
+        self.out.push(b'"');
+        self.out.extend_from_slice(value.iso());
+        let millis = value.now().subsec_millis();
+        print(self.out, format_args!(".{millis:03}Z\""));
     }
 
     fn name(&mut self, name: &str) {
@@ -72,7 +119,8 @@ fn print(out: &mut Vec<u8>, value: impl Display) {
     write!(out, "{value}").expect("writing to memory cannot fail");
 }
 
-fn escape(bytes: &[u8], out: &mut Vec<u8>) {
+/// Bytes as the inside of a JSON string.
+pub(super) fn escape(bytes: &[u8], out: &mut Vec<u8>) {
     let plain = |byte: &u8| matches!(byte, 0x20..=0x7e) && !matches!(byte, b'"' | b'\\');
     if bytes.iter().all(plain) {
         out.extend_from_slice(bytes);

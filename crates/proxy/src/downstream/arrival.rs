@@ -20,7 +20,7 @@ pub(crate) struct Arrival {
     pub(crate) place: Option<Box<Place>>,
     pub(crate) protocol: Protocol,
     /// What the TLS handshake found out; None in clear text.
-    pub(crate) tls: Option<Session>,
+    pub(crate) tls: Option<Rc<Session>>,
 }
 
 /// Where a connection comes from.
@@ -96,7 +96,7 @@ impl Arrival {
                     origin,
                     place,
                     protocol: session.protocol,
-                    tls: Some(session),
+                    tls: Some(Rc::new(session)),
                 })
             }
         }

@@ -137,7 +137,7 @@ async fn run(worker: Rc<Worker>, arrival: Arrival) {
         port: origin.port.map(forwarding::port),
         secure: arrival.tls.is_some(),
     });
-    let tls = arrival.tls.map(Rc::new);
+    let tls = arrival.tls;
     match arrival.protocol {
         Protocol::Http1 => http1(worker, arrival.stream, sender, tls).await,
         // Boxed: HTTP/1.1 connections need not have room for it.
@@ -259,7 +259,7 @@ fn rejection(error: &hyper::Error) -> Option<Rejection> {
 fn reject(client: &Client, rejection: Rejection) {
     client.refuse();
     client.worker.shard.rejected(rejection);
-    let mut record = Record::without_request(&client.worker, &client.sender.peer);
+    let mut record = Record::without_request(&client.worker, &client.sender);
     record.status = rejection.status().as_u16();
     record.broken(rejection.label());
 }

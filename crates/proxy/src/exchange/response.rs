@@ -77,36 +77,39 @@ pub(super) fn finish(
     mut record: Box<Record>,
 ) -> Response<ResponseBody> {
     let wire = client.wire.clone();
-    let strictly = record.strictly;
-    let mut response = match answer {
+    match answer {
         Answer::Own(mut response) => {
             rescue::fit(&mut response, method);
-            record.status = response.status().as_u16();
             // The rest of the body is not read, so the connection has no next request.
             if !matches!(wire.watch.upload_state(), Upload::Complete(_)) {
                 client.refuse();
             }
+            complete(client, &mut response, &mut record);
             response.map(|text| ResponseBody::own(text, wire, record))
         }
-        Answer::Upstream(response, lease) => {
-            record.status = response.status().as_u16();
+        Answer::Upstream(mut response, lease) => {
+            complete(client, &mut response, &mut record);
             response.map(|body| ResponseBody::upstream(body, lease, wire, record))
         }
         Answer::Switched(response, upstream, times) => {
-            record.status = response.status().as_u16();
+            record.answer(&response);
             client.switch(Tunnel {
                 upstream,
                 idle: times.read,
                 record,
             });
-            return response.map(|_| ResponseBody::none(wire));
+            response.map(|_| ResponseBody::none(wire))
         }
-    };
+    }
+}
+
+/// Adds what we have to say ourselves. Nothing changes the head after this.
+fn complete<B>(client: &Client, response: &mut Response<B>, record: &mut Record) {
     let headers = response.headers_mut();
     if !headers.contains_key(header::SERVER) {
         headers.insert(header::SERVER, HeaderValue::from_static("fairway"));
     }
-    if strictly
+    if record.strictly
         && let Some(value) = &client.worker.strict_transport_security
         && !headers.contains_key(header::STRICT_TRANSPORT_SECURITY)
     {
@@ -115,5 +118,5 @@ pub(super) fn finish(
     if client.is_last_request() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    response
+    record.answer(response);
 }

@@ -73,10 +73,7 @@ pub(super) fn find(
     }
     let route = route.ok_or_else(|| ProxyError::new(Kind::NoRoute))?;
     let state = worker.route_states.of(route);
-    if let Some(series) = state.series.first() {
-        record.count_as(series);
-    }
-    record.route = Some(state.clone());
+    record.route_to(&state, 0);
     let rewritten = route.rewrite.as_ref().map(|it| it.apply(&path));
     let rewritten = rewritten.transpose().map_err(|_| Rejection::Path)?;
     let rewritten = rewritten.flatten();
@@ -101,7 +98,7 @@ pub(super) fn find(
         .balancer
         .backend(backends)
         .ok_or_else(|| ProxyError::new(Kind::NoEndpoints))?;
-    record.count_as(&state.series[index]);
+    record.route_to(&state, index);
     let upstream = &backends[index].1;
     let policy = &route.policy;
     let key = hash_key::of(

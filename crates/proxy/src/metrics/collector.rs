@@ -160,6 +160,11 @@ fn encode_totals(encoder: &mut DescriptorEncoder<'_>, shards: &[Arc<Shard>]) -> 
             "Access log lines dropped because the reader was too slow",
             sum(|shard| shard.log_lines_dropped.get()),
         ),
+        (
+            "fairway_proxy_spans_dropped",
+            "Recorded spans dropped because their export was too slow",
+            sum(|shard| shard.spans_dropped.get()),
+        ),
     ] {
         encoder
             .encode_descriptor(name, help, None, MetricType::Counter)?

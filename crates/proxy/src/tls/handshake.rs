@@ -7,6 +7,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::net::TcpStream;
 use tokio_rustls::{StartHandshake, TlsStream};
 
+use super::cipher::Cipher;
 use super::hello::{self, Hello};
 use super::host::{Host, Server};
 use super::identity::Identity;
@@ -29,6 +30,7 @@ pub(crate) struct Session {
     pub(crate) protocol: Protocol,
     /// Whose policy the client was judged by.
     pub(crate) host: Arc<Host>,
+    pub(crate) cipher: Option<Cipher>,
     /// Who the client is, where that was asked for and proven.
     pub(crate) client: Option<Box<Identity>>,
 }
@@ -116,6 +118,7 @@ async fn shake(worker: &Worker, mut stream: TcpStream) -> Result<Outcome, Failur
     let client = connection.peer_certificates().and_then(identity);
     let session = Session {
         protocol,
+        cipher: Cipher::of(connection),
         host,
         client,
     };

@@ -61,12 +61,12 @@ async fn connect(
             method: "GET",
         })?;
         let state = worker.route_states.of(route);
-        record.route = Some(state.clone());
+        record.route_to(&state, 0);
         let Target::Forward(backends) = &route.target else {
             return None;
         };
         let index = worker.balancer.backend(backends)?;
-        record.count_as(&state.series[index]);
+        record.route_to(&state, index);
         let policy = route.policy.clone();
         let key = matches!(
             policy.balancing,

@@ -223,3 +223,67 @@ fn a_truncated_response_is_truncated_for_the_client() {
     assert_eq!(client.rest(), b"half");
     assert_eq!(proxy.log_lines(1)[0]["reason"], "upstream_closed");
 }
+
+#[test]
+fn trailers_of_a_request_pass_and_the_next_one_is_read() {
+    let upstream = Upstream::start(|mut connection| {
+        while let Some(head) = connection.head() {
+            let mut body = Vec::new();
+            while head.header("transfer-encoding").is_some() && !body.ends_with(b"\r\n\r\n") {
+                body.extend(connection.read_exact(1).unwrap());
+            }
+            connection.answer(200, "", &String::from_utf8(body).unwrap());
+        }
+    });
+    let proxy = Proxy::to(&upstream);
+    let mut client = Client::connect(proxy.address);
+    for trailer in ["", "Trailer: X-Sum\r\n"] {
+        client.send(format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n{trailer}\r\n\
+             5\r\nhello\r\n0\r\nX-Sum: 42\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n"
+        ));
+        let expected = match trailer {
+            // Who was not told of trailers may take them for something else.
+            "" => "5\r\nhello\r\n0\r\n\r\n",
+            _ => "5\r\nhello\r\n0\r\nx-sum: 42\r\n\r\n",
+        };
+        assert_eq!(client.response().body, expected);
+        assert_eq!(client.response().status, 200);
+        let lines = [(); 2].map(|()| upstream.next_head().line);
+        assert_eq!(lines, ["POST / HTTP/1.1", "GET /next HTTP/1.1"]);
+    }
+}
+
+/// Whatever it would unpack to, and however many parts were asked for.
+#[test]
+fn what_is_compressed_or_a_range_passes_untouched() {
+    let upstream = Upstream::start(|mut connection| {
+        while let Some(head) = connection.head() {
+            let body = connection.body(&head);
+            let headers = "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n";
+            connection.answer(200, headers, &String::from_utf8(body).unwrap());
+        }
+    });
+    let proxy = Proxy::to(&upstream);
+    let ranges = format!("bytes={}0-0", "0-0,".repeat(9_999));
+    // Not even gzip: nobody looks.
+    let packed = "\u{1f}packed\u{8}".repeat(100);
+    let response = ask(
+        proxy.address,
+        format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nRange: {ranges}\r\nAccept-Encoding: br;q=1.0, gzip\r\n\
+             Content-Encoding: gzip\r\nContent-Length: {}\r\n\r\n{packed}",
+            packed.len()
+        ),
+    );
+    assert_eq!(response.header("content-encoding"), Some("gzip"));
+    assert_eq!(response.body, packed);
+    let head = upstream.next_head();
+    for (name, value) in [
+        ("range", ranges.as_str()),
+        ("accept-encoding", "br;q=1.0, gzip"),
+        ("content-encoding", "gzip"),
+    ] {
+        assert_eq!(head.header(name), Some(value), "{name}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Clients that mean harm.
 
-use crate::client::Client;
+use crate::client::{Client, ask, get};
+use crate::cluster::Cluster;
 use crate::proxy::Proxy;
 use crate::upstream::Upstream;
 
@@ -243,4 +244,51 @@ fn options_star_is_answered_here() {
     assert_eq!(client.response().status, 204);
     assert_eq!(client.get("a", "/").status, 200);
     assert_eq!(upstream.requests(), 1);
+}
+
+/// What is matched is what is forwarded, so who guards a path guards all its spellings.
+#[test]
+fn no_spelling_leads_past_a_guarded_path() {
+    let (guard, public) = (Upstream::echo("guard"), Upstream::echo("public"));
+    let mut cluster = Cluster::default();
+    cluster.service("guard", &[guard.address]);
+    cluster.service("public", &[public.address]);
+    cluster.route(None, "/admin", "guard");
+    cluster.route(None, "/", "public");
+    let proxy = Proxy::start(cluster);
+    for (sent, forwarded) in [
+        ("/admin", "/admin"),
+        ("//admin", "//admin"),
+        ("/%61dmin", "/admin"),
+        ("/a/%2e%2e/admin", "/admin"),
+        ("/./admin/.", "/admin/"),
+        ("/admin/x/../../admin", "/admin"),
+        ("http://a/admin", "/admin"),
+    ] {
+        let response = ask(
+            proxy.address,
+            format!("GET {sent} HTTP/1.1\r\nHost: a\r\n\r\n"),
+        );
+        assert_eq!(response.body, "guard:", "{sent}");
+        let line = format!("GET {forwarded} HTTP/1.1");
+        assert_eq!(guard.next_head().line, line, "{sent}");
+    }
+    // Other paths, and forwarded so that they stay others.
+    for (sent, forwarded) in [
+        ("/a/..%2fadmin", "/a/..%2Fadmin"),
+        ("/%2fadmin", "/%2Fadmin"),
+        ("/admin;x", "/admin;x"),
+        ("/%2561dmin", "/%2561dmin"),
+        ("/ADMIN", "/ADMIN"),
+        ("/admin/..", "/"),
+    ] {
+        let response = get(proxy.address, "a", sent);
+        assert_eq!(response.body, "public:", "{sent}");
+        let line = format!("GET {forwarded} HTTP/1.1");
+        assert_eq!(public.next_head().line, line, "{sent}");
+    }
+    for sent in ["/admin%00", "\\admin", "/a\\..\\admin", "/a//../admin"] {
+        assert_eq!(get(proxy.address, "a", sent).status, 400, "{sent}");
+    }
+    assert_eq!(guard.requests() + public.requests(), 0);
 }

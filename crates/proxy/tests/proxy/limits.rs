@@ -317,3 +317,25 @@ fn requests_beyond_the_limit_are_told_to_come_back() {
     assert_eq!(first.response().status, 200);
     assert_eq!(second.get("a", "/").status, 200);
 }
+
+#[test]
+fn ten_thousand_requests_share_a_connection() {
+    const AT_ONCE: usize = 100;
+    let upstream = Upstream::echo("a");
+    let proxy = Proxy::to(&upstream);
+    let mut client = Client::connect(proxy.address);
+    let requests = "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(AT_ONCE);
+    let total = Limits::default().requests_per_connection as usize;
+    assert_eq!(total, 10_000);
+    for done in (0..total).step_by(AT_ONCE) {
+        client.send(&requests);
+        for number in done + 1..=done + AT_ONCE {
+            let response = client.response();
+            assert_eq!(response.status, 200);
+            let last = (number == total).then_some("close");
+            assert_eq!(response.header("connection"), last, "request {number}");
+        }
+    }
+    client.expect_close();
+    assert_eq!(upstream.connections(), 1);
+}

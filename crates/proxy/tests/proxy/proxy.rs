@@ -36,7 +36,10 @@ impl Proxy {
         let bound = bind(Config {
             http: vec!["127.0.0.1:0".parse().unwrap()],
             workers: 1,
-            access_log: AccessLog::Writer(log.clone()),
+            access_log: match config.access_log {
+                AccessLog::File(path) => AccessLog::File(path),
+                _ => AccessLog::Writer(log.clone()),
+            },
             ..config
         })
         .unwrap();
@@ -100,6 +103,22 @@ impl Proxy {
         lines
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()
+    }
+
+    /// Waits for that many lines in a format of nginx.
+    pub(crate) fn log_texts(&self, count: usize) -> Vec<String> {
+        let lines = || {
+            let text = self.log.lock().unwrap().clone();
+            let lines = String::from_utf8(text).unwrap();
+            lines.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        wait_for("access log lines", || lines().len() >= count);
+        lines()
+    }
+
+    /// Asks for the log's file to be opened anew.
+    pub(crate) fn reopen_log(&self) {
+        self.handle.as_ref().unwrap().reopen_access_log();
     }
 
     /// Waits for that many lines.

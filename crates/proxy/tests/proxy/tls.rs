@@ -103,7 +103,7 @@ fn start(endpoint: SocketAddr, table: TlsTable) -> Proxy {
     proxy
 }
 
-type Tls = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 fn connect(proxy: &Proxy) -> TcpStream {
     let socket = TcpStream::connect(proxy.https.unwrap()).unwrap();
@@ -111,7 +111,7 @@ fn connect(proxy: &Proxy) -> TcpStream {
     socket
 }
 
-fn open(proxy: &Proxy, name: &str, config: &Arc<ClientConfig>) -> Tls {
+pub(crate) fn open(proxy: &Proxy, name: &str, config: &Arc<ClientConfig>) -> Tls {
     let name = ServerName::try_from(name.to_owned()).unwrap();
     StreamOwned::new(
         ClientConnection::new(config.clone(), name).unwrap(),
@@ -120,7 +120,7 @@ fn open(proxy: &Proxy, name: &str, config: &Arc<ClientConfig>) -> Tls {
 }
 
 /// A request; the response's head and body as text, or why there is none.
-fn ask(tls: &mut Tls, host: &str, more: &str) -> std::io::Result<String> {
+pub(crate) fn ask(tls: &mut Tls, host: &str, more: &str) -> std::io::Result<String> {
     write!(tls, "GET / HTTP/1.1\r\nHost: {host}\r\n{more}\r\n")?;
     let mut text = String::new();
     let mut chunk = [0; 4096];
@@ -392,4 +392,70 @@ fn what_is_no_handshake_ends_soon_and_is_counted() {
         "",
     )
     .unwrap();
+}
+
+#[test]
+fn what_is_spoken_is_agreed_on_or_http_1() {
+    let upstream = Upstream::echo("a");
+    let server = Authority::new();
+    let certificate = terminate(Some(server.issue("a.example").0), None);
+    let proxy = start(upstream.address, table([(exact("a.example"), certificate)]));
+    let offers: [(&[&str], _); 5] = [
+        (&["h2", "http/1.1"], Ok(Some("h2"))),
+        (&["http/1.1", "h2"], Ok(Some("h2"))),
+        (&["unknown", "http/1.1"], Ok(Some("http/1.1"))),
+        (&[], Ok(None)),
+        // RFC 7301: whoever offers names and nothing that we speak is told so.
+        (
+            &["unknown"],
+            Err(rustls::AlertDescription::NoApplicationProtocol),
+        ),
+    ];
+    for (offer, expected) in offers {
+        let mut config = Arc::unwrap_or_clone(server.client(None));
+        config.alpn_protocols = offer.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let mut tls = open(&proxy, "a.example", &Arc::new(config));
+        let agreed = match tls.conn.complete_io(&mut tls.sock) {
+            Ok(_) => Ok(tls.conn.alpn_protocol().map(<[u8]>::to_vec)),
+            Err(error) => match error.downcast() {
+                Ok(rustls::Error::AlertReceived(alert)) => Err(alert),
+                other => panic!("{offer:?}: {other:?}"),
+            },
+        };
+        let expected = expected.map(|name| name.map(|name| name.as_bytes().to_vec()));
+        assert_eq!(agreed, expected, "{offer:?}");
+        if agreed == Ok(None) {
+            assert!(ask(&mut tls, "a.example", "").unwrap().ends_with("a:"));
+        }
+    }
+}
+
+/// No client of ours sends one, so it is put into a ClientHello; TLS 1.2 shows the certificate.
+#[test]
+fn a_dot_at_the_end_of_a_name_does_not_matter() {
+    let upstream = Upstream::echo("a");
+    let (certified, _) = Authority::new().issue("a.example");
+    let der = certified.cert[0].clone();
+    let certificate = terminate(Some(certified), None);
+    let proxy = start(upstream.address, table([(exact("a.example"), certificate)]));
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap()
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    for (last, known) in [(b'.', true), (b'x', false)] {
+        let name = ServerName::try_from("a.examplex").unwrap();
+        let mut connection = ClientConnection::new(Arc::new(config.clone()), name).unwrap();
+        let mut hello = Vec::new();
+        connection.write_tls(&mut hello).unwrap();
+        let at = hello.windows(10).position(|window| window == b"a.examplex");
+        hello[at.unwrap() + 9] = last;
+        let mut client = connect(&proxy);
+        client.write_all(&hello).unwrap();
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut said = Vec::new();
+        client.read_to_end(&mut said).unwrap();
+        let shown = said.windows(der.len()).any(|window| window == &der[..]);
+        assert_eq!(shown, known);
+    }
 }

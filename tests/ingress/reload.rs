@@ -1,0 +1,94 @@
+//! Requests while the configuration changes.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use fairway_testkit::objects::ingress;
+use fairway_testkit::{Lab, OpenLoop, ask};
+
+use super::conversation::Conversation;
+use super::http2;
+use super::site::Site;
+use super::streaming::{echo_a_megabyte, finish_mirror, start_mirror, upgrade};
+use crate::support::{Cluster, Feed, becomes, fed_both_ways};
+
+fed_both_ways!(no_request_notices_that_the_configuration_changes);
+
+/// Which clients are believed can be seen by what a pod is told of them.
+fn configuration(trusted: &str) -> String {
+    format!(
+        "apiVersion: fairway.dev/v1alpha1\n\
+         kind: FairwayConfiguration\n\
+         ingressH2c: true\n\
+         drainSeconds: 60\n\
+         drainDelaySeconds: 0\n\
+         trustedProxies: [{trusted}]\n"
+    )
+}
+
+fn no_request_notices_that_the_configuration_changes(feed: Feed) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("fairway.yaml");
+    fs::write(&file, configuration("")).unwrap();
+    let lab = Lab::builder().nodes(1).pod("web", "node-1");
+    let flags = ["--config", file.to_str().unwrap()];
+    let site = Site::new(Cluster::new(feed, lab).with_flags(&flags));
+    site.apply_apps(&["web"]);
+    let web = ingress("web").class("fairway");
+    site.apply("web", [web.prefix("web", "/", "web", 80)]);
+    site.start();
+    let (client, router) = (site.lab().client().ns(), site.router("node-1"));
+    let claims = || {
+        let request = http::Request::get("/").header("host", "web");
+        let request = request.header("x-forwarded-proto", "https");
+        let response = ask::http(client, router, request.body(bytes::Bytes::new()).unwrap());
+        let answer = response.unwrap().answer().expect("the pod's answer");
+        answer.header("x-forwarded-proto")[0].to_owned()
+    };
+    becomes("http".to_owned(), "a stranger's claim", claims);
+
+    let [mut websocket, mut mirror] = [(); 2].map(|()| Conversation::open(client, router));
+    upgrade(&mut websocket);
+    start_mirror(&mut mirror);
+    let load = OpenLoop {
+        server: router,
+        host: "web".to_owned(),
+        path: "/".to_owned(),
+        rate: 500.0,
+        duration: Duration::from_millis(1500),
+        connections: 4,
+    };
+    let enough = AtomicBool::new(false);
+    let (kept, fresh, streams) = std::thread::scope(|scope| {
+        let kept = scope.spawn(|| load.run(client).unwrap());
+        let fresh = scope.spawn(|| {
+            let mut asked = 0;
+            while !enough.load(Ordering::Acquire) {
+                let response = ask::http_get(client, router, "web", "/").unwrap();
+                assert_eq!(response.status, 200);
+                asked += 1;
+            }
+            asked
+        });
+        let streams =
+            scope.spawn(|| http2::ask_until(&enough, client, router, "http://web/?delay=5"));
+        // To and fro, so that whoever takes over is replaced as well.
+        for (trusted, expected) in [("0.0.0.0/0", "https"), ("", "http"), ("0.0.0.0/0", "https")] {
+            fs::write(&file, configuration(trusted)).unwrap();
+            becomes(expected.to_owned(), "the client's claim", claims);
+        }
+        let kept = kept.join().unwrap();
+        enough.store(true, Ordering::Release);
+        (kept, fresh.join().unwrap(), streams.join().unwrap())
+    });
+    assert_eq!(kept.failed(), 0, "{kept}");
+    assert_eq!(kept.statuses.get(&200), Some(&750), "{kept}");
+    assert!(fresh > 0 && streams.requests > 0);
+    assert!(streams.connections > 1, "{streams:?}: others took over");
+
+    // What was open is finished by whoever accepted it.
+    finish_mirror(&mut mirror);
+    echo_a_megabyte(websocket);
+    assert_eq!(site.agent("node-1").exit_status(), None);
+}
