@@ -322,6 +322,19 @@ pub(crate) struct IngressArgs {
     #[arg(long, value_name = "BYTES", default_value_t = 16)]
     pub(crate) min_body_rate: u32,
 
+    /// Bytes a second that a client has to take of a response after its first minute; 0 for none
+    ///
+    /// Only time counts in which the client keeps a response waiting. WebSockets are exempt.
+    #[arg(long, value_name = "BYTES", default_value_t = 128)]
+    pub(crate) min_response_rate: u32,
+
+    /// Share of the container's memory limit above which requests are refused, in percent; 0 for none
+    ///
+    /// Above it, idle connections are closed and further requests get 503. Those under way go on, and so do a
+    /// few new ones. Without a limit there is none.
+    #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = clap::value_parser!(u8).range(..=100))]
+    pub(crate) memory_watermark: u8,
+
     /// Threads that carry traffic [default: one per core]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) workers: Option<u16>,

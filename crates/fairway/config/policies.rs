@@ -3,10 +3,12 @@
 //! Each is read strictly and by itself: one that cannot be meant so is told and left out.
 
 mod backends;
+mod balancing;
 mod headers;
 mod matches;
 mod paths;
 mod requests;
+mod resilience;
 mod text;
 mod tls;
 mod upstream;

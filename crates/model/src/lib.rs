@@ -25,8 +25,9 @@ pub use endpoint::{Conditions, Endpoint, Hints};
 pub use name::{ObjectName, ObjectRef};
 pub use node::Node;
 pub use policy::{
-    BackendShare, RequestSettings, RouteConditions, RoutePolicies, RoutePolicy, RouteSelector,
-    RouteSettings, TlsSettings, UpstreamAuthorities, UpstreamSettings,
+    BackendShare, EjectionSettings, LimitSettings, RequestSettings, RetrySettings, RouteConditions,
+    RoutePolicies, RoutePolicy, RouteSelector, RouteSettings, TlsSettings, UpstreamAuthorities,
+    UpstreamSettings,
 };
 pub use route::{
     Action, Backend, BackendPort, CertificateChoice, ClientAuthPolicy, EjectionPolicy, Filter,

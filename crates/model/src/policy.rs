@@ -6,10 +6,12 @@ use std::sync::Arc;
 use crate::{HostPattern, HostRoutes, ObjectName, PathMatch, Rule, SecretRef};
 
 mod apply;
+mod resilience;
 mod settings;
 mod tls;
 mod upstream;
 
+pub use resilience::{EjectionSettings, LimitSettings, RetrySettings};
 pub use settings::{BackendShare, RequestSettings, RouteConditions, RouteSettings};
 pub use tls::TlsSettings;
 pub use upstream::{UpstreamAuthorities, UpstreamSettings};

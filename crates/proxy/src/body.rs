@@ -13,6 +13,9 @@ use crate::downstream::wire::Wire;
 use crate::record::Record;
 use crate::upstream::connection::Lease;
 
+/// Why a response ended early whose client did not keep up with it.
+const CLIENT_TOO_SLOW: &str = "client_too_slow";
+
 /// A body broke off; hyper closes the connection that was to carry it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
@@ -190,7 +193,7 @@ impl ResponseBody {
         if body.is_end_stream() {
             body.finish();
         } else {
-            body.wire.watch.awaiting_client();
+            body.wire.watch.awaiting_client(0);
         }
         body
     }
@@ -236,8 +239,9 @@ impl Body for ResponseBody {
         };
         match polled {
             Poll::Ready(Some(Ok(frame))) => {
-                this.sent(frame.data_ref().map_or(0, Bytes::len));
-                this.wire.watch.awaiting_client();
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                this.sent(length);
+                this.wire.watch.awaiting_client(length);
                 if this.is_end_stream() {
                     this.finish();
                 }
@@ -253,7 +257,10 @@ impl Body for ResponseBody {
             }
             Poll::Pending => match this.wire.watch.take_stall() {
                 Some(stall) => {
-                    this.failed("read_timeout");
+                    this.failed(match stall {
+                        Stall::ClientWrite => CLIENT_TOO_SLOW,
+                        _ => "read_timeout",
+                    });
                     Poll::Ready(Some(Err(BodyError::Stalled(stall))))
                 }
                 None => {
@@ -282,7 +289,10 @@ impl Body for ResponseBody {
 impl Drop for ResponseBody {
     fn drop(&mut self) {
         // Not read to its end: the client went away, or never wanted it (HEAD of a local answer).
-        if self.record.take().is_some() {
+        if let Some(mut record) = self.record.take() {
+            if self.wire.watch.is_cut() {
+                record.broken(CLIENT_TOO_SLOW);
+            }
             self.wire.watch.give_up();
         }
     }

@@ -58,6 +58,8 @@ pub(crate) enum Kind {
     InvalidTls,
     /// There are too many requests under way.
     Overloaded,
+    /// So much memory is in use that no more work is taken on.
+    OutOfMemory,
     /// The upstream has as many requests under way as it may, and nothing changed about that in time.
     UpstreamFull,
     /// No connection: refused, unreachable.
@@ -167,6 +169,7 @@ impl ProxyError {
             Kind::Rejected(_)
             | Kind::NoRoute
             | Kind::Overloaded
+            | Kind::OutOfMemory
             | Kind::BodyTimeout
             | Kind::InvalidBody
             | Kind::BodyTooLarge => (Side::Client, Retry::No),
@@ -214,6 +217,7 @@ impl Kind {
             Self::UnsupportedService => "unsupported_service",
             Self::InvalidTls => "invalid_upstream_tls",
             Self::Overloaded => "overloaded",
+            Self::OutOfMemory => "out_of_memory",
             Self::UpstreamFull => "upstream_full",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",

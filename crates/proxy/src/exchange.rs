@@ -121,6 +121,11 @@ fn plan(
     if worker.requests.get() > worker.config.limits.requests_per_worker {
         return Err(ProxyError::new(Kind::Overloaded));
     }
+    if worker.is_short_of_memory() {
+        worker.shard.requests_shed.add(1);
+        client.refuse();
+        return Err(ProxyError::new(Kind::OutOfMemory));
+    }
     let https = match tls::judge(
         client,
         &admitted.host,

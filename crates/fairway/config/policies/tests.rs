@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use fairway_model::{
-    BackendPort, BackendShare, ClientAuthPolicy, Filter, NameMatch, PathRewrite, Port, Redirect,
-    SecretRef, TextMatch, UpstreamAuthorities, UpstreamProtocol,
+    BackendPort, BackendShare, ClientAuthPolicy, EjectionSettings, Filter, HashKey, LimitSettings,
+    LoadBalancing, NameMatch, PathRewrite, Port, Redirect, RetrySettings, SecretRef, TextMatch,
+    UpstreamAuthorities, UpstreamProtocol,
 };
 
 use super::*;
@@ -179,6 +180,63 @@ fn tls_is_read() {
 }
 
 #[test]
+fn balancing_retries_ejection_and_limits_are_read() {
+    let upstream = |text: &str| one(&format!("[{{upstream: {text}}}]")).settings.upstream;
+    let balancing = |text: &str| upstream(&format!("{{balancing: {text}}}")).balancing;
+    for (text, expected) in [
+        ("roundRobin", LoadBalancing::RoundRobin),
+        ("leastRequests", LoadBalancing::LeastRequests),
+        ("peakEwma", LoadBalancing::PeakEwma),
+        (
+            "{consistentHash: {header: X-User}}",
+            LoadBalancing::ConsistentHash(HashKey::Header("x-user".into())),
+        ),
+        (
+            "{consistentHash: {cookie: Session}}",
+            LoadBalancing::ConsistentHash(HashKey::Cookie("Session".into())),
+        ),
+        (
+            "{consistentHash: sourceAddress}",
+            LoadBalancing::ConsistentHash(HashKey::SourceAddress),
+        ),
+        (
+            "{consistentHash: uri}",
+            LoadBalancing::ConsistentHash(HashKey::Uri),
+        ),
+    ] {
+        assert_eq!(balancing(text), Some(expected), "{text}");
+    }
+    let all = upstream(
+        "{retries: {tries: 2, brokenConnections: false, timeouts: true, statuses: [502, 503],
+           budgetPercent: 10, budgetPerSecond: 1},
+          ejection: {failures: 0, gatewayErrors: true, time: 1s, longest: 1m},
+          limits: {requests: 100, waiting: 0, wait: 1s}}",
+    );
+    let retry = RetrySettings {
+        tries: Some(2),
+        broken_connections: Some(false),
+        timeouts: Some(true),
+        statuses: Some(vec![502, 503]),
+        budget_percent: Some(10),
+        budget_per_second: Some(1),
+    };
+    assert_eq!(all.retry, retry);
+    let ejection = EjectionSettings {
+        failures: Some(0),
+        gateway_errors: Some(true),
+        time: Some(Duration::from_secs(1)),
+        longest: Some(Duration::from_secs(60)),
+    };
+    assert_eq!(all.ejection, ejection);
+    let limits = LimitSettings {
+        requests: Some(100),
+        waiting: Some(0),
+        wait: Some(Duration::from_secs(1)),
+    };
+    assert_eq!(all.limits, limits);
+}
+
+#[test]
 fn what_is_wrong_is_told_with_the_field() {
     for (text, expected) in [
         ("[{}]", "policies[0]: sets nothing"),
@@ -332,6 +390,34 @@ fn what_is_wrong_is_told_with_the_field() {
         (
             "[{upstream: {tls: {serverName: 'a b'}}}]",
             "policies[0].upstream.tls.serverName: 'a b': is no DNS name",
+        ),
+        (
+            "[{upstream: {balancing: random}}]",
+            "policies[0].upstream.balancing: unknown variant `random`, expected one of `roundRobin`",
+        ),
+        (
+            "[{upstream: {balancing: {consistentHash: {header: 'X User'}}}}]",
+            "policies[0].upstream.balancing.consistentHash.header: 'X User': expected a name",
+        ),
+        (
+            "[{upstream: {retries: {tries: 0}}}]",
+            "policies[0].upstream.retries.tries: '0': expected 1 (no retries) to 8",
+        ),
+        (
+            "[{upstream: {retries: {statuses: [503, 200]}}}]",
+            "policies[0].upstream.retries.statuses: '200': expected statuses of errors",
+        ),
+        (
+            "[{upstream: {retries: {budgetPercent: 101}}}]",
+            "policies[0].upstream.retries.budgetPercent: '101': expected 0 to 100",
+        ),
+        (
+            "[{upstream: {ejection: {time: 0s}}}]",
+            "policies[0].upstream.ejection.time: '0s': must be greater than 0",
+        ),
+        (
+            "[{upstream: {limits: {requests: -1}}}]",
+            "policies[0].upstream.limits.requests: invalid value: integer `-1`",
         ),
     ] {
         let found = problem(text);

@@ -25,6 +25,14 @@ pub(super) fn parsed<'de, D: Deserializer<'de>, T>(
     value.transpose()
 }
 
+/// The same, where there has to be one.
+pub(super) fn required<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<T, D::Error> {
+    parsed(deserializer, parse)?.ok_or_else(|| D::Error::custom("expected a text"))
+}
+
 /// Namespace and name.
 pub(super) fn object<'de, D: Deserializer<'de>>(
     deserializer: D,

@@ -10,6 +10,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, DnsName};
 use serde::{Deserialize, Deserializer};
 
+use super::balancing::BalancingDocument;
+use super::resilience::{EjectionDocument, LimitsDocument, RetriesDocument};
 use super::{Wrong, text};
 
 #[derive(Debug, Default, Deserialize)]
@@ -24,6 +26,10 @@ pub(super) struct UpstreamDocument {
     read_timeout: Option<Duration>,
     #[serde(deserialize_with = "text::limit_or_none")]
     write_timeout: Option<Duration>,
+    balancing: Option<BalancingDocument>,
+    retries: RetriesDocument,
+    ejection: EjectionDocument,
+    limits: LimitsDocument,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -49,6 +55,10 @@ impl UpstreamDocument {
             connect_timeout,
             read_timeout,
             write_timeout,
+            balancing,
+            retries,
+            ejection,
+            limits,
         } = self;
         Ok(UpstreamSettings {
             protocol,
@@ -57,6 +67,10 @@ impl UpstreamDocument {
             connect_timeout,
             read_timeout,
             write_timeout,
+            balancing: balancing.map(Into::into),
+            retry: retries.into(),
+            ejection: ejection.into(),
+            limits: limits.into(),
         })
     }
 }

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{SecretRef, UpstreamPolicy, UpstreamProtocol};
+use super::{EjectionSettings, LimitSettings, RetrySettings};
+use crate::{LoadBalancing, SecretRef, UpstreamPolicy, UpstreamProtocol};
 
 /// What can be set of how an upstream is spoken to; see [`UpstreamPolicy`] for each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +19,14 @@ pub struct UpstreamSettings {
     pub read_timeout: Option<Duration>,
     /// Longest time in which nothing of a request is accepted.
     pub write_timeout: Option<Duration>,
+    /// Which endpoint is asked.
+    pub balancing: Option<LoadBalancing>,
+    /// When another one is asked.
+    pub retry: RetrySettings,
+    /// When endpoints that fail are left alone.
+    pub ejection: EjectionSettings,
+    /// How much it gets to do at once.
+    pub limits: LimitSettings,
 }
 
 /// Who may have signed an upstream's certificate.
@@ -44,6 +53,10 @@ impl UpstreamSettings {
             connect_timeout,
             read_timeout,
             write_timeout,
+            balancing,
+            retry,
+            ejection,
+            limits,
         } = self;
         policy.protocol = protocol.or(policy.protocol);
         if server_name.is_some() {
@@ -62,5 +75,11 @@ impl UpstreamSettings {
         policy.connect_timeout = connect_timeout.unwrap_or(policy.connect_timeout);
         policy.read_timeout = read_timeout.or(policy.read_timeout);
         policy.write_timeout = write_timeout.unwrap_or(policy.write_timeout);
+        if let Some(balancing) = balancing {
+            policy.balancing = balancing.clone();
+        }
+        retry.apply(&mut policy.retry);
+        ejection.apply(&mut policy.ejection);
+        limits.apply(&mut policy.limits);
     }
 }

@@ -76,7 +76,7 @@ impl Observer for Rc<Wire> {
         result: Poll<io::Result<usize>>,
         _offered: impl FnOnce() -> usize,
     ) -> Poll<io::Result<usize>> {
-        self.watch.wrote(result.is_pending());
+        self.watch.wrote(&result);
         result
     }
 }
