@@ -29,7 +29,7 @@ use fairway_admin::{
     ServiceProxyMetrics, register_build_info, serve,
 };
 use fairway_cluster::{Cluster, EventRecorder, ProblemMetrics};
-use fairway_model::{Snapshot, Update};
+use fairway_model::Snapshot;
 use prometheus_client::registry::Registry;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
@@ -218,12 +218,8 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     };
     info!("ready");
 
-    let Update {
-        mut snapshot,
-        changes,
-    } = first;
-    memory::updated(&changes);
-    drop(changes);
+    let mut snapshot = first.snapshot.clone();
+    memory::updated(first);
     let mut reopens = process.signals.reopens();
     let mut ending: Option<Ending> = None;
     let mut farewell = None;
@@ -298,7 +294,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 if let Some(loopback) = &mut loopback {
                     loopback.apply(&update);
                 }
-                memory::updated(&update.changes);
+                memory::updated(update);
             }
             () = optional(service_health.as_mut().map(ServiceHealth::wake)) => {
                 if let Some(service_health) = &mut service_health {
