@@ -40,10 +40,12 @@ fn bytes(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(unit)
 }
 
+type Protocols = Arc<[Arc<str>]>;
+
 /// Protocols that clients may switch to.
 pub(super) fn upgrades<'de, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<Option<Arc<[Arc<str>]>>, D::Error> {
+) -> Result<Option<Protocols>, D::Error> {
     let Some(names) = Option::<Vec<String>>::deserialize(deserializer)? else {
         return Ok(None);
     };

@@ -326,6 +326,6 @@ fn an_upstream_whose_authorities_are_not_known_is_not_trusted() {
         });
         let found = routes.rules[0].policy.tls.authorities.as_deref();
         assert_eq!(found, Some(expected));
-        assert_eq!(asked, [secret.clone()]);
+        assert_eq!(asked, std::slice::from_ref(&secret));
     }
 }

@@ -124,11 +124,11 @@ fn rewrite(rule: &Rule) -> Option<&PathRewrite> {
     if let Action::Redirect(redirect) = &rule.action {
         return redirect.path.as_ref();
     }
-    let rewrites = rule.filters.iter().filter_map(|filter| match filter {
+    let mut rewrites = rule.filters.iter().filter_map(|filter| match filter {
         Filter::RewritePath(rewrite) => Some(rewrite),
         _ => None,
     });
-    rewrites.last()
+    rewrites.next_back()
 }
 
 /// The path of a rule in the form in which it is looked up.
