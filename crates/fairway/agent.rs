@@ -1,6 +1,7 @@
 //! `fairway run`: build, run, drain.
 
 mod announcer;
+mod connections;
 mod ending;
 mod flows;
 mod handover;
@@ -36,6 +37,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use self::connections::ConnectionCounters;
 use self::ending::Ending;
 use self::handover::Successor;
 use self::ingress::Ingress;
@@ -106,6 +108,9 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     service_proxy_metrics.register(&mut registry);
     let problem_metrics = ProblemMetrics::default();
     problem_metrics.register(&mut registry);
+    let counting = config.rules.count_connections;
+    let counting = counting.then(|| ConnectionCounters::register(&mut registry));
+    let (connections, refresh) = counting.unzip();
     let proxy_metrics =
         fairway_proxy::Metrics::register(&mut registry, &config.observation.metrics());
     let registry = Arc::new(registry);
@@ -119,7 +124,8 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
         };
         start_server(config, &recorder, Purpose::Health, healthz, site).await?;
         let metrics = config.admin.metrics_bind_address;
-        let site = MetricsSite::new(registry.clone(), configz.subscribe());
+        let site =
+            MetricsSite::new(registry.clone(), configz.subscribe()).refreshing(refresh.clone());
         start_server(config, &recorder, Purpose::Metrics, metrics, site).await
     };
     // Until then the agent before answers.
@@ -161,6 +167,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
             &health,
             &service_proxy_metrics,
             &problem_metrics,
+            connections.as_ref(),
         )?);
     }
     let mut service_health = config.service_proxy.then(|| {
@@ -314,6 +321,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 &health,
                 &service_proxy_metrics,
                 &problem_metrics,
+                connections.as_ref(),
             )?);
         }
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
 
 mod commit;
+mod connections;
 mod conntrack;
 mod layout;
 mod monitor;
