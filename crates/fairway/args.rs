@@ -226,6 +226,13 @@ pub(crate) struct ServiceProxyArgs {
     /// here from another node, and those of before conntrack's table was emptied.
     #[arg(long, default_value = "false")]
     pub(crate) reset_removed_endpoints: bool,
+
+    /// Count the connections that Services and endpoints get from this node, for /metrics
+    ///
+    /// Costs a look-up for each new connection and, in the kernel, an element for each address and
+    /// node port of a Service with each endpoint.
+    #[arg(long, default_value = "false")]
+    pub(crate) count_connections: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
@@ -321,6 +328,19 @@ pub(crate) struct IngressArgs {
     /// Only time counts that is spent waiting for the client. Calls of gRPC and WebSockets are exempt.
     #[arg(long, value_name = "BYTES", default_value_t = 16)]
     pub(crate) min_body_rate: u32,
+
+    /// Bytes a second that a client has to take of a response after its first minute; 0 for none
+    ///
+    /// Only time counts in which the client keeps a response waiting. WebSockets are exempt.
+    #[arg(long, value_name = "BYTES", default_value_t = 128)]
+    pub(crate) min_response_rate: u32,
+
+    /// Share of the container's memory limit above which requests are refused, in percent; 0 for none
+    ///
+    /// Above it, idle connections are closed and further requests get 503. Those under way go on, and so do a
+    /// few new ones. Without a limit there is none.
+    #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = clap::value_parser!(u8).range(..=100))]
+    pub(crate) memory_watermark: u8,
 
     /// Threads that carry traffic [default: one per core]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]

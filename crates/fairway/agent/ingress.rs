@@ -69,6 +69,7 @@ impl Ingress {
             trusted_proxies: config.router.trusted_proxies.clone(),
             proxy_protocol: config.router.proxy_protocol.into(),
             limits,
+            memory: config.router.memory(),
             timeouts: config.router.timeouts(),
             access_log: (&config.observation.access_log).into(),
             log_format: config.observation.access_log_format.clone(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fairway_cluster::Publish;
 use fairway_model::ObjectName;
-use fairway_proxy::{Hsts, Limits, Timeouts};
+use fairway_proxy::{Hsts, Limits, MemoryWatermark, Timeouts};
 use ipnet::IpNet;
 use serde::Serialize;
 
@@ -42,6 +42,10 @@ pub(crate) struct Router {
     pub(crate) max_connections_per_client: Option<u32>,
     /// Bytes a second; 0 for none.
     pub(crate) min_body_rate: u32,
+    /// Bytes a second; 0 for none.
+    pub(crate) min_response_rate: u32,
+    /// Of the container's memory, in percent; 0 for none.
+    pub(crate) memory_watermark: u8,
     pub(crate) workers: NonZeroUsize,
     /// What Ingresses say of where they are reached; `None` leaves them alone.
     #[serde(serialize_with = "publish::serialize")]
@@ -87,6 +91,8 @@ impl Router {
             max_connections: args.max_connections,
             max_connections_per_client: args.max_connections_per_client,
             min_body_rate: args.min_body_rate,
+            min_response_rate: args.min_response_rate,
+            memory_watermark: args.memory_watermark,
             workers: args
                 .workers
                 .and_then(|workers| NonZeroUsize::new(workers.into()))
@@ -114,10 +120,17 @@ impl Router {
         }
     }
 
+    /// How much memory may be in use.
+    pub(crate) fn memory(&self) -> Option<MemoryWatermark> {
+        let percent = (self.memory_watermark > 0).then_some(self.memory_watermark);
+        percent.and_then(MemoryWatermark::of_limit)
+    }
+
     /// For how long clients may be silent.
     pub(crate) fn timeouts(&self) -> Timeouts {
         Timeouts {
             body_rate: self.min_body_rate,
+            write_rate: self.min_response_rate,
             ..Timeouts::default()
         }
     }

@@ -44,6 +44,7 @@ fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
         node_port_addresses: NodePortAddresses::Primary,
         reset_removed_endpoints: false,
         drop_stray: true,
+        count_connections: false,
         bind_address: None,
     };
     assert_eq!(config.rules, rules);
@@ -73,6 +74,8 @@ fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
         max_connections: None,
         max_connections_per_client: None,
         min_body_rate: 16,
+        min_response_rate: 128,
+        memory_watermark: 90,
         workers: NonZeroUsize::new(3).unwrap(),
         publish: None,
     };

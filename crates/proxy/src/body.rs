@@ -13,11 +13,16 @@ use crate::downstream::wire::Wire;
 use crate::record::Record;
 use crate::upstream::connection::Lease;
 
+/// Why a response ended early whose client did not keep up with it.
+const CLIENT_TOO_SLOW: &str = "client_too_slow";
+
 /// A body broke off; hyper closes the connection that was to carry it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
     #[error("the other side of the exchange broke off")]
     Broken(#[source] hyper::Error),
+    #[error("it is larger than the route allows")]
+    TooLarge,
     #[error("{0:?}: nothing moved within the limit")]
     Stalled(Stall),
 }
@@ -28,16 +33,20 @@ pub(crate) struct RequestBody {
     /// None for a request that has no body.
     incoming: Option<Incoming>,
     wire: Rc<Wire>,
+    /// Bytes that may still come.
+    left: u64,
     complete: bool,
 }
 
 impl RequestBody {
-    pub(crate) fn new(incoming: Incoming, wire: Rc<Wire>) -> Self {
+    /// At most `limit` bytes get through.
+    pub(crate) fn new(incoming: Incoming, wire: Rc<Wire>, limit: u64) -> Self {
         let incoming = (!incoming.is_end_stream()).then_some(incoming);
         Self {
             complete: incoming.is_none(),
             incoming,
             wire,
+            left: limit,
         }
     }
 
@@ -46,6 +55,7 @@ impl RequestBody {
         Self {
             incoming: None,
             wire,
+            left: 0,
             complete: true,
         }
     }
@@ -87,7 +97,16 @@ impl Body for RequestBody {
                 Poll::Pending
             }
             Poll::Ready(Some(Ok(frame))) => {
-                watch.brought(frame.data_ref().map_or(0, Bytes::len));
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                match this.left.checked_sub(bytes as u64) {
+                    Some(left) => this.left = left,
+                    None => {
+                        watch.upload(Upload::Abandoned);
+                        this.wire.exceed();
+                        return Poll::Ready(Some(Err(BodyError::TooLarge)));
+                    }
+                }
+                watch.brought(bytes);
                 watch.upload(Upload::Upstream(watch.now()));
                 if incoming.is_end_stream() {
                     this.finish();
@@ -174,7 +193,7 @@ impl ResponseBody {
         if body.is_end_stream() {
             body.finish();
         } else {
-            body.wire.watch.awaiting_client();
+            body.wire.watch.awaiting_client(0);
         }
         body
     }
@@ -220,8 +239,9 @@ impl Body for ResponseBody {
         };
         match polled {
             Poll::Ready(Some(Ok(frame))) => {
-                this.sent(frame.data_ref().map_or(0, Bytes::len));
-                this.wire.watch.awaiting_client();
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                this.sent(length);
+                this.wire.watch.awaiting_client(length);
                 if this.is_end_stream() {
                     this.finish();
                 }
@@ -237,7 +257,10 @@ impl Body for ResponseBody {
             }
             Poll::Pending => match this.wire.watch.take_stall() {
                 Some(stall) => {
-                    this.failed("read_timeout");
+                    this.failed(match stall {
+                        Stall::ClientWrite => CLIENT_TOO_SLOW,
+                        _ => "read_timeout",
+                    });
                     Poll::Ready(Some(Err(BodyError::Stalled(stall))))
                 }
                 None => {
@@ -266,7 +289,10 @@ impl Body for ResponseBody {
 impl Drop for ResponseBody {
     fn drop(&mut self) {
         // Not read to its end: the client went away, or never wanted it (HEAD of a local answer).
-        if self.record.take().is_some() {
+        if let Some(mut record) = self.record.take() {
+            if self.wire.watch.is_cut() {
+                record.broken(CLIENT_TOO_SLOW);
+            }
             self.wire.watch.give_up();
         }
     }

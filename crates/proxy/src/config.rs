@@ -9,6 +9,7 @@ use http::HeaderValue;
 use ipnet::IpNet;
 
 use crate::access_log::LogFormat;
+use crate::memory::MemoryWatermark;
 use crate::trace::Tracing;
 
 /// What the proxy is told at start. Everything about a single route comes from the route itself.
@@ -38,6 +39,8 @@ pub struct Config {
     pub tracing: Tracing,
     /// Sizes and counts.
     pub limits: Limits,
+    /// How much memory may be in use before requests are refused; None for no such limit.
+    pub memory: Option<MemoryWatermark>,
     /// Times towards clients and of idle upstream connections; routes set the other upstream times.
     pub timeouts: Timeouts,
 }
@@ -57,6 +60,7 @@ impl Default for Config {
             log_format: LogFormat::default(),
             tracing: Tracing::default(),
             limits: Limits::default(),
+            memory: None,
             timeouts: Timeouts::default(),
         }
     }
@@ -228,6 +232,10 @@ pub struct Timeouts {
     pub body_rate: u32,
     /// In which a client accepts nothing of a response.
     pub write: Duration,
+    /// Bytes a second that a client has to accept of a response for every second of waiting for it beyond
+    /// the first [`write`](Self::write); 0 for none. Only time counts in which there is something to
+    /// accept, so streams of events may be as quiet as they like.
+    pub write_rate: u32,
     /// Silence of an HTTP/2 connection after which its other end is asked for a sign of life.
     pub ping: Duration,
     /// For that sign; without it the connection is closed.
@@ -249,6 +257,8 @@ impl Default for Timeouts {
             // A kilobyte a minute, as a stream of small events has.
             body_rate: 16,
             write: Duration::from_secs(60),
+            // Less than any modem still in use, and more than who reads to keep us busy cares for.
+            write_rate: 128,
             // Often enough for the idle limits of load balancers and NAT on the way.
             ping: Duration::from_secs(30),
             ping_answer: Duration::from_secs(20),

@@ -58,6 +58,8 @@ pub(crate) enum Kind {
     InvalidTls,
     /// There are too many requests under way.
     Overloaded,
+    /// So much memory is in use that no more work is taken on.
+    OutOfMemory,
     /// The upstream has as many requests under way as it may, and nothing changed about that in time.
     UpstreamFull,
     /// No connection: refused, unreachable.
@@ -76,6 +78,8 @@ pub(crate) enum Kind {
     BodyTimeout,
     /// The client's body was cut off or malformed.
     InvalidBody,
+    /// The client's body is larger than the route allows.
+    BodyTooLarge,
 }
 
 /// Why the gate refused a request.
@@ -165,8 +169,10 @@ impl ProxyError {
             Kind::Rejected(_)
             | Kind::NoRoute
             | Kind::Overloaded
+            | Kind::OutOfMemory
             | Kind::BodyTimeout
-            | Kind::InvalidBody => (Side::Client, Retry::No),
+            | Kind::InvalidBody
+            | Kind::BodyTooLarge => (Side::Client, Retry::No),
             Kind::NoService | Kind::NoPort | Kind::UnsupportedService | Kind::InvalidTls => {
                 (Side::Configuration, Retry::No)
             }
@@ -211,6 +217,7 @@ impl Kind {
             Self::UnsupportedService => "unsupported_service",
             Self::InvalidTls => "invalid_upstream_tls",
             Self::Overloaded => "overloaded",
+            Self::OutOfMemory => "out_of_memory",
             Self::UpstreamFull => "upstream_full",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
@@ -220,6 +227,7 @@ impl Kind {
             Self::WriteTimeout => "write_timeout",
             Self::BodyTimeout => "body_timeout",
             Self::InvalidBody => "invalid_body",
+            Self::BodyTooLarge => "body_too_large",
         }
     }
 }

@@ -64,6 +64,10 @@ impl BindError {
     }
 }
 
+/// What the kernel keeps of a response beyond what is on its way to the client, in bytes. By default it is
+/// megabytes, which a client that does not read could have us keep.
+const UNSENT: u32 = 128 * 1024;
+
 /// What is spoken on a listener before HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transport {
@@ -162,6 +166,8 @@ fn probe(address: SocketAddr) -> io::Result<()> {
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = socket(address)?;
     socket.set_reuse_port(true)?;
+    // Connections inherit it.
+    socket.set_tcp_notsent_lowat(UNSENT)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

@@ -37,6 +37,7 @@ pub(crate) fn response(error: &ProxyError, reader: &Reader) -> Response<Bytes> {
         | Kind::NoEndpoints
         | Kind::UnsupportedService
         | Kind::Overloaded
+        | Kind::OutOfMemory
         | Kind::UpstreamFull
         | Kind::InvalidTls => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -106,6 +107,7 @@ pub(crate) fn status(kind: Kind) -> StatusCode {
         | Kind::NoEndpoints
         | Kind::UnsupportedService
         | Kind::Overloaded
+        | Kind::OutOfMemory
         | Kind::UpstreamFull
         | Kind::InvalidTls => StatusCode::SERVICE_UNAVAILABLE,
         Kind::ConnectFailed | Kind::UpstreamClosed | Kind::InvalidResponse => {
@@ -116,6 +118,7 @@ pub(crate) fn status(kind: Kind) -> StatusCode {
         }
         Kind::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
         Kind::InvalidBody => StatusCode::BAD_REQUEST,
+        Kind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
     }
 }
 

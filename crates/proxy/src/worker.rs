@@ -18,7 +18,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::access_log::{AccessLog, Batch};
 use crate::clock::{Clock, Tick};
-use crate::config::{Config, Hsts};
+use crate::config::{Config, Hsts, Timeouts};
 use crate::deadline::{Deadlines, SWEEP};
 use crate::downstream::arrival::Arrival;
 use crate::downstream::client_connections::ClientConnections;
@@ -40,6 +40,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections that are closed then, if they are idle. nginx's number for this.
 const SHED: usize = 32;
+
+/// One connection of so many is closed at each sweep while too much memory is in use, if it is idle: all
+/// within some seconds, and the oldest first.
+const SHED_SHARE: usize = 16;
 
 /// How often one worker complains about it.
 const COMPLAINT: Duration = Duration::from_secs(10);
@@ -76,6 +80,7 @@ pub(crate) struct Worker {
     pub(crate) tls: Arc<ArcSwap<TlsTable>>,
     /// Shared by the workers, where clients have a limit.
     pub(crate) client_connections: Option<Arc<ClientConnections>>,
+    pub(crate) timeouts: Rc<Timeouts>,
     pub(crate) clock: Rc<Clock>,
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) random: Rc<Random>,
@@ -93,6 +98,8 @@ pub(crate) struct Worker {
     pub(crate) client_tls: ClientTlsCache,
     /// Requests under way.
     pub(crate) requests: Cell<usize>,
+    /// More memory is in use than may be.
+    memory_exceeded: Cell<bool>,
     draining: Cell<Option<Tick>>,
     connections: Cell<usize>,
     /// When it was last said that connections cannot be accepted.
@@ -196,11 +203,13 @@ impl Worker {
             to_client,
             dialer: Dialer::new(&config),
             client_tls: ClientTlsCache::new(),
+            timeouts: Rc::new(config.timeouts.clone()),
             config,
             clock,
             random,
             pool,
             requests: Cell::new(0),
+            memory_exceeded: Cell::new(false),
             draining: Cell::new(None),
             complained: Cell::new(None),
             connections: Cell::new(0),
@@ -217,6 +226,39 @@ impl Worker {
     /// Since when the worker drains.
     pub(crate) fn draining(&self) -> Option<Tick> {
         self.draining.get()
+    }
+
+    /// Whether a request, already counted, is one too many for the memory that is left.
+    pub(crate) fn is_short_of_memory(&self) -> bool {
+        let memory = self.config.memory.as_ref();
+        self.memory_exceeded.get()
+            && memory.is_some_and(|memory| self.requests.get() > memory.requests_in_any_case)
+    }
+
+    /// Whether a connection, already counted, is one too many for it.
+    pub(crate) fn is_short_of_memory_to_connect(&self) -> bool {
+        let memory = self.config.memory.as_ref();
+        self.memory_exceeded.get()
+            && memory.is_some_and(|memory| self.connections.get() > memory.requests_in_any_case)
+    }
+
+    /// Looks how much memory is in use; where that is too much, idle connections go first.
+    fn watch_memory(&self) {
+        let Some(memory) = &self.config.memory else {
+            return;
+        };
+        let exceeded = memory.is_exceeded();
+        if exceeded {
+            self.shed(self.connections.get().div_ceil(SHED_SHARE));
+        }
+        if exceeded && !self.memory_exceeded.replace(exceeded) && self.may_complain() {
+            let limit = memory.bytes;
+            tracing::warn!(
+                limit,
+                "too much memory is in use; closing idle connections and refusing requests"
+            );
+        }
+        self.memory_exceeded.set(exceeded);
     }
 
     fn begin_drain(&self) {
@@ -274,12 +316,20 @@ impl Worker {
     /// Says once in a while that connections cannot be accepted.
     fn complain(&self, error: &io::Error) {
         self.clock.refresh();
-        let now = self.clock.now();
-        let due = |last: Tick| now.since(last) >= COMPLAINT;
-        if self.complained.get().is_none_or(due) {
-            self.complained.set(Some(now));
+        if self.may_complain() {
             tracing::warn!(%error, "cannot accept connections for a moment, and close idle ones; check the limit of open files");
         }
+    }
+
+    /// Whether the last complaint was long enough ago.
+    fn may_complain(&self) -> bool {
+        let now = self.clock.now();
+        let due = |last: Tick| now.since(last) >= COMPLAINT;
+        let may = self.complained.get().is_none_or(due);
+        if may {
+            self.complained.set(Some(now));
+        }
+        may
     }
 
     /// Accepts what waits in the kernel, of which the runtime may not have been told yet.
@@ -330,6 +380,7 @@ impl Worker {
             }
             interval.tick().await;
             self.clock.refresh();
+            self.watch_memory();
             self.deadlines.sweep(self.clock.now());
             if round % 4 == 0 {
                 self.log.flush();

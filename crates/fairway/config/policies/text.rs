@@ -25,6 +25,14 @@ pub(super) fn parsed<'de, D: Deserializer<'de>, T>(
     value.transpose()
 }
 
+/// The same, where there has to be one.
+pub(super) fn required<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<T, D::Error> {
+    parsed(deserializer, parse)?.ok_or_else(|| D::Error::custom("expected a text"))
+}
+
 /// Namespace and name.
 pub(super) fn object<'de, D: Deserializer<'de>>(
     deserializer: D,
@@ -34,6 +42,16 @@ pub(super) fn object<'de, D: Deserializer<'de>>(
             Ok(ObjectName::new(namespace, name))
         }
         _ => Err("expected a namespace and a name, like shop/web".to_owned()),
+    })
+}
+
+/// A name within a namespace.
+pub(super) fn name<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Arc<str>>, D::Error> {
+    parsed(deserializer, |text| match is_name(text) {
+        true => Ok(text.into()),
+        false => Err("expected the name of an object, without its namespace".to_owned()),
     })
 }
 

@@ -87,6 +87,11 @@ impl Arrival {
                 place,
                 tls: None,
             }),
+            // A handshake to be told 503 would cost more than it tells.
+            Transport::Tls if worker.is_short_of_memory_to_connect() => {
+                worker.shard.shed_connections.add(1);
+                None
+            }
             // Boxed: a handshake is large and soon over.
             Transport::Tls => {
                 let (stream, session) =

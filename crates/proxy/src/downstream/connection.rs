@@ -147,7 +147,7 @@ async fn run(worker: Rc<Worker>, arrival: Arrival) {
 
 async fn http1(worker: Rc<Worker>, stream: Stream, sender: Rc<Sender>, tls: Option<Rc<Session>>) {
     let deadline = worker.deadlines.open();
-    let timeouts = worker.config.timeouts.clone();
+    let timeouts = worker.timeouts.clone();
     let wire = Rc::new(Wire::new(Watch::new(
         worker.clock.clone(),
         deadline,

@@ -6,14 +6,18 @@
 //! watch of its own, and so has the connection.
 
 mod due;
+mod pace;
 
 use std::cell::Cell;
+use std::io;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::clock::{Clock, Tick};
 use crate::config::Timeouts;
 use crate::deadline::Deadline;
+use pace::Pace;
 
 /// Whose silence ended an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,24 +89,27 @@ pub(crate) enum Upload {
 pub(crate) struct Watch {
     clock: Rc<Clock>,
     deadline: Deadline,
-    timeouts: Timeouts,
+    timeouts: Rc<Timeouts>,
     phase: Cell<Phase>,
     upload: Cell<Upload>,
     /// For one stream of several on a socket, which then tells nothing about this one.
     multiplexed: bool,
     given_up: Cell<bool>,
     client_read: Cell<Duration>,
-    /// How long this request's body has kept us waiting, and what it has brought.
-    waited: Cell<Duration>,
-    brought: Cell<u64>,
+    /// Of this request's body.
+    sending: Pace,
+    /// Of its response: what the socket took or, of several streams, what was made ready for it.
+    taking: Pace,
     upstream_read: Cell<Duration>,
     upstream_write: Cell<Duration>,
     write_blocked: Cell<Option<Tick>>,
     stall: Cell<Option<Stall>>,
+    /// The client was given up on because of how it reads.
+    cut: Cell<bool>,
 }
 
 impl Watch {
-    pub(crate) fn new(clock: Rc<Clock>, deadline: Deadline, timeouts: Timeouts) -> Self {
+    pub(crate) fn new(clock: Rc<Clock>, deadline: Deadline, timeouts: Rc<Timeouts>) -> Self {
         deadline.idle(true);
         Self::of_stream_or_socket(clock, deadline, timeouts, false)
     }
@@ -110,7 +117,7 @@ impl Watch {
     fn of_stream_or_socket(
         clock: Rc<Clock>,
         deadline: Deadline,
-        timeouts: Timeouts,
+        timeouts: Rc<Timeouts>,
         multiplexed: bool,
     ) -> Self {
         let now = clock.now();
@@ -122,20 +129,21 @@ impl Watch {
             multiplexed,
             given_up: Cell::new(false),
             client_read: Cell::new(timeouts.body),
-            waited: Cell::new(Duration::ZERO),
-            brought: Cell::new(0),
+            sending: Pace::default(),
+            taking: Pace::default(),
             upstream_read: Cell::new(timeouts.body),
             upstream_write: Cell::new(timeouts.body),
             timeouts,
             write_blocked: Cell::new(None),
             stall: Cell::new(None),
+            cut: Cell::new(false),
         };
         watch.rearm();
         watch
     }
 
     /// For one stream of a connection.
-    pub(crate) fn of_stream(clock: Rc<Clock>, deadline: Deadline, timeouts: Timeouts) -> Self {
+    pub(crate) fn of_stream(clock: Rc<Clock>, deadline: Deadline, timeouts: Rc<Timeouts>) -> Self {
         Self::of_stream_or_socket(clock, deadline, timeouts, true)
     }
 
@@ -150,13 +158,20 @@ impl Watch {
     }
 
     /// The client accepted bytes, or did not.
-    pub(crate) fn wrote(&self, blocked: bool) {
-        if !blocked {
-            self.write_blocked.set(None);
-        } else if self.write_blocked.get().is_none() {
-            let since = self.clock.now();
-            self.write_blocked.set(Some(since));
-            self.deadline.arm(since.after(self.timeouts.write));
+    pub(crate) fn wrote(&self, result: &Poll<io::Result<usize>>) {
+        match result {
+            Poll::Ready(result) => {
+                if let Some(since) = self.write_blocked.take() {
+                    self.taking.waited(self.clock.now().since(since));
+                }
+                self.taking.moved(*result.as_ref().unwrap_or(&0));
+            }
+            Poll::Pending if self.write_blocked.get().is_none() => {
+                let since = self.clock.now();
+                self.write_blocked.set(Some(since));
+                self.deadline.arm(self.write_due(since));
+            }
+            Poll::Pending => {}
         }
     }
 
@@ -165,8 +180,8 @@ impl Watch {
         let now = self.clock.now();
         self.busy();
         self.phase.set(Phase::Accepted);
-        self.waited.set(Duration::ZERO);
-        self.brought.set(0);
+        self.sending.restart();
+        self.taking.restart();
         self.upload.set(if has_body {
             Upload::Upstream(now)
         } else {
@@ -212,20 +227,18 @@ impl Watch {
 
     /// What this request's body has brought so far, in bytes.
     pub(crate) fn received_body(&self) -> u64 {
-        self.brought.get()
+        self.sending.bytes()
     }
 
     /// The client sent so many bytes of the request body.
     pub(crate) fn brought(&self, bytes: usize) {
-        self.brought
-            .set(self.brought.get().saturating_add(bytes as u64));
+        self.sending.moved(bytes);
     }
 
     /// The request body moved on.
     pub(crate) fn upload(&self, upload: Upload) {
         if let Upload::Client(since) = self.upload.replace(upload) {
-            let waited = self.clock.now().since(since);
-            self.waited.set(self.waited.get().saturating_add(waited));
+            self.sending.waited(self.clock.now().since(since));
         }
         match upload {
             Upload::Client(since) => self.deadline.arm(self.body_due(since)),
@@ -251,8 +264,11 @@ impl Watch {
         }
     }
 
-    /// The response has bytes that wait for the client.
-    pub(crate) fn awaiting_client(&self) {
+    /// The response has so many more bytes that wait for the client.
+    pub(crate) fn awaiting_client(&self, bytes: usize) {
+        if self.multiplexed {
+            self.taking.moved(bytes);
+        }
         self.answer(Answer::Client(self.clock.now()));
     }
 
@@ -293,11 +309,18 @@ impl Watch {
     }
 
     fn answer(&self, answer: Answer) {
+        if self.multiplexed
+            && let Phase::Exchanging {
+                answer: Answer::Client(since),
+            } = self.phase.get()
+        {
+            self.taking.waited(self.clock.now().since(since));
+        }
         self.phase.set(Phase::Exchanging { answer });
         match answer {
             Answer::Upstream(since) => self.deadline.arm(since.after(self.upstream_read.get())),
             Answer::Client(since) if self.multiplexed => {
-                self.deadline.arm(since.after(self.timeouts.write));
+                self.deadline.arm(self.write_due(since));
             }
             Answer::Client(_) | Answer::Complete => {}
         }

@@ -151,6 +151,11 @@ fn encode_totals(encoder: &mut DescriptorEncoder<'_>, shards: &[Arc<Shard>]) -> 
             sum(|shard| shard.upstream_full.get()),
         ),
         (
+            "fairway_proxy_requests_shed",
+            "Requests refused because too much memory is in use",
+            sum(|shard| shard.requests_shed.get()),
+        ),
+        (
             "fairway_proxy_underscore_headers_dropped",
             "Request headers dropped for an underscore in their name",
             sum(|shard| shard.underscore_headers.get()),

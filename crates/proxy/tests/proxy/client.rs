@@ -158,6 +158,12 @@ impl Client {
         self.buffer.drain(..count).collect()
     }
 
+    /// What is there next, thrown away: how much it was, 0 when the other side has closed.
+    pub(crate) fn take_some(&mut self) -> usize {
+        self.fill();
+        self.buffer.drain(..).count()
+    }
+
     /// Everything until the other side closes.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         while self.fill() {}

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
-use fairway_proxy::{Config, Limits, ProxyProtocol, Timeouts};
+use fairway_proxy::{Config, Limits, MemoryUser, MemoryWatermark, ProxyProtocol, Timeouts};
 
 use crate::client::{Client, PATIENCE, get};
 use crate::proxy::{Proxy, single};
@@ -157,8 +157,38 @@ fn a_client_that_stops_reading_is_cut() {
     let proxy = Proxy::configured(single(&[upstream.address]), config);
     let mut client = Client::connect(proxy.address);
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(proxy.log_lines(1)[0]["status"], 200);
+    let line = &proxy.log_lines(1)[0];
+    assert_eq!(
+        (&line["status"], &line["reason"]),
+        (&200.into(), &"client_too_slow".into())
+    );
     client.rest();
+}
+
+/// Never silent for long, and never keeping up.
+#[test]
+fn a_client_that_reads_in_drips_is_cut() {
+    let upstream = Upstream::start(|mut connection| {
+        connection.head();
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
+        while connection.try_send([b'x'; 64 * 1024]) {}
+    });
+    let config = timeouts(|timeouts| {
+        timeouts.write = 2 * SHORT;
+        timeouts.write_rate = 100_000_000;
+    });
+    let proxy = Proxy::configured(single(&[upstream.address]), config);
+    let mut client = Client::connect(proxy.address);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut taken = 0;
+    wait_for("its end", || {
+        std::thread::sleep(SHORT / 10);
+        let some: usize = (0..16).map(|_| client.take_some()).sum();
+        taken += some;
+        some == 0
+    });
+    assert_eq!(proxy.log_lines(1)[0]["reason"], "client_too_slow");
+    assert!(taken > 1024 * 1024, "cut for silence after {taken} bytes");
 }
 
 #[test]
@@ -316,6 +346,53 @@ fn requests_beyond_the_limit_are_told_to_come_back() {
     go_on.send(()).unwrap();
     assert_eq!(first.response().status, 200);
     assert_eq!(second.get("a", "/").status, 200);
+}
+
+#[test]
+fn with_too_much_memory_in_use_new_requests_are_503_and_running_ones_go_on() {
+    let group = tempfile::tempdir().unwrap();
+    let uses = |bytes: &str| std::fs::write(group.path().join("memory.current"), bytes).unwrap();
+    uses("1000");
+    let (upstream, go_on) = slow();
+    let config = Config {
+        memory: Some(MemoryWatermark {
+            bytes: 1000,
+            of: MemoryUser::Group(group.path().to_owned()),
+            requests_in_any_case: 1,
+        }),
+        ..Config::default()
+    };
+    let proxy = Proxy::configured(single(&[upstream.address]), config);
+    let mut idle = Client::connect(proxy.address);
+    assert_eq!(idle.get("a", "/").status, 200);
+    let mut running = Client::connect(proxy.address);
+    running.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for("both requests", || upstream.requests() == 2);
+
+    uses("1001");
+    idle.expect_close();
+    let mut refused = Client::connect(proxy.address);
+    let response = refused.get("a", "/");
+    assert_eq!(
+        (response.status, response.header("connection")),
+        (503, Some("close"))
+    );
+    refused.expect_close();
+    assert_eq!(proxy.log_lines(2)[1]["reason"], "out_of_memory");
+    assert_eq!(proxy.metric("fairway_proxy_requests_shed_total"), 1.0);
+    go_on.send(()).unwrap();
+    assert_eq!(running.response().status, 200);
+    // One at a time is served whatever is in use.
+    assert_eq!(running.get("a", "/").status, 200);
+
+    running.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for("the request", || upstream.requests() == 4);
+    uses("1000");
+    wait_for("requests to be taken again", || {
+        get(proxy.address, "a", "/").status == 200
+    });
+    go_on.send(()).unwrap();
+    assert_eq!(running.response().status, 200);
 }
 
 #[test]

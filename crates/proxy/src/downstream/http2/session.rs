@@ -39,7 +39,7 @@ impl Session {
         sender: Rc<Sender>,
         tls: Option<Rc<tls::Session>>,
     ) -> Self {
-        let timeouts = worker.config.timeouts.clone();
+        let timeouts = worker.timeouts.clone();
         Self {
             watch: Watch::new(worker.clock.clone(), worker.deadlines.open(), timeouts),
             worker,
@@ -56,7 +56,7 @@ impl Session {
     pub(super) fn open_stream(&self) -> Rc<Client> {
         self.requests.set(self.requests.get().saturating_add(1));
         let worker = &self.worker;
-        let timeouts = worker.config.timeouts.clone();
+        let timeouts = worker.timeouts.clone();
         let watch = Watch::of_stream(worker.clock.clone(), worker.deadlines.open(), timeouts);
         let wire = Rc::new(Wire::new(watch));
         let client = Client::new(
@@ -103,7 +103,7 @@ impl Observer for Rc<Session> {
         result: Poll<io::Result<usize>>,
         _offered: impl FnOnce() -> usize,
     ) -> Poll<io::Result<usize>> {
-        self.watch.wrote(result.is_pending());
+        self.watch.wrote(&result);
         result
     }
 }

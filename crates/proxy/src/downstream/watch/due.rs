@@ -3,10 +3,10 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use super::{Answer, Phase, Stall, Upload, Watch};
 use crate::clock::Tick;
+use crate::config::Timeouts;
 
 impl Watch {
     /// Runs `future` until it is ready or somebody is too slow.
@@ -40,12 +40,20 @@ impl Watch {
             return Poll::Ready(Ok(done));
         }
         match self.stall.take() {
-            Some(stall) => Poll::Ready(Err(stall)),
+            Some(stall) => {
+                self.cut.set(stall == Stall::ClientWrite);
+                Poll::Ready(Err(stall))
+            }
             None => {
                 self.overdue(context);
                 Poll::Pending
             }
         }
+    }
+
+    /// Whether the client was given up on because of how it reads its response.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.get()
     }
 
     /// The stall that nobody has dealt with yet.
@@ -80,24 +88,23 @@ impl Watch {
             Phase::Accepted | Phase::Tunnel => NEVER,
         };
         match self.write_blocked.get() {
-            Some(since) => earlier(
-                phase,
-                (since.after(self.timeouts.write), Stall::ClientWrite),
-            ),
+            Some(since) => earlier(phase, (self.write_due(since), Stall::ClientWrite)),
             None => phase,
         }
     }
 
-    /// When a client that is to send the next byte of its body since then is too slow: by this silence, or
-    /// by all so far.
+    /// When a client that is to send the next byte of its body since then is too slow.
     pub(super) fn body_due(&self, since: Tick) -> Tick {
-        let silence = self.client_read.get();
-        let rate = u64::from(self.timeouts.body_rate);
-        let Some(earned) = self.brought.get().checked_div(rate) else {
-            return since.after(silence);
-        };
-        let allowed = silence.saturating_add(Duration::from_secs(earned));
-        since.after(silence.min(allowed.saturating_sub(self.waited.get())))
+        let Timeouts { body_rate, .. } = *self.timeouts;
+        self.sending.due(since, self.client_read.get(), body_rate)
+    }
+
+    /// When a client that is to take what there is of its response since then is too slow.
+    pub(super) fn write_due(&self, since: Tick) -> Tick {
+        let Timeouts {
+            write, write_rate, ..
+        } = *self.timeouts;
+        self.taking.due(since, write, write_rate)
     }
 
     fn upload_due(&self) -> (Tick, Stall) {
@@ -123,7 +130,7 @@ impl Watch {
             (Answer::Upstream(_), Upload::Client(_) | Upload::Upstream(_)) => NEVER,
             // The socket knows better, unless other requests use it, too.
             (Answer::Client(since), _) if self.multiplexed => {
-                (since.after(self.timeouts.write), Stall::ClientWrite)
+                (self.write_due(since), Stall::ClientWrite)
             }
             (Answer::Client(_) | Answer::Complete, _) => NEVER,
         }
