@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use fairway_model::{
     Action, Backend, BackendPort, Changes, Conditions, Endpoint, HostPattern, HostRoutes,
     ObjectName, ObjectRef, PathMatch, Port, Protocol, RequestMatch, Rule, RuleId, Service,
-    ServicePort, Snapshot, UpstreamPolicy,
+    ServicePort, Snapshot,
 };
 use fairway_proxy::{AccessLog, Config, Handle, Metrics, TlsSettings, TlsTable, bind, self_signed};
 use fairway_router::Builder;
@@ -65,19 +65,15 @@ fn snapshot(endpoint: SocketAddr) -> Snapshot {
         port: BackendPort::Number(port(80)),
         weight: 1,
     };
-    let rule = Rule {
-        id: RuleId {
-            object: ObjectRef {
-                kind: "Ingress",
-                name: name.clone(),
-            },
-            field: "spec.rules[0].http.paths[0]".into(),
+    let id = RuleId {
+        object: ObjectRef {
+            kind: "Ingress",
+            name: name.clone(),
         },
-        matches: RequestMatch::path(PathMatch::Prefix("/".into())),
-        filters: Vec::new(),
-        action: Action::Forward(vec![backend]),
-        policy: Arc::new(UpstreamPolicy::default()),
+        field: "spec.rules[0].http.paths[0]".into(),
     };
+    let all = RequestMatch::path(PathMatch::Prefix("/".into()));
+    let rule = Rule::new(id, all, Action::Forward(vec![backend]));
     let routes = HostRoutes {
         rules: vec![rule],
         ..HostRoutes::default()
