@@ -21,29 +21,12 @@ impl<'a> Generator<'a> {
         }
     }
 
-    /// The next input.
-    pub fn next(&mut self) -> Vec<u8> {
-        let random = &mut self.random;
-        let mut input = match random.choice(self.corpus) {
-            // Now and then from nothing.
-            Some(seed) if random.u8(..32) > 0 => seed.clone(),
-            _ => Vec::new(),
-        };
-        // Few changes mostly, many at times.
-        let changes = 1 + (random.u32(..).trailing_zeros() as usize) * 2;
-        for _ in 0..changes {
-            self.change(&mut input);
-        }
-        input.truncate(LONGEST);
-        input
-    }
-
     fn change(&mut self, input: &mut Vec<u8>) {
         let random = &mut self.random;
         let at = random.usize(..=input.len());
         let end = random.usize(at..=input.len().min(at + 32));
         match random.u8(..8) {
-            0 | 1 | 2 => {
+            0..=2 => {
                 let piece = random.choice(self.pieces).expect("every target has pieces");
                 // In place of something, or between.
                 let end = if random.bool() { end } else { at };
@@ -68,5 +51,26 @@ impl<'a> Generator<'a> {
                 }
             }
         }
+    }
+}
+
+impl Iterator for Generator<'_> {
+    type Item = Vec<u8>;
+
+    /// There is always another one.
+    fn next(&mut self) -> Option<Vec<u8>> {
+        let random = &mut self.random;
+        let mut input = match random.choice(self.corpus) {
+            // Now and then from nothing.
+            Some(seed) if random.u8(..32) > 0 => seed.clone(),
+            _ => Vec::new(),
+        };
+        // Few changes mostly, many at times.
+        let changes = 1 + (random.u32(..).trailing_zeros() as usize) * 2;
+        for _ in 0..changes {
+            self.change(&mut input);
+        }
+        input.truncate(LONGEST);
+        Some(input)
     }
 }

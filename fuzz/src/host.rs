@@ -55,8 +55,8 @@ pub fn check(input: &[u8]) {
 /// The rules again, in the plainest terms. None: no host. `Some(None)`: one that no rule can name.
 fn plainly(input: &[u8]) -> Option<Option<String>> {
     let text = std::str::from_utf8(input).ok().filter(|it| it.is_ascii())?;
-    if text.starts_with('[') {
-        let (literal, port) = text[1..].split_once(']')?;
+    if let Some(literal) = text.strip_prefix('[') {
+        let (literal, port) = literal.split_once(']')?;
         literal.parse::<Ipv6Addr>().ok()?;
         is_port(port).then_some(())?;
         return Some(None);

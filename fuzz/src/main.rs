@@ -26,9 +26,11 @@ fn main() {
         for thread in 0..threads {
             let (corpus, done) = (&corpus, &done);
             scope.spawn(move || {
-                let mut generator = Generator::new(seed + thread, corpus, target.pieces);
-                while done.fetch_add(1, Ordering::Relaxed) < inputs {
-                    (target.check)(&generator.next());
+                for input in Generator::new(seed + thread, corpus, target.pieces) {
+                    if done.fetch_add(1, Ordering::Relaxed) >= inputs {
+                        break;
+                    }
+                    (target.check)(&input);
                 }
             });
         }

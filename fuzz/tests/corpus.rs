@@ -10,9 +10,8 @@ fn run(name: &str, generated: usize) {
     let corpus = corpus(name);
     assert!(!corpus.is_empty());
     corpus.iter().for_each(|input| check(input));
-    let mut generator = Generator::new(1, &corpus, pieces);
-    for _ in 0..generated {
-        check(&generator.next());
+    for input in Generator::new(1, &corpus, pieces).take(generated) {
+        check(&input);
     }
 }
 

@@ -218,8 +218,7 @@ fn forwarded(target: &str) -> Option<String> {
     let target = match target.split_once("://") {
         Some((scheme, rest)) if !target.starts_with('/') => {
             matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https").then_some(())?;
-            let path = rest.find(['/', '?']).map_or("", |at| &rest[at..]);
-            path
+            rest.find(['/', '?']).map_or("", |at| &rest[at..])
         }
         _ => target,
     };
