@@ -6,6 +6,7 @@ pub(crate) mod bystanders;
 mod change;
 mod cluster_ip;
 mod conditions;
+mod connections;
 mod conntrack;
 mod crowd;
 mod established;

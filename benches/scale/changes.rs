@@ -17,9 +17,9 @@ use crate::report::{Effort, median};
 use crate::site::{Feed, Site};
 
 /// More Services than this take the peer minutes: its cold start is quadratic.
-const PEER_SERVICES: usize = 10_000;
+pub(crate) const PEER_SERVICES: usize = 10_000;
 /// More endpoints in all than this take it minutes, too.
-const PEER_ENDPOINTS: usize = 50_000;
+const PEER_ENDPOINTS: usize = 60_000;
 
 /// Updates a second of a burst.
 const RATE: u32 = 500;
@@ -71,11 +71,11 @@ pub(crate) struct Peer {
     pub(crate) service_removed: Duration,
 }
 
-pub(crate) fn measure(population: Population, effort: Effort) -> Changes {
+pub(crate) fn measure(population: Population, effort: Effort, largest_peer: usize) -> Changes {
     Changes {
         population,
         ours: measure_ours(population, effort),
-        peer: measure_peer(population, effort),
+        peer: measure_peer(population, effort, largest_peer),
     }
 }
 
@@ -249,9 +249,9 @@ fn apply(server: &ApiServer, object: serde_json::Value) {
     server.apply(object).expect("a valid object");
 }
 
-fn measure_peer(population: Population, effort: Effort) -> Option<Peer> {
+fn measure_peer(population: Population, effort: Effort, largest: usize) -> Option<Peer> {
     let all = population.services * population.endpoints;
-    if population.services > PEER_SERVICES || all > PEER_ENDPOINTS {
+    if population.services > largest || all > PEER_ENDPOINTS {
         return None;
     }
     let namespace = Namespace::new("peer").expect("a network namespace");

@@ -5,6 +5,7 @@
 //!
 //! * `--sizes 1000,10000`: numbers of Services, each with 2 endpoints; 1,000 to 100,000 unless told
 //! * `--only memory|changes|first-packet`
+//! * `--peer 30000`: most Services that the peer has to program; 10,000 unless told, more take minutes
 //! * `--quick`: 100 Services and one of everything, to see in seconds that it works
 //!
 //! Prints Markdown. Each side has a network namespace of its own. Absolute times are those of the
@@ -49,6 +50,8 @@ struct Plan {
     effort: Effort,
     sizes: Vec<usize>,
     only: Option<String>,
+    /// Most Services for the peer.
+    peer: usize,
 }
 
 impl Plan {
@@ -74,6 +77,9 @@ impl Plan {
             effort,
             sizes,
             only: value("--only"),
+            peer: value("--peer").map_or(changes::PEER_SERVICES, |most| {
+                most.parse().expect("--peer: a number")
+            }),
         }
     }
 
@@ -132,7 +138,7 @@ fn changes(plan: &Plan) {
     println!("\n{}", report::CHANGES_HEADER);
     let measured: Vec<_> = populations
         .map(|population| {
-            let changes = changes::measure(population, plan.effort);
+            let changes = changes::measure(population, plan.effort, plan.peer);
             println!("{}", changes.single());
             changes
         })

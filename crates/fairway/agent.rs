@@ -1,9 +1,11 @@
 //! `fairway run`: build, run, drain.
 
 mod announcer;
+mod connections;
 mod ending;
 mod flows;
 mod handover;
+mod host_ports;
 mod ingress;
 mod interfaces;
 mod lock;
@@ -29,15 +31,17 @@ use fairway_admin::{
     ServiceProxyMetrics, register_build_info, serve,
 };
 use fairway_cluster::{Cluster, EventRecorder, ProblemMetrics};
-use fairway_model::{Snapshot, Update};
+use fairway_model::Snapshot;
 use prometheus_client::registry::Registry;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use self::connections::ConnectionCounters;
 use self::ending::Ending;
 use self::handover::Successor;
+use self::host_ports::HostPorts;
 use self::ingress::Ingress;
 pub(crate) use self::lock::AgentLock;
 use self::loopback::Loopback;
@@ -106,6 +110,9 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     service_proxy_metrics.register(&mut registry);
     let problem_metrics = ProblemMetrics::default();
     problem_metrics.register(&mut registry);
+    let counting = config.rules.count_connections;
+    let counting = counting.then(|| ConnectionCounters::register(&mut registry));
+    let (connections, refresh) = counting.unzip();
     let proxy_metrics =
         fairway_proxy::Metrics::register(&mut registry, &config.observation.metrics());
     let registry = Arc::new(registry);
@@ -119,7 +126,8 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
         };
         start_server(config, &recorder, Purpose::Health, healthz, site).await?;
         let metrics = config.admin.metrics_bind_address;
-        let site = MetricsSite::new(registry.clone(), configz.subscribe());
+        let site =
+            MetricsSite::new(registry.clone(), configz.subscribe()).refreshing(refresh.clone());
         start_server(config, &recorder, Purpose::Metrics, metrics, site).await
     };
     // Until then the agent before answers.
@@ -161,6 +169,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
             &health,
             &service_proxy_metrics,
             &problem_metrics,
+            connections.as_ref(),
         )?);
     }
     let mut service_health = config.service_proxy.then(|| {
@@ -174,6 +183,12 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     });
     if let Some(service_health) = &mut service_health {
         service_health.apply(&first).await;
+    }
+    let mut host_ports = config
+        .service_proxy
+        .then(|| HostPorts::watch(config, recorder.clone(), problem_metrics.clone()));
+    if let Some(host_ports) = &mut host_ports {
+        host_ports.apply(&first);
     }
     let mut loopback = match config.service_proxy && config.loopback_node_ports {
         true => Some(Loopback::start().context("cannot serve node ports on loopback")?),
@@ -218,12 +233,8 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     };
     info!("ready");
 
-    let Update {
-        mut snapshot,
-        changes,
-    } = first;
-    memory::updated(&changes);
-    drop(changes);
+    let mut snapshot = first.snapshot.clone();
+    memory::updated(first);
     let mut reopens = process.signals.reopens();
     let mut ending: Option<Ending> = None;
     let mut farewell = None;
@@ -295,10 +306,13 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 if let Some(service_health) = &mut service_health {
                     service_health.apply(&update).await;
                 }
+                if let Some(host_ports) = &mut host_ports {
+                    host_ports.apply(&update);
+                }
                 if let Some(loopback) = &mut loopback {
                     loopback.apply(&update);
                 }
-                memory::updated(&update.changes);
+                memory::updated(update);
             }
             () = optional(service_health.as_mut().map(ServiceHealth::wake)) => {
                 if let Some(service_health) = &mut service_health {
@@ -318,6 +332,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 &health,
                 &service_proxy_metrics,
                 &problem_metrics,
+                connections.as_ref(),
             )?);
         }
     }

@@ -226,6 +226,13 @@ pub(crate) struct ServiceProxyArgs {
     /// here from another node, and those of before conntrack's table was emptied.
     #[arg(long, default_value = "false")]
     pub(crate) reset_removed_endpoints: bool,
+
+    /// Count the connections that Services and endpoints get from this node, for /metrics
+    ///
+    /// Costs a look-up for each new connection and, in the kernel, an element for each address and
+    /// node port of a Service with each endpoint.
+    #[arg(long, default_value = "false")]
+    pub(crate) count_connections: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]

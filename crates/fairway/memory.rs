@@ -5,16 +5,34 @@
 //! gave, is in `docs/decisions/0010-memory.md`.
 #![allow(unsafe_code, reason = "the C library offers nothing safe for it")]
 
-use fairway_model::Changes;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use fairway_model::Update;
+
+/// Somebody waits to give back what is free [`AFTERWARDS`].
+static IS_DUE: AtomicBool = AtomicBool::new(false);
+
+/// So much later, what other threads needed for a list is free too: encoding, the look at flows.
+const AFTERWARDS: Duration = Duration::from_secs(1);
 
 /// An update of as many Services is a list rather than a change. Looking through the heaps takes
 /// milliseconds, so single changes are not followed by it.
 const MANY: usize = 1_000;
 
-/// To be called when an update has been taken in by all.
-pub(crate) fn updated(changes: &Changes) {
-    if changes.services.len() >= MANY {
+/// An update that has been taken in by all.
+pub(crate) fn updated(update: Update) {
+    let is_list = update.changes.services.len() >= MANY;
+    drop(update);
+    if is_list {
         give_back();
+        if !IS_DUE.swap(true, Ordering::Relaxed) {
+            tokio::spawn(async {
+                tokio::time::sleep(AFTERWARDS).await;
+                IS_DUE.store(false, Ordering::Relaxed);
+                give_back();
+            });
+        }
     }
 }
 

@@ -1,17 +1,24 @@
 //! What is set for routes in the file of `--config`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use fairway_testkit::Lab;
+use bytes::Bytes;
 use fairway_testkit::objects::ingress;
+use fairway_testkit::{Lab, ask};
+use http::{Request, header};
 use tempfile::NamedTempFile;
 
 use super::conversation::Conversation;
-use super::site::Site;
+use super::site::{Site, outcome};
 use crate::support::{Cluster, Feed, becomes, fed_both_ways};
 
-fed_both_ways!(they_are_followed_and_open_connections_are_left_alone);
+fed_both_ways!(
+    they_are_followed_and_open_connections_are_left_alone,
+    requests_are_changed_moved_and_refused,
+    requests_are_shared_and_canaries_are_picked,
+);
 
 /// A site whose agent reads policies from a file.
 struct Governed {
@@ -81,4 +88,100 @@ fn they_are_followed_and_open_connections_are_left_alone(feed: Feed) {
     tunnel.send("still there");
     assert_eq!(tunnel.exactly(11), b"still there");
     assert_eq!(kept.get("web", "/"), "web");
+}
+
+/// Sends a GET request with a header.
+fn with_header(site: &Site, path: &str, name: &str, value: &str) -> String {
+    let request = Request::get(path)
+        .header(header::HOST, "web")
+        .header(name, value)
+        .body(Bytes::new())
+        .unwrap();
+    let (client, router) = (site.lab().client().ns(), site.router("node-1"));
+    outcome(&ask::http(client, router, request).unwrap())
+}
+
+fn requests_are_changed_moved_and_refused(feed: Feed) {
+    let governed = Governed::new(
+        feed,
+        &["web"],
+        "
+- selector: {ingress: default/web}
+  requestHeaders: {set: {X-Set: a}, remove: [X-Gone]}
+  responseHeaders: {add: {X-Answer: b}}
+- selector: {host: web, path: /api}
+  rewrite: {pattern: '/api(/|$)(.*)', replacement: /$2}
+- selector: {path: /old}
+  redirect: {host: new.example, prefix: /, status: 301}
+- selector: {path: /small}
+  maxBodySize: 1Ki
+- selector: {path: /secure}
+  redirectToHttps: true",
+    );
+    let site = &governed.site;
+    let paths = ["/", "/api", "/old", "/small", "/secure"].into_iter();
+    let web = ingress("web").class("fairway");
+    let web = paths.fold(web, |web, path| web.prefix("web", path, "web", 80));
+    site.apply("web", [web]);
+    governed.start();
+
+    let response = site.get("web", "/api/x?y=1");
+    assert_eq!(response.header("x-answer"), Some("b"));
+    let seen = response.answer().unwrap();
+    assert_eq!(
+        (seen.path.as_str(), seen.query.as_deref()),
+        ("/x", Some("y=1"))
+    );
+    assert_eq!(seen.header("x-set"), ["a"]);
+
+    let moved = site.get("web", "/old/x");
+    assert_eq!(moved.status, 301);
+    assert_eq!(moved.header("location"), Some("http://new.example/x"));
+    let secure = site.get("web", "/secure/x");
+    assert_eq!(secure.status, 308);
+    assert_eq!(secure.header("location"), Some("https://web/secure/x"));
+
+    for (length, status) in [(1024, 200), (1025, 413)] {
+        let request = Request::post("/small")
+            .header(header::HOST, "web")
+            .header("x-gone", "1")
+            .body(Bytes::from(vec![b'x'; length]))
+            .unwrap();
+        let (client, router) = (site.lab().client().ns(), site.router("node-1"));
+        let response = ask::http(client, router, request).unwrap();
+        assert_eq!(response.status, status);
+        let seen = response.answer();
+        assert!(seen.is_none_or(|seen| seen.header("x-gone").is_empty()));
+    }
+}
+
+fn requests_are_shared_and_canaries_are_picked(feed: Feed) {
+    let governed = Governed::new(
+        feed,
+        &["web", "next"],
+        "
+- selector: {ingress: default/web}
+  match: {headers: [{name: X-Canary, value: always}]}
+  backends: [{service: next}]
+- selector: {path: /split}
+  backends: [{weight: 1}, {service: next, port: http, weight: 1}]
+- selector: {path: /gone}
+  backends: [{service: missing}]",
+    );
+    let site = &governed.site;
+    let paths = ["/", "/split", "/gone"].into_iter();
+    let web = ingress("web").class("fairway");
+    let web = paths.fold(web, |web, path| web.prefix("web", path, "web", 80));
+    site.apply("web", [web]);
+    governed.start();
+    assert_eq!(site.answers("web", "/"), "web");
+    assert_eq!(with_header(site, "/", "x-canary", "always"), "next");
+    assert_eq!(with_header(site, "/", "x-canary", "never"), "web");
+    assert_eq!(site.answers("web", "/gone"), "503");
+    // Both within a number of requests that fails once in 2^100 times.
+    let mut missing = BTreeSet::from(["web".to_owned(), "next".to_owned()]);
+    for _ in 0..100 {
+        missing.remove(&site.answers("web", "/split"));
+    }
+    assert_eq!(missing, BTreeSet::new());
 }

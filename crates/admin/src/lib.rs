@@ -10,6 +10,7 @@
 //! dashboards and alerts made for it go on working. The ports are apart because they have
 //! different readers: health is for the load balancer, metrics stay on loopback by default.
 
+mod connections;
 mod exposition;
 mod family;
 mod health;
@@ -17,10 +18,12 @@ mod listener;
 mod metrics;
 mod moment;
 mod process;
+mod refresh;
 mod server;
 mod service_health;
 mod sites;
 
+pub use connections::{ConnectionMetrics, EndpointLabels, ServiceLabels};
 pub use exposition::{CONTENT_TYPE, encode};
 pub use family::IpFamily;
 pub use health::{DEFAULT_STALE_AFTER, FamilyHealth, Health, HealthReport, NodeState};
@@ -28,6 +31,7 @@ pub use listener::{BindError, Listener, Purpose};
 pub use metrics::{FamilyMetrics, ProbeMetrics, ServiceProxyMetrics, SyncKind, SyncOutcome};
 pub use moment::Moment;
 pub use process::{ProcessMetrics, register_build_info};
+pub use refresh::{Refresh, RefreshRequests, Waiting};
 pub use server::{Body, Site, plain_text, serve};
 pub use service_health::{HealthCheck, HealthServer, ServiceHealthServers, UnservedHealthServer};
 pub use sites::{HealthSite, MetricsSite};

@@ -31,6 +31,12 @@ pub trait Site: Send + Sync + 'static {
     /// Answers any method like a GET, as kube-proxy's probes do; otherwise GET and HEAD alone.
     const ANY_METHOD: bool = false;
 
+    /// Waits for what the page shows to be up to date.
+    fn refresh(&self, path: &str) -> impl Future<Output = ()> + Send {
+        let _ = path;
+        std::future::ready(())
+    }
+
     /// The answer to a GET of `path`, or `None` where there is no such page.
     fn page(&self, path: &str) -> Option<Response<Body>>;
 }
@@ -96,9 +102,12 @@ impl Connections {
 }
 
 async fn serve_connection(stream: TcpStream, site: Arc<impl Site>) {
-    let answer = service_fn(move |request| {
-        let response = answer(&request, site.as_ref());
-        async move { Ok::<_, Infallible>(response) }
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let site = site.clone();
+        async move {
+            site.refresh(request.uri().path()).await;
+            Ok::<_, Infallible>(answer(&request, site.as_ref()))
+        }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -18,6 +18,7 @@ use fairway_plan::{Family, Observed, Options, Planner, Transaction, WithoutLocal
 use tokio::time::Instant;
 use tracing::{error, info};
 
+use super::connections::{ConnectionCounters, InKernel};
 use super::flows::{self, FlowCleaner};
 use crate::causes::with_causes;
 
@@ -27,6 +28,7 @@ use self::unserved::Unserved;
 mod clients;
 #[cfg(test)]
 mod tests;
+mod two_steps;
 mod unserved;
 
 /// First pause before a failed family is tried again, doubled up to the longest. kube-proxy waits 30 s
@@ -50,6 +52,8 @@ pub(crate) struct ServiceProxy<D> {
     /// What was planned last.
     snapshot: Arc<Snapshot>,
     unserved: Unserved,
+    /// Only if connections are counted.
+    connections: Option<ConnectionCounters>,
 }
 
 /// Who is told how it goes.
@@ -57,6 +61,7 @@ pub(crate) struct Observers {
     pub(crate) health: Health,
     pub(crate) metrics: ServiceProxyMetrics,
     pub(crate) problems: ProblemMetrics,
+    pub(crate) connections: Option<ConnectionCounters>,
 }
 
 struct FamilyState {
@@ -93,6 +98,7 @@ impl<D: Dataplane> ServiceProxy<D> {
             health,
             metrics,
             problems,
+            connections,
         } = observers;
         let mut families: Vec<_> = families
             .iter()
@@ -127,11 +133,13 @@ impl<D: Dataplane> ServiceProxy<D> {
             started: SystemTime::now(),
             snapshot: update.snapshot.clone(),
             unserved: Unserved::new(problems),
+            connections,
         };
         for state in &mut proxy.families {
             state.count_local_endpoints(update);
         }
         for (transaction, observed) in transactions.iter().zip(&observed) {
+            proxy.begin_counting(transaction.family, observed.is_some());
             if let Some(observed) = observed
                 && proxy.commit(transaction, SyncKind::Full, started).is_some()
             {
@@ -161,6 +169,7 @@ impl<D: Dataplane> ServiceProxy<D> {
             };
             if !state.sound {
                 self.health.queued(ip_family(family), Moment::now());
+                self.follow_counters(family, InKernel::Unknown);
                 continue;
             }
             let flows =
@@ -174,6 +183,7 @@ impl<D: Dataplane> ServiceProxy<D> {
                 self.commit(&transaction, SyncKind::Partial, started)
                     .is_some()
             };
+            self.follow_counters(family, InKernel::of(in_kernel));
             match in_kernel {
                 true => self.flows.check(family, flows),
                 false => self.flows.forget(family, &flows),
@@ -181,6 +191,20 @@ impl<D: Dataplane> ServiceProxy<D> {
         }
         self.settle();
         self.unserved.contested(self.planner.conflicts());
+    }
+
+    /// Takes what the kernel has counted before as nothing: the totals of a process begin at zero.
+    fn begin_counting(&mut self, family: Family, known: bool) {
+        self.follow_counters(family, InKernel::Unknown);
+        if let Some(connections) = self.connections.as_ref().filter(|_| known) {
+            connections.begin(&mut self.dataplane, family);
+        }
+    }
+
+    fn follow_counters(&self, family: Family, in_kernel: InKernel) {
+        if let Some(connections) = &self.connections {
+            connections.follow(&self.planner, family, &self.snapshot, in_kernel);
+        }
     }
 
     /// How many Services changed themselves, and of how many the endpoints did.
@@ -281,7 +305,12 @@ impl<D: Dataplane> ServiceProxy<D> {
         state.metrics.queued(Moment::now());
         let result = match transaction.is_empty() {
             true => Ok(Report::default()),
-            false => clients::commit(&mut self.dataplane, &self.planner, transaction),
+            false => two_steps::commit(
+                &mut self.dataplane,
+                &self.planner,
+                self.connections.as_ref(),
+                transaction,
+            ),
         };
         let took = started.elapsed();
         let outcome = match &result {

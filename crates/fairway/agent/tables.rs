@@ -10,6 +10,7 @@ use fairway_plan::Family;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
+use super::connections::ConnectionCounters;
 use super::flows::FlowCleaner;
 use super::service_proxy::{Observers, ServiceProxy};
 use crate::causes::with_causes;
@@ -22,12 +23,14 @@ pub(super) struct Tables {
 }
 
 impl Tables {
+    /// With `connections` if they are counted.
     pub(super) fn start(
         config: &Config,
         snapshot: &Arc<Snapshot>,
         health: &Health,
         metrics: &ServiceProxyMetrics,
         problems: &ProblemMetrics,
+        connections: Option<&ConnectionCounters>,
     ) -> anyhow::Result<Self> {
         let mut netlink = Netlink::open()?;
         // Listening starts before the tables are read, so that no change in between is missed.
@@ -46,6 +49,7 @@ impl Tables {
                 health: health.clone(),
                 metrics: metrics.clone(),
                 problems: problems.clone(),
+                connections: connections.cloned(),
             },
             FlowCleaner::open_kernel(),
         );

@@ -2,9 +2,15 @@
 //!
 //! Each is read strictly and by itself: one that cannot be meant so is told and left out.
 
+mod backends;
 mod balancing;
+mod headers;
+mod matches;
+mod paths;
+mod requests;
 mod resilience;
 mod text;
+mod tls;
 mod upstream;
 
 #[cfg(test)]
@@ -13,11 +19,17 @@ mod tests;
 use std::sync::Arc;
 
 use fairway_model::{
-    HostPattern, ObjectName, RoutePolicies, RoutePolicy, RouteSelector, RouteSettings,
+    HostPattern, ObjectName, RequestSettings, RoutePolicies, RoutePolicy, RouteSelector,
+    RouteSettings, TlsSettings,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use self::backends::BackendDocument;
+use self::headers::HeadersDocument;
+use self::matches::MatchDocument;
+use self::paths::{RedirectDocument, RewriteDocument};
+use self::tls::ClientCertificatesDocument;
 use self::upstream::UpstreamDocument;
 use super::file::{decode_field, drop_null};
 
@@ -26,6 +38,9 @@ use super::file::{decode_field, drop_null};
 pub(crate) struct PolicyList {
     pub(super) policies: Vec<Value>,
 }
+
+/// A field, and what is wrong with it.
+type Wrong = (String, String);
 
 impl PolicyList {
     /// The policies that can be used; of the others, which field is wrong and how.
@@ -49,17 +64,39 @@ impl PolicyList {
     }
 }
 
-/// An error is a field and what is wrong with it.
-fn parse(content: &Value) -> Result<RoutePolicy, (String, String)> {
+fn parse(content: &Value) -> Result<RoutePolicy, Wrong> {
     let mut content = content.clone();
     drop_null(&mut content);
     let document: PolicyDocument = decode_field(content)?;
-    let policy = RoutePolicy::from(document);
-    if policy.settings == RouteSettings::default() {
-        let problem = "sets nothing: give it another field than selector";
-        return Err((String::new(), problem.to_owned()));
+    let policy = document.policy()?;
+    check(&policy).map(|()| policy)
+}
+
+/// What does not go together.
+fn check(policy: &RoutePolicy) -> Result<(), Wrong> {
+    let wrong = |field: &str, problem: &str| Err((field.to_owned(), problem.to_owned()));
+    let settings = &policy.settings;
+    if *settings == RouteSettings::default() {
+        return wrong(
+            "",
+            "sets nothing: give it another field than selector and match",
+        );
     }
-    Ok(policy)
+    if settings.redirect.is_some() && settings.backends.is_some() {
+        return wrong("redirect", "leaves nothing for backends to answer");
+    }
+    let is_part = policy.selector.path.is_some() || !policy.conditions.is_empty();
+    if is_part && settings.tls != TlsSettings::default() {
+        let field = match settings.tls.passthrough {
+            Some(_) => "passthrough",
+            None => "clientCertificates",
+        };
+        return wrong(
+            field,
+            "is for whole hosts: leave out selector.path and match",
+        );
+    }
+    Ok(())
 }
 
 /// A policy as it is written.
@@ -68,8 +105,24 @@ fn parse(content: &Value) -> Result<RoutePolicy, (String, String)> {
 struct PolicyDocument {
     #[serde(default)]
     selector: SelectorDocument,
+    #[serde(default, rename = "match")]
+    matches: MatchDocument,
     #[serde(default)]
     upstream: UpstreamDocument,
+    backends: Option<Vec<BackendDocument>>,
+    redirect: Option<RedirectDocument>,
+    rewrite: Option<RewriteDocument>,
+    #[serde(default)]
+    request_headers: HeadersDocument,
+    #[serde(default)]
+    response_headers: HeadersDocument,
+    redirect_to_https: Option<bool>,
+    #[serde(default, deserialize_with = "requests::size")]
+    max_body_size: Option<u64>,
+    #[serde(default, deserialize_with = "requests::upgrades")]
+    upgrades: Option<Arc<[Arc<str>]>>,
+    client_certificates: Option<ClientCertificatesDocument>,
+    passthrough: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -83,18 +136,41 @@ struct SelectorDocument {
     path: Option<Arc<str>>,
 }
 
-impl From<PolicyDocument> for RoutePolicy {
-    fn from(document: PolicyDocument) -> Self {
-        let PolicyDocument { selector, upstream } = document;
-        Self {
+impl PolicyDocument {
+    fn policy(self) -> Result<RoutePolicy, Wrong> {
+        let mut headers = self.request_headers.of_requests();
+        headers::check_host(&headers)
+            .map_err(|problem| ("requestHeaders".to_owned(), problem.to_owned()))?;
+        headers.extend(self.response_headers.of_responses());
+        Ok(RoutePolicy {
             selector: RouteSelector {
-                ingress: selector.ingress,
-                host: selector.host,
-                path: selector.path,
+                ingress: self.selector.ingress,
+                host: self.selector.host,
+                path: self.selector.path,
             },
+            conditions: self.matches.conditions()?,
             settings: RouteSettings {
-                upstream: upstream.into(),
+                upstream: self.upstream.settings()?,
+                backends: self.backends.map(backends::shares).transpose()?,
+                redirect: self.redirect.map(RedirectDocument::redirect).transpose()?,
+                headers,
+                rewrite: self
+                    .rewrite
+                    .map(|rewrite| rewrite.rewrite("rewrite"))
+                    .transpose()?,
+                requests: RequestSettings {
+                    https: self.redirect_to_https,
+                    max_body: self.max_body_size,
+                    upgrades: self.upgrades,
+                },
+                tls: TlsSettings {
+                    client_auth: self
+                        .client_certificates
+                        .map(ClientCertificatesDocument::policy)
+                        .transpose()?,
+                    passthrough: self.passthrough,
+                },
             },
-        }
+        })
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Rules {
     pub(crate) reset_removed_endpoints: bool,
     /// Whether packets of no connection are dropped where they do harm.
     pub(crate) drop_stray: bool,
+    /// Whether the connections that endpoints get are counted.
+    pub(crate) count_connections: bool,
     /// Counts as the node's first address of its family; None where the Node decides.
     pub(crate) bind_address: Option<IpAddr>,
 }
@@ -72,6 +74,7 @@ impl Rules {
             node_port_addresses: node_port_addresses(config.node_port_addresses.as_deref())?,
             reset_removed_endpoints: fairway.reset_removed_endpoints,
             drop_stray: config.conntrack.tcp_be_liberal != Some(true),
+            count_connections: fairway.count_connections,
             bind_address: bind_address(config.bind_address.as_deref())?,
         })
     }
@@ -96,6 +99,7 @@ impl Rules {
             },
             reset_removed_endpoints: self.reset_removed_endpoints,
             drop_stray: self.drop_stray,
+            count_connections: self.count_connections,
         }
     }
 

@@ -42,6 +42,7 @@ fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
         node_port_addresses: NodePortAddresses::Primary,
         reset_removed_endpoints: false,
         drop_stray: true,
+        count_connections: false,
         bind_address: None,
     };
     assert_eq!(config.rules, rules);

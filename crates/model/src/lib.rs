@@ -25,14 +25,16 @@ pub use endpoint::{Conditions, Endpoint, Hints};
 pub use name::{ObjectName, ObjectRef};
 pub use node::Node;
 pub use policy::{
-    EjectionSettings, LimitSettings, RetrySettings, RoutePolicies, RoutePolicy, RouteSelector,
-    RouteSettings, UpstreamSettings,
+    BackendShare, EjectionSettings, LimitSettings, RequestSettings, RetrySettings, RouteConditions,
+    RoutePolicies, RoutePolicy, RouteSelector, RouteSettings, TlsSettings, UpstreamAuthorities,
+    UpstreamSettings,
 };
 pub use route::{
     Action, Backend, BackendPort, CertificateChoice, ClientAuthPolicy, EjectionPolicy, Filter,
-    HashKey, HostPattern, HostRoutes, LoadBalancing, NameMatch, PathMatch, Redirect, RequestMatch,
-    RetryBudget, RetryPolicy, RouteTable, Rule, RuleId, SecretRef, TextMatch, TlsHandling,
-    TlsPolicy, UpstreamLimits, UpstreamPolicy, UpstreamProtocol, UpstreamTls, WildcardSpan,
+    HashKey, HostPattern, HostRoutes, LoadBalancing, NameMatch, PathMatch, PathRewrite, Redirect,
+    RequestMatch, RequestPolicy, RetryBudget, RetryPolicy, RouteTable, Rule, RuleId, SecretRef,
+    TextMatch, TlsHandling, TlsPolicy, UpstreamLimits, UpstreamPolicy, UpstreamProtocol,
+    UpstreamTls, WildcardSpan,
 };
 pub use service::{
     Affinity, Balance, Port, Protocol, Service, ServiceKind, ServicePort, TrafficPolicy,

@@ -3,19 +3,27 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{HostPattern, HostRoutes, ObjectName, PathMatch, Rule, UpstreamPolicy};
+use crate::{HostPattern, HostRoutes, ObjectName, PathMatch, Rule, SecretRef};
 
+mod apply;
 mod resilience;
+mod settings;
+mod tls;
 mod upstream;
 
 pub use resilience::{EjectionSettings, LimitSettings, RetrySettings};
-pub use upstream::UpstreamSettings;
+pub use settings::{BackendShare, RequestSettings, RouteConditions, RouteSettings};
+pub use tls::TlsSettings;
+pub use upstream::{UpstreamAuthorities, UpstreamSettings};
 
 /// One piece of what is set, and for which routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoutePolicy {
     /// The routes.
     pub selector: RouteSelector,
+    /// Only for some requests. A policy with conditions adds a variant of each of its routes, which gets
+    /// everything that is set for the route, too.
+    pub conditions: RouteConditions,
     /// What is set for them. What is left open stays as a less specific policy has it.
     pub settings: RouteSettings,
 }
@@ -29,13 +37,6 @@ pub struct RouteSelector {
     pub host: Option<HostPattern>,
     /// Those whose path begins with these elements; a regular expression is selected by its text.
     pub path: Option<Arc<str>>,
-}
-
-/// What can be set for a route.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RouteSettings {
-    /// How its upstream is spoken to.
-    pub upstream: UpstreamSettings,
 }
 
 /// All policies. A clone is a reference count.
@@ -72,36 +73,26 @@ impl RoutePolicies {
     }
 
     /// The policies for a rule of a host, in the order in which they take effect.
-    fn of<'a>(
-        &'a self,
-        host: &'a HostPattern,
-        rule: &'a Rule,
-    ) -> impl Iterator<Item = &'a RoutePolicy> {
+    fn of(&self, host: &HostPattern, rule: &Rule) -> Vec<&RoutePolicy> {
         let own = self.0.by_ingress.get(&rule.id.object.name);
         let own = own.filter(|_| rule.id.object.kind == "Ingress");
         let all = (self.0.general.iter()).chain(own.into_iter().flatten());
         all.map(|at| &self.0.policies[*at])
-            .filter(move |policy| policy.selector.selects(host, &rule.matches.path))
+            .filter(|policy| policy.selector.selects(host, &rule.matches.path))
+            .collect()
     }
 
-    /// Sets what the policies say for the routes of a host.
-    pub fn apply(&self, host: &HostPattern, routes: &mut HostRoutes) {
-        if self.is_empty() {
-            return;
-        }
-        for rule in routes.rules.iter_mut().chain(&mut routes.default) {
-            self.apply_to_rule(host, rule);
-        }
-    }
-
-    fn apply_to_rule(&self, host: &HostPattern, rule: &mut Rule) {
-        let mut upstream = UpstreamPolicy::clone(&rule.policy);
-        for policy in self.of(host, rule) {
-            policy.settings.upstream.apply(&mut upstream);
-        }
-        // What nobody changes stays shared.
-        if upstream != *rule.policy {
-            rule.policy = Arc::new(upstream);
+    /// Sets what the policies say for the routes of a host, and for its TLS. `authorities` gives the
+    /// certificates (PEM) of a Secret; where it has none, upstreams that are to be verified by them are
+    /// not spoken to.
+    pub fn apply(
+        &self,
+        host: &HostPattern,
+        routes: &mut HostRoutes,
+        authorities: &mut dyn FnMut(&SecretRef) -> Option<Arc<str>>,
+    ) {
+        if !self.is_empty() {
+            apply::apply(self, host, routes, authorities);
         }
     }
 }

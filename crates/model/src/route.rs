@@ -1,16 +1,22 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{ObjectName, ObjectRef, Port};
+use crate::ObjectRef;
 
+mod action;
 mod balancing;
+mod filter;
 mod matches;
+mod requests;
 mod resilience;
 mod tls;
 mod upstream;
 
+pub use action::{Action, Backend, BackendPort, Redirect};
 pub use balancing::{HashKey, LoadBalancing};
+pub use filter::{Filter, PathRewrite};
 pub use matches::{NameMatch, PathMatch, RequestMatch, TextMatch};
+pub use requests::RequestPolicy;
 pub use resilience::{EjectionPolicy, RetryBudget, RetryPolicy, UpstreamLimits};
 pub use tls::{CertificateChoice, ClientAuthPolicy, SecretRef, TlsHandling, TlsPolicy};
 pub use upstream::{UpstreamPolicy, UpstreamProtocol, UpstreamTls};
@@ -99,6 +105,22 @@ pub struct Rule {
     pub action: Action,
     /// How the upstream is spoken to.
     pub policy: Arc<UpstreamPolicy>,
+    /// What requests may be.
+    pub requests: Arc<RequestPolicy>,
+}
+
+impl Rule {
+    /// A rule without filters and with the default policies.
+    pub fn new(id: RuleId, matches: RequestMatch, action: Action) -> Self {
+        Self {
+            id,
+            matches,
+            filters: Vec::new(),
+            action,
+            policy: Arc::default(),
+            requests: Arc::default(),
+        }
+    }
 }
 
 /// Names a rule for people, logs and metrics.
@@ -108,72 +130,4 @@ pub struct RuleId {
     pub object: ObjectRef,
     /// The field, for example `spec.rules[0].http.paths[1]`.
     pub field: Arc<str>,
-}
-
-/// A change to the request or response on its way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Filter {
-    /// Sets a request header for the upstream, replacing what the client sent.
-    SetRequestHeader(Arc<str>, Arc<str>),
-    /// Removes a request header.
-    RemoveRequestHeader(Arc<str>),
-    /// Sets a response header for the client.
-    SetResponseHeader(Arc<str>, Arc<str>),
-    /// Removes a response header.
-    RemoveResponseHeader(Arc<str>),
-}
-
-/// What answers a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// One of these backends, picked by weight. Never empty.
-    Forward(Vec<Backend>),
-    /// A redirect.
-    Redirect(Redirect),
-    /// A status of our own, for example 404 for a backend kind that is not supported.
-    Respond(u16),
-}
-
-/// A share of the requests of a rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backend {
-    /// The Service; always in the namespace of the object that names it.
-    pub service: ObjectName,
-    /// Its port.
-    pub port: BackendPort,
-    /// Relative to the other backends of the rule; 0 gets nothing.
-    pub weight: u32,
-}
-
-/// How a backend names a Service port: the Service's own port, never the target port.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum BackendPort {
-    /// By number.
-    Number(Port),
-    /// By name.
-    Name(Arc<str>),
-}
-
-impl fmt::Display for BackendPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Number(number) => number.fmt(f),
-            Self::Name(name) => f.write_str(name),
-        }
-    }
-}
-
-/// Where a redirect leads; what is absent stays as the client asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Redirect {
-    /// `http` or `https`.
-    pub scheme: Option<Arc<str>>,
-    /// Another host.
-    pub host: Option<Arc<str>>,
-    /// Another port.
-    pub port: Option<Port>,
-    /// Another path.
-    pub path: Option<Arc<str>>,
-    /// 301, 302, 303, 307 or 308.
-    pub status: u16,
 }

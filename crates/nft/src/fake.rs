@@ -29,6 +29,8 @@ pub struct Fake {
     /// Families whose tables can be neither read nor written.
     failing: BTreeSet<Family>,
     failing_cleanup: bool,
+    /// What elements have counted since they are there.
+    counted: BTreeMap<(Family, SetName, Bytes), u64>,
     writes: usize,
     commits: usize,
 }
@@ -42,7 +44,7 @@ struct Table {
 
 #[derive(Clone, Debug)]
 struct FakeChain {
-    name: String,
+    name: &'static str,
     hook: Option<Hook>,
     /// None for somebody else's rule.
     rules: Vec<Option<Rule>>,
@@ -91,6 +93,7 @@ impl Fake {
     pub fn flush(&mut self) {
         self.tables.clear();
         self.refused.clear();
+        self.counted.clear();
     }
 
     /// Does what a packet does that is remembered: adds the element unless its key is there, or
@@ -105,6 +108,15 @@ impl Fake {
         }
     }
 
+    /// Does what so many packets do that find an element of a set that counts; nothing if it is not
+    /// there.
+    pub fn count(&mut self, family: Family, set: SetName, key: &Bytes, packets: u64) {
+        let there = Self::elements(self, family, set);
+        if there.is_some_and(|elements| elements.contains_key(key)) {
+            *self.counted.entry((family, set, key.clone())).or_default() += packets;
+        }
+    }
+
     /// Lets somebody else add a set to our table, which is created where needed.
     pub fn add_foreign_set(&mut self, family: Family, name: &str) {
         let table = self.tables.entry(family).or_default();
@@ -112,11 +124,11 @@ impl Fake {
     }
 
     /// Lets somebody else append a rule to a chain of our table; both are created where needed.
-    pub fn add_foreign_rule(&mut self, family: Family, chain: &str) {
+    pub fn add_foreign_rule(&mut self, family: Family, chain: &'static str) {
         let table = self.tables.entry(family).or_default();
         if table.chain(chain).is_none() {
             table.chains.push(FakeChain {
-                name: chain.to_owned(),
+                name: chain,
                 hook: None,
                 rules: Vec::new(),
             });
@@ -137,8 +149,7 @@ impl Fake {
         let table = self.tables.get(&family)?;
         let chain = |chain: &FakeChain| {
             Some(Chain {
-                // Names that came in as text are leaked: a few short ones in a test.
-                name: String::leak(chain.name.clone()),
+                name: chain.name,
                 hook: chain.hook,
                 rules: chain.rules.iter().cloned().collect::<Option<_>>()?,
             })
@@ -199,10 +210,15 @@ impl Fake {
             Change::DestroyTable => {
                 self.tables.remove(&family);
                 self.refused.retain(|(of, ..)| *of != family);
+                self.counted.retain(|(of, ..), _| *of != family);
                 return Ok(());
             }
             _ => false,
         };
+        if let Change::Replace(element) | Change::Delete(element) = change {
+            let key = (family, element.set, element.key.clone());
+            self.counted.remove(&key);
+        }
         let table = self.tables.get_mut(&family).ok_or(Errno::ENOENT)?;
         table.apply(change, refused)
     }
@@ -235,7 +251,6 @@ impl Table {
                 if self.chain(name).is_some() {
                     return Err(Errno::EEXIST);
                 }
-                let name = (*name).to_owned();
                 self.chains.push(FakeChain {
                     name,
                     hook: *hook,
@@ -335,7 +350,7 @@ impl Dataplane for Fake {
             return Ok(Observed::default());
         };
         let chains = table.chains.iter().map(|chain| ObservedChain {
-            name: chain.name.clone(),
+            name: chain.name.to_owned(),
             hook: chain.hook,
             rules: chain
                 .rules
@@ -375,6 +390,35 @@ impl Dataplane for Fake {
             value: value.clone(),
         });
         Ok(elements.collect())
+    }
+
+    fn counters(&mut self, family: Family, set: SetName) -> Result<Vec<(Bytes, u64)>, Error> {
+        self.check(family)?;
+        let elements = Self::elements(self, family, set);
+        let keys: Vec<_> = elements
+            .into_iter()
+            .flat_map(|set| set.keys().cloned())
+            .collect();
+        self.counters_of(family, set, &keys)
+    }
+
+    fn counters_of(
+        &mut self,
+        family: Family,
+        set: SetName,
+        keys: &[Bytes],
+    ) -> Result<Vec<(Bytes, u64)>, Error> {
+        self.check(family)?;
+        let there = Self::elements(self, family, set);
+        let missing = |key: &&Bytes| there.is_none_or(|there| !there.contains_key(*key));
+        if keys.iter().any(|key| missing(&key)) {
+            return Err(Error::Socket("request", Errno::ENOENT.into()));
+        }
+        let packets = |key: &Bytes| {
+            let counted = self.counted.get(&(family, set, key.clone()));
+            (key.clone(), counted.copied().unwrap_or_default())
+        };
+        Ok(keys.iter().map(packets).collect())
     }
 
     fn commit(&mut self, transaction: &Transaction) -> Result<Report, Error> {

@@ -9,23 +9,26 @@
 //! Monitor  <- notifications <----------------------------------------------------'
 //! ```
 //!
-//! Beside it [`Conntrack`], which finds the flows that a change leaves behind.
+//! Beside it [`Conntrack`], which finds the flows that a change leaves behind, and
+//! [`listening_sockets`], which finds the processes that a node port takes clients from.
 
 mod batch;
 mod conntrack;
 mod error;
 mod fake;
+mod listeners;
 mod monitor;
 mod netlink;
 mod socket;
 pub mod text;
 mod wire;
 
-use fairway_plan::{Element, Family, Observed, SetName, Transaction};
+use fairway_plan::{Bytes, Element, Family, Observed, SetName, Transaction};
 
 pub use conntrack::{Conntrack, LocalAddresses, Sweep};
 pub use error::{Errno, Error};
 pub use fake::Fake;
+pub use listeners::{ListeningSocket, listening_sockets};
 pub use monitor::Monitor;
 pub use netlink::Netlink;
 
@@ -40,6 +43,18 @@ pub trait Dataplane {
     /// The elements of one of our sets, in the order of their keys; none if there is no such set.
     /// Of a map that packets fill, those that were there all the while.
     fn elements(&mut self, family: Family, set: SetName) -> Result<Vec<Element>, Error>;
+
+    /// How many packets each element of a set that [counts](SetName::counts) has counted since it is
+    /// there, by key; nothing if there is no such set. What changes meanwhile may be left out.
+    fn counters(&mut self, family: Family, set: SetName) -> Result<Vec<(Bytes, u64)>, Error>;
+
+    /// The same for these keys, each of which must be there.
+    fn counters_of(
+        &mut self,
+        family: Family,
+        set: SetName,
+        keys: &[Bytes],
+    ) -> Result<Vec<(Bytes, u64)>, Error>;
 
     /// Runs `make`, then `release`.
     ///

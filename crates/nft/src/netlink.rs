@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Weak;
 
-use fairway_plan::{Change, Element, Family, Observed, SetName, Transaction};
+use fairway_plan::{Bytes, Change, Element, Family, Observed, SetName, Transaction};
 
 use crate::batch::{Batch, Progress};
 use crate::error::{Errno, Error};
@@ -206,6 +206,19 @@ impl Dataplane for Netlink {
 
     fn elements(&mut self, family: Family, set: SetName) -> Result<Vec<Element>, Error> {
         read::set(&mut self.socket, family, set)
+    }
+
+    fn counters(&mut self, family: Family, set: SetName) -> Result<Vec<(Bytes, u64)>, Error> {
+        read::counters(&mut self.socket, family, set)
+    }
+
+    fn counters_of(
+        &mut self,
+        family: Family,
+        set: SetName,
+        keys: &[Bytes],
+    ) -> Result<Vec<(Bytes, u64)>, Error> {
+        read::counters_of(&mut self.socket, family, set, keys)
     }
 
     fn commit(&mut self, transaction: &Transaction) -> Result<Report, Error> {

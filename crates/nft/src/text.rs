@@ -55,6 +55,9 @@ fn write_table(out: &mut String, ruleset: &Ruleset) -> fmt::Result {
             writeln!(out, "\t\tflags dynamic,timeout")?;
             writeln!(out, "\t\ttimeout {}", Time(timeout))?;
         }
+        if name.counts() {
+            writeln!(out, "\t\tcounter")?;
+        }
         let mut separator = "\t\telements = { ";
         for (key, value) in elements {
             write!(out, "{separator}{}", ElementText(family, *name, key, value))?;
@@ -297,6 +300,9 @@ impl Display for ElementText<'_> {
         let Self(family, name, key, value) = self;
         let set = name.shape();
         write_fields(f, *family, &set.key, &key.0)?;
+        if name.counts() {
+            f.write_str(" counter packets 0 bytes 0")?;
+        }
         if !set.value.is_empty() {
             f.write_str(" : ")?;
             write_fields(f, *family, &set.value, &value.0)?;

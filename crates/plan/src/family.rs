@@ -6,6 +6,7 @@ use std::sync::Arc;
 use fairway_model::{Affinity, Changes, Node, ObjectName, Protocol, Service, Snapshot};
 
 use crate::affinity;
+use crate::connections::{Counter, counters};
 use crate::difference::Difference;
 use crate::flows::{self, NodePortDestination};
 use crate::found::SlotsByFrontend;
@@ -28,6 +29,8 @@ pub(crate) struct FamilyPlanner {
     on_demand: BTreeMap<SetName, usize>,
     chains: Vec<Chain>,
     found: SlotsByFrontend,
+    /// What the last update planned anew, if connections are counted.
+    replanned: BTreeSet<ObjectName>,
 }
 
 impl FamilyPlanner {
@@ -47,6 +50,7 @@ impl FamilyPlanner {
             on_demand: BTreeMap::new(),
             chains: Vec::new(),
             found: SlotsByFrontend::new(family, elements_of(observed)),
+            replanned: BTreeSet::new(),
         };
         planner.update(snapshot, &Changes::everything(snapshot));
         planner.found = SlotsByFrontend::default();
@@ -65,6 +69,9 @@ impl FamilyPlanner {
             let old = self.services.get(name).map(|planned| &*planned.service);
             let new = snapshot.services.get(name).map(|service| &**service);
             affected.extend(self.claims.replace(self.family, old, new));
+        }
+        if self.options.count_connections {
+            self.replanned.clone_from(&affected);
         }
         for name in affected {
             self.replan(name, snapshot);
@@ -99,6 +106,7 @@ impl FamilyPlanner {
         Planned::new(
             service,
             self.family,
+            &self.options,
             &self.node,
             owns,
             |port| match &before {
@@ -212,6 +220,15 @@ impl FamilyPlanner {
             .collect();
         owners.sort_unstable();
         owners
+    }
+
+    pub(crate) fn replanned(&self) -> &BTreeSet<ObjectName> {
+        &self.replanned
+    }
+
+    pub(crate) fn counters(&self, name: &ObjectName) -> Vec<Counter> {
+        let planned = self.services.get(name);
+        planned.map_or_else(Vec::new, |planned| counters(planned, self.family))
     }
 
     pub(crate) fn flow_context(&self) -> flows::Context<'_> {

@@ -84,7 +84,10 @@ impl Frontend {
             let port = fields.get(4..6)?.try_into().ok()?;
             Some((protocol, Port::new(u16::from_be_bytes(port))?))
         };
-        if let SetName::NodePortEndpoints(_) | SetName::LocalNodePortEndpoints(_) = element.set {
+        if let SetName::NodePortEndpoints(_)
+        | SetName::LocalNodePortEndpoints(_)
+        | SetName::NodePortConnections = element.set
+        {
             let (protocol, port) = protocol_and_port(fields)?;
             return Some(Self::NodePort(protocol, port));
         }

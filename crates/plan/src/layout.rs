@@ -12,6 +12,7 @@ use crate::{
 use self::affinity::{affinity_chains, remembering_rule, sticky_rule};
 use self::conditions::FromPods;
 pub(crate) use self::conditions::node_port_addresses;
+use self::count::{count_chain, counting_rule};
 use self::refuse::{refuse_cluster_ip_rules, refuse_rules, reject_rules, source_range_chains};
 use self::stray::{stray_chains, stray_rule};
 use self::translate::{
@@ -21,6 +22,7 @@ use self::unknown::{unknown_are_left, unknown_end, unknown_rules};
 
 mod affinity;
 mod conditions;
+mod count;
 mod refuse;
 mod stray;
 mod translate;
@@ -40,6 +42,7 @@ const CHECK_SOURCE: &str = "check-source";
 const STRAY: &str = "stray";
 const STRAY_OUTGOING: &str = "stray-outgoing";
 const UNKNOWN_CONNECTION: &str = "unknown-connection";
+const COUNT: &str = "count";
 const REFUSE: &str = "refuse";
 const REFUSE_CLUSTER_IP: &str = "refuse-cluster-ip";
 /// Not `reject`, which nft reads as the statement: it could not load again what it listed.
@@ -92,7 +95,9 @@ pub(crate) fn is_permanent(set: SetName) -> bool {
         | SetName::AffinityNodePortEndpoints(_)
         | SetName::LocalAffinityNodePortEndpoints(_)
         | SetName::Clients(_)
-        | SetName::LocalClients(_) => false,
+        | SetName::LocalClients(_)
+        | SetName::Connections
+        | SetName::NodePortConnections => false,
         _ => true,
     }
 }
@@ -139,6 +144,7 @@ pub(crate) fn chains(
 
     let mut chains = source_range_chains(sets);
     chains.extend(affinity_chains(sets));
+    chains.extend(count_chain(sets));
     if options.drop_stray {
         chains.extend(stray_chains(&on_node_ports));
     }
@@ -229,7 +235,10 @@ pub(crate) fn chains(
         chain(
             "nat-postrouting",
             nat(HookPoint::Postrouting, POSTROUTING_PRIORITY),
-            masquerade_rules(options),
+            counting_rule(sets)
+                .into_iter()
+                .chain(masquerade_rules(options))
+                .collect(),
         ),
         chain(
             "filter-input",
@@ -247,6 +256,10 @@ pub(crate) fn chains(
             filter_rules(&[REFUSE, REFUSE_CLUSTER_IP], STRAY_OUTGOING),
         ),
     ]);
+    chains.extend(counting_rule(sets).map(|rule| {
+        let input = nat(HookPoint::Input, POSTROUTING_PRIORITY);
+        chain("nat-input", input, vec![rule])
+    }));
     chains
 }
 

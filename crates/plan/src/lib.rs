@@ -7,6 +7,7 @@
 //! ```
 
 mod affinity;
+mod connections;
 mod difference;
 mod elements;
 mod family;
@@ -28,6 +29,7 @@ mod set;
 mod slots;
 mod transaction;
 
+pub use connections::Counter;
 pub use flows::{Flow, FlowChanges, FlowChecks, FlowFilter, NodePortDestination, Round, Verdict};
 pub use lint::lint;
 pub use local_endpoints::WithoutLocalEndpoints;

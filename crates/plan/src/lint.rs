@@ -8,8 +8,10 @@ use crate::set::split_network;
 use crate::{Bytes, Ruleset, Selector, SetName, SlotClass, Statement};
 
 use self::affinity::affinity;
+use self::connections::connections;
 
 mod affinity;
+mod connections;
 
 /// Lists every broken invariant in a line for people; empty for a sound table.
 pub fn lint(ruleset: &Ruleset) -> Vec<String> {
@@ -18,6 +20,7 @@ pub fn lint(ruleset: &Ruleset) -> Vec<String> {
     addresses(ruleset, &mut faults);
     node_ports(ruleset, &mut faults);
     affinity(ruleset, &mut faults);
+    connections(ruleset, &mut faults);
     rules(ruleset, &mut faults);
     faults
 }

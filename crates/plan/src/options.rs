@@ -21,6 +21,8 @@ pub struct Options {
     /// Drops packets for Services, and resets, that are part of no connection. Of no use where
     /// conntrack takes everything for part of one (`net.netfilter.nf_conntrack_tcp_be_liberal`).
     pub drop_stray: bool,
+    /// Counts the connections that endpoints get.
+    pub count_connections: bool,
 }
 
 /// How packets of this node's pods are recognised (`--detect-local-mode`). Where they cannot be,
@@ -60,6 +62,7 @@ impl Default for Options {
             node_port_addresses: NodePortAddresses::Primary(None),
             reset_removed_endpoints: false,
             drop_stray: true,
+            count_connections: false,
         }
     }
 }

@@ -8,7 +8,7 @@ use fairway_model::{Changes, ObjectName, Snapshot};
 
 use crate::family::FamilyPlanner;
 use crate::repair::repair;
-use crate::{Element, Family, FlowChanges, Observed, Options, Ruleset, Transaction};
+use crate::{Counter, Element, Family, FlowChanges, Observed, Options, Ruleset, Transaction};
 
 /// Plans both families.
 #[derive(Debug)]
@@ -90,6 +90,16 @@ impl Planner {
     ) -> FlowChanges {
         let context = self.family(family).flow_context();
         FlowChanges::everything(context, snapshot, observed)
+    }
+
+    /// The Services that the last update planned anew; none unless connections are counted.
+    pub fn replanned(&self, family: Family) -> &BTreeSet<ObjectName> {
+        self.family(family).replanned()
+    }
+
+    /// The elements that count the connections of a Service.
+    pub fn counters(&self, family: Family, service: &ObjectName) -> Vec<Counter> {
+        self.family(family).counters(service)
     }
 
     /// Addresses and node ports that several Services ask for: a line for people for

@@ -1,5 +1,6 @@
 //! One Service -> its elements in one family's table.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use crate::found::SlotsByFrontend;
 use crate::frontend::{Access, Exposed, Frontend};
 use crate::selection;
 use crate::slots::{assign, shares};
-use crate::{Bytes, Element, Family, IdleTimeout, SetName, SlotClass, TableSize, maglev};
+use crate::{Bytes, Element, Family, IdleTimeout, Options, SetName, SlotClass, TableSize, maglev};
 
 /// A Service as it is programmed: kept for as long as it is.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Planned {
 /// A Service while it is planned.
 struct Plan<'a> {
     service: &'a Service,
+    /// Whether connections are counted.
+    counts: bool,
     elements: Vec<Element>,
     ports: Vec<PlannedPort>,
 }
@@ -49,12 +52,14 @@ impl Planned {
     pub(crate) fn new(
         service: &Arc<Service>,
         family: Family,
+        options: &Options,
         node: &Node,
         owns: impl Fn(&Frontend) -> bool,
         previous: impl Fn(&ServicePort) -> Slots,
     ) -> Self {
         let mut plan = Plan {
             service,
+            counts: options.count_connections,
             elements: Vec::new(),
             ports: Vec::new(),
         };
@@ -162,6 +167,7 @@ impl Plan<'_> {
             };
             self.translate(sets.endpoints, sets.maglev, &key, used);
             self.stay(sets, &key, used, &[]);
+            self.count(sets.connections, &key, used);
             return;
         }
         self.translate(sets.endpoints, sets.maglev, &key, &slots.cluster);
@@ -170,6 +176,8 @@ impl Plan<'_> {
             TrafficPolicy::Local => &*slots.local,
         };
         self.stay(sets, &key, &slots.cluster, local);
+        self.count(sets.connections, &key, &slots.cluster);
+        self.count(sets.connections, &key, local);
         if policy == TrafficPolicy::Local {
             self.translate(sets.local_endpoints, sets.local_maglev, &key, &slots.local);
             self.add(sets.local_policy, key.clone(), Bytes::new());
@@ -202,6 +210,21 @@ impl Plan<'_> {
                     let key = key.clone().address(endpoint.ip()).port(port);
                     self.add(set(timeout_seconds), key, Bytes::new());
                 }
+            }
+        }
+    }
+
+    /// Counts the connections that these endpoints get from here, however they are chosen.
+    fn count(&mut self, set: SetName, key: &Bytes, endpoints: &[SocketAddr]) {
+        if !self.counts {
+            return;
+        }
+        // Weights and Maglev tables name each endpoint many times.
+        let endpoints: BTreeSet<&SocketAddr> = endpoints.iter().collect();
+        for endpoint in endpoints {
+            if let Some(port) = Port::new(endpoint.port()) {
+                let key = key.clone().address(endpoint.ip()).port(port);
+                self.add(set, key, Bytes::new());
             }
         }
     }
@@ -259,6 +282,7 @@ struct FrontendSets {
     affinity: SetName,
     affinity_endpoints: fn(IdleTimeout) -> SetName,
     local_affinity_endpoints: fn(IdleTimeout) -> SetName,
+    connections: SetName,
 }
 
 const ADDRESS: FrontendSets = FrontendSets {
@@ -273,6 +297,7 @@ const ADDRESS: FrontendSets = FrontendSets {
     affinity: SetName::Affinity,
     affinity_endpoints: SetName::AffinityEndpoints,
     local_affinity_endpoints: SetName::LocalAffinityEndpoints,
+    connections: SetName::Connections,
 };
 
 const NODE_PORT: FrontendSets = FrontendSets {
@@ -287,6 +312,7 @@ const NODE_PORT: FrontendSets = FrontendSets {
     affinity: SetName::AffinityNodePorts,
     affinity_endpoints: SetName::AffinityNodePortEndpoints,
     local_affinity_endpoints: SetName::LocalAffinityNodePortEndpoints,
+    connections: SetName::NodePortConnections,
 };
 
 /// The key of a frontend, without a slot.

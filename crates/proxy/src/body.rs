@@ -21,6 +21,8 @@ const CLIENT_TOO_SLOW: &str = "client_too_slow";
 pub(crate) enum BodyError {
     #[error("the other side of the exchange broke off")]
     Broken(#[source] hyper::Error),
+    #[error("it is larger than the route allows")]
+    TooLarge,
     #[error("{0:?}: nothing moved within the limit")]
     Stalled(Stall),
 }
@@ -31,16 +33,20 @@ pub(crate) struct RequestBody {
     /// None for a request that has no body.
     incoming: Option<Incoming>,
     wire: Rc<Wire>,
+    /// Bytes that may still come.
+    left: u64,
     complete: bool,
 }
 
 impl RequestBody {
-    pub(crate) fn new(incoming: Incoming, wire: Rc<Wire>) -> Self {
+    /// At most `limit` bytes get through.
+    pub(crate) fn new(incoming: Incoming, wire: Rc<Wire>, limit: u64) -> Self {
         let incoming = (!incoming.is_end_stream()).then_some(incoming);
         Self {
             complete: incoming.is_none(),
             incoming,
             wire,
+            left: limit,
         }
     }
 
@@ -49,6 +55,7 @@ impl RequestBody {
         Self {
             incoming: None,
             wire,
+            left: 0,
             complete: true,
         }
     }
@@ -90,7 +97,16 @@ impl Body for RequestBody {
                 Poll::Pending
             }
             Poll::Ready(Some(Ok(frame))) => {
-                watch.brought(frame.data_ref().map_or(0, Bytes::len));
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                match this.left.checked_sub(bytes as u64) {
+                    Some(left) => this.left = left,
+                    None => {
+                        watch.upload(Upload::Abandoned);
+                        this.wire.exceed();
+                        return Poll::Ready(Some(Err(BodyError::TooLarge)));
+                    }
+                }
+                watch.brought(bytes);
                 watch.upload(Upload::Upstream(watch.now()));
                 if incoming.is_end_stream() {
                     this.finish();

@@ -311,7 +311,10 @@ impl Dispatch<'_> {
             }
             Ok(Err(mut failed)) => {
                 *self.request = failed.take_message();
-                broken(failed.into_error())
+                match self.client.wire.has_exceeded() {
+                    true => ProxyError::new(Kind::BodyTooLarge),
+                    false => broken(failed.into_error()),
+                }
             }
             Err(stall) => stalled(stall),
         };

@@ -78,6 +78,8 @@ pub(crate) enum Kind {
     BodyTimeout,
     /// The client's body was cut off or malformed.
     InvalidBody,
+    /// The client's body is larger than the route allows.
+    BodyTooLarge,
 }
 
 /// Why the gate refused a request.
@@ -169,7 +171,8 @@ impl ProxyError {
             | Kind::Overloaded
             | Kind::OutOfMemory
             | Kind::BodyTimeout
-            | Kind::InvalidBody => (Side::Client, Retry::No),
+            | Kind::InvalidBody
+            | Kind::BodyTooLarge => (Side::Client, Retry::No),
             Kind::NoService | Kind::NoPort | Kind::UnsupportedService | Kind::InvalidTls => {
                 (Side::Configuration, Retry::No)
             }
@@ -224,6 +227,7 @@ impl Kind {
             Self::WriteTimeout => "write_timeout",
             Self::BodyTimeout => "body_timeout",
             Self::InvalidBody => "invalid_body",
+            Self::BodyTooLarge => "body_too_large",
         }
     }
 }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use futures_util::future::Either;
-use http::header;
+use http::header::{self, HeaderValue};
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 
@@ -20,7 +20,7 @@ use crate::dispatch::Dispatch;
 use crate::downstream::connection::Client;
 use crate::error::{Kind, ProxyError, Rejection};
 use crate::forwarding;
-use crate::gate;
+use crate::gate::{self, Upgrade};
 use crate::grpc;
 use crate::hop_by_hop;
 use crate::record::Record;
@@ -28,7 +28,7 @@ use crate::redirect;
 use crate::rescue::{self, Reader};
 use crate::route_state::{HeaderChange, RouteState};
 use crate::tls::{self, Verdict};
-use response::{Answer, ask_for_websocket, finish, prepare};
+use response::{Answer, ask_for, finish, prepare, switches_to};
 use route::{Destination, Upstream};
 
 /// Answers one request of a client connection. Errors become responses; nothing else can fail.
@@ -100,7 +100,8 @@ enum Plan {
 struct Forward {
     request: Option<Request<RequestBody>>,
     upstream: Upstream,
-    websocket: bool,
+    /// What it asks for instead of HTTP.
+    upgrade: Option<HeaderValue>,
 }
 
 fn plan(
@@ -125,34 +126,61 @@ fn plan(
         client.refuse();
         return Err(ProxyError::new(Kind::OutOfMemory));
     }
-    match tls::judge(
+    let https = match tls::judge(
         client,
         &admitted.host,
         request.uri().path(),
         request.headers(),
     ) {
-        Verdict::Serve => {}
-        Verdict::ServeStrictly => record.strictly = true,
-        Verdict::SendToHttps => return Ok(Plan::Own(redirect::to_https(&request))),
+        Verdict::Serve => None,
+        Verdict::ServeStrictly => {
+            record.strictly = true;
+            None
+        }
+        Verdict::ClearText(https) => Some(https),
+        Verdict::SendToHttps => return Ok(Plan::Own(redirect::to_https(&request)?)),
         Verdict::Misdirected => return Err(Rejection::Misdirected.into()),
-    }
-    // The places of later filters: rate limits, allow lists, authentication, body limits.
-    let upstream = match route::find(client, &mut request, &admitted, reader, record)? {
+    };
+    // The places of later filters: rate limits, allow lists, authentication.
+    let upstream = match route::find(client, &mut request, &admitted, https, reader, record)? {
         Destination::Own(response) => return Ok(Plan::Own(response)),
         Destination::Upstream(upstream) => upstream,
     };
+    let upgrade = granted(admitted.upgrade, &upstream.route)?;
+    let largest = upstream.route.requests.max_body;
+    // Before anything is sent, and before the client is told to continue.
+    if request.body().size_hint().lower() > largest {
+        return Err(ProxyError::new(Kind::BodyTooLarge));
+    }
     rewrite(
         client,
         &mut request,
         &upstream.route,
-        admitted.websocket,
+        upgrade.as_ref(),
         record,
     );
     Ok(Plan::Forward(Forward {
-        request: Some(request.map(|body| RequestBody::new(body, client.wire.clone()))),
+        request: Some(request.map(|body| RequestBody::new(body, client.wire.clone(), largest))),
         upstream,
-        websocket: admitted.websocket,
+        upgrade,
     }))
+}
+
+/// The protocol that a client may switch to. A wish that the route does not allow is not passed on: the
+/// request is one like others.
+fn granted(wish: Option<Upgrade>, route: &RouteState) -> Result<Option<HeaderValue>, ProxyError> {
+    let Some(wish) = wish else {
+        return Ok(None);
+    };
+    let wanted = wish.protocol.as_bytes();
+    let mut allowed = route.requests.upgrades.iter();
+    if !allowed.any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(wanted)) {
+        return Ok(None);
+    }
+    match wish.has_body {
+        true => Err(Rejection::UpgradeWithBody.into()),
+        false => Ok(Some(wish.protocol)),
+    }
 }
 
 impl Forward {
@@ -171,18 +199,21 @@ impl Forward {
             record,
             request: &mut self.request,
         };
-        if !self.websocket {
+        let Some(protocol) = self.upgrade.take() else {
             let (mut response, lease) = dispatch.send().await?;
             prepare(&mut response, &upstream.route)?;
             return Ok(Answer::Upstream(response, lease));
-        }
+        };
         let (mut response, lease, parts) = Box::pin(dispatch.upgrade()).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             prepare(&mut response, &upstream.route)?;
             return Ok(Answer::Upstream(response, lease));
         }
+        if !switches_to(&protocol, &response) {
+            return Err(ProxyError::new(Kind::InvalidResponse));
+        }
         hop_by_hop::strip_response(response.headers_mut());
-        ask_for_websocket(response.headers_mut());
+        ask_for(protocol, response.headers_mut());
         HeaderChange::apply_all(&upstream.route.response, response.headers_mut());
         Ok(Answer::Switched(response, parts, upstream.times))
     }
@@ -192,7 +223,7 @@ fn rewrite(
     client: &Client,
     request: &mut Request<Incoming>,
     route: &RouteState,
-    websocket: bool,
+    upgrade: Option<&HeaderValue>,
     record: &mut Record,
 ) {
     let worker = &client.worker;
@@ -216,8 +247,8 @@ fn rewrite(
         trace.forward(request.headers_mut(), &worker.random);
     }
     HeaderChange::apply_all(&route.request, request.headers_mut());
-    if websocket {
-        ask_for_websocket(request.headers_mut());
+    if let Some(protocol) = upgrade {
+        ask_for(protocol.clone(), request.headers_mut());
     }
     // What the client speaks is between it and us; keep-alive needs 1.1.
     *request.version_mut() = Version::HTTP_11;

@@ -19,8 +19,17 @@ const LONGEST_METHOD: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Admitted {
     pub(crate) host: Host,
-    /// The client wants to speak WebSocket.
-    pub(crate) websocket: bool,
+    /// What the client wants to speak instead of HTTP.
+    pub(crate) upgrade: Option<Upgrade>,
+}
+
+/// A wish to leave HTTP. Whether it is granted is up to the route, and then to the upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Upgrade {
+    /// One token, as the client spells it.
+    pub(crate) protocol: HeaderValue,
+    /// Bytes of the request's body could be taken for the first ones of the other protocol.
+    pub(crate) has_body: bool,
 }
 
 /// Judges a request head.
@@ -42,7 +51,7 @@ pub(crate) fn admit<B>(
     target(request.uri(), request.method(), seen, limits)?;
     Ok(Admitted {
         host: host(headers, request.uri(), version)?,
-        websocket: websocket(request)?,
+        upgrade: upgrade(request),
     })
 }
 
@@ -126,30 +135,36 @@ fn host(headers: &HeaderMap, uri: &Uri, version: Version) -> Result<Host, Reject
     Host::parse(value).map_err(|_| Rejection::InvalidHost)
 }
 
-/// Whether this asks for a WebSocket. Other upgrades are not offered to the upstream, `h2c` least of
-/// all: behind it every further request would pass this gate unseen.
-fn websocket<B>(request: &http::Request<B>) -> Result<bool, Rejection> {
+/// The one protocol that the client wants to switch to. Never `h2c`: behind it every further request would
+/// pass this gate unseen.
+fn upgrade<B>(request: &http::Request<B>) -> Option<Upgrade> {
     let headers = request.headers();
-    let Some(upgrade) = headers.get(UPGRADE) else {
-        return Ok(false);
-    };
+    let mut protocols = headers.get_all(UPGRADE).iter();
+    let protocol = protocols.next()?;
+    let token = protocol.as_bytes();
     let asked = headers.get_all(CONNECTION).iter().any(|value| {
         value
             .as_bytes()
             .split(|byte| *byte == b',')
             .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
     });
-    if !asked || !upgrade.as_bytes().eq_ignore_ascii_case(b"websocket") {
-        return Ok(false);
+    let one = protocols.next().is_none() && !token.contains(&b',');
+    if !asked || !one || token.eq_ignore_ascii_case(b"h2c") {
+        return None;
     }
+    // RFC 6455 section 4.1 says so of WebSocket; others have their own methods.
+    let right_method =
+        *request.method() == Method::GET || !token.eq_ignore_ascii_case(b"websocket");
     let has_body = headers.contains_key(TRANSFER_ENCODING)
         || headers
             .get(CONTENT_LENGTH)
             .is_some_and(|length| length.as_bytes().iter().any(|digit| *digit != b'0'));
-    if has_body {
-        return Err(Rejection::UpgradeWithBody);
-    }
-    Ok(*request.method() == Method::GET && request.version() == Version::HTTP_11)
+    let wish = Upgrade {
+        protocol: protocol.clone(),
+        has_body,
+    };
+    let is_wish = (right_method || has_body) && request.version() == Version::HTTP_11;
+    is_wish.then_some(wish)
 }
 
 #[cfg(test)]

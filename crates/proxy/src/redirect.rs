@@ -3,44 +3,57 @@ use fairway_model::Redirect;
 use http::header::{self, HeaderValue};
 use http::{Request, Response, StatusCode};
 
-/// The response that sends a client elsewhere; what the redirect leaves open stays as asked.
+use crate::error::Rejection;
+
+/// What a client asked for, as far as a redirect may keep it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) https: bool,
+    pub(crate) host: Option<&'a HeaderValue>,
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+}
+
+/// The response that sends a client elsewhere; what the redirect leaves open stays as asked, and `path` is
+/// where the redirect's own one has been applied already.
 pub(crate) fn response(
     redirect: &Redirect,
-    host: Option<&HeaderValue>,
-    path: &str,
-    query: Option<&str>,
-) -> Response<Bytes> {
-    let asked = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let (name, port) = split_port(asked);
-    let scheme = redirect.scheme.as_deref().unwrap_or("http");
-    let mut location = format!("{scheme}://{}", redirect.host.as_deref().unwrap_or(name));
-    let kept = (redirect.host.is_none() && redirect.scheme.is_none())
-        .then_some(port)
-        .flatten();
-    if let Some(port) = redirect
-        .port
-        .map(|port| port.to_string())
-        .as_deref()
-        .or(kept)
-    {
+    asked: Asked<'_>,
+) -> Result<Response<Bytes>, Rejection> {
+    let host = asked.host.and_then(|host| host.to_str().ok());
+    let (name, port) = split_port(host.unwrap_or_default());
+    let name = redirect.host.as_deref().unwrap_or(name);
+    if name.is_empty() {
+        return Err(Rejection::MissingHost);
+    }
+    let scheme = match (redirect.scheme.as_deref(), asked.https) {
+        (Some(scheme), _) => scheme,
+        (None, true) => "https",
+        (None, false) => "http",
+    };
+    let mut location = format!("{scheme}://{name}");
+    // Another scheme has another port.
+    let kept = port.filter(|_| redirect.scheme.is_none());
+    let port = redirect.port.map(|port| port.to_string());
+    let usual = if scheme == "https" { "443" } else { "80" };
+    if let Some(port) = port.as_deref().or(kept).filter(|port| *port != usual) {
         location.push(':');
         location.push_str(port);
     }
-    location.push_str(redirect.path.as_deref().unwrap_or(path));
-    if let Some(query) = query {
+    location.push_str(asked.path);
+    if let Some(query) = asked.query {
         location.push('?');
         location.push_str(query);
     }
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::from_u16(redirect.status).unwrap_or(StatusCode::FOUND);
-    if let Ok(location) = HeaderValue::try_from(location) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    response
+    let location = HeaderValue::try_from(location).map_err(|_| Rejection::Target)?;
+    response.headers_mut().insert(header::LOCATION, location);
+    Ok(response)
 }
 
 /// The response that sends a client to the same place by TLS. 308 keeps method and body.
-pub(crate) fn to_https<B>(request: &Request<B>) -> Response<Bytes> {
+pub(crate) fn to_https<B>(request: &Request<B>) -> Result<Response<Bytes>, Rejection> {
     let redirect = Redirect {
         scheme: Some("https".into()),
         host: None,
@@ -49,12 +62,16 @@ pub(crate) fn to_https<B>(request: &Request<B>) -> Response<Bytes> {
         status: StatusCode::PERMANENT_REDIRECT.as_u16(),
     };
     let uri = request.uri();
-    let path = match uri.path() {
-        "" => "/",
-        path => path,
+    let asked = Asked {
+        https: false,
+        host: request.headers().get(header::HOST),
+        path: match uri.path() {
+            "" => "/",
+            path => path,
+        },
+        query: uri.query(),
     };
-    let host = request.headers().get(header::HOST);
-    response(&redirect, host, path, uri.query())
+    response(&redirect, asked)
 }
 
 /// Host and port of a Host header that passed the gate; IPv6 literals stand in brackets.
@@ -69,45 +86,82 @@ fn split_port(host: &str) -> (&str, Option<&str>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
-    fn location(redirect: &Redirect, host: &'static str) -> String {
+    fn location(redirect: &Redirect, https: bool, host: &'static str) -> String {
         let host = HeaderValue::from_static(host);
-        let response = response(redirect, Some(&host), "/a", Some("q=1"));
+        let asked = Asked {
+            https,
+            host: Some(&host),
+            path: "/a",
+            query: Some("q=1"),
+        };
+        let response = response(redirect, asked).unwrap();
         assert_eq!(response.status(), StatusCode::PERMANENT_REDIRECT);
-        response.headers()[header::LOCATION]
-            .to_str()
-            .unwrap()
-            .to_owned()
+        let location = &response.headers()[header::LOCATION];
+        location.to_str().unwrap().to_owned()
     }
 
-    #[test]
-    fn keeps_what_it_does_not_change() {
-        let mut redirect = Redirect {
+    fn same() -> Redirect {
+        Redirect {
             scheme: None,
             host: None,
             port: None,
             path: None,
             status: 308,
+        }
+    }
+
+    #[test]
+    fn keeps_what_it_does_not_change() {
+        let https = Redirect {
+            scheme: Some("https".into()),
+            ..same()
+        };
+        let host = Redirect {
+            host: Some("b.example".into()),
+            ..same()
+        };
+        let all = Redirect {
+            port: std::num::NonZeroU16::new(8443),
+            scheme: Some("https".into()),
+            ..host.clone()
+        };
+        for (redirect, tls, asked, expected) in [
+            (
+                &same(),
+                false,
+                "a.example:8080",
+                "http://a.example:8080/a?q=1",
+            ),
+            (&same(), true, "a.example", "https://a.example/a?q=1"),
+            (&same(), false, "a.example:80", "http://a.example/a?q=1"),
+            (&https, false, "a.example:8080", "https://a.example/a?q=1"),
+            (&https, false, "[::1]", "https://[::1]/a?q=1"),
+            (
+                &host,
+                true,
+                "a.example:8443",
+                "https://b.example:8443/a?q=1",
+            ),
+            (&host, false, "a.example", "http://b.example/a?q=1"),
+            (&all, false, "a.example", "https://b.example:8443/a?q=1"),
+        ] {
+            assert_eq!(location(redirect, tls, asked), expected);
+        }
+    }
+
+    #[test]
+    fn who_names_no_host_is_sent_nowhere() {
+        let nowhere = Asked {
+            https: false,
+            host: None,
+            path: "/",
+            query: None,
         };
         assert_eq!(
-            location(&redirect, "a.example:8080"),
-            "http://a.example:8080/a?q=1"
-        );
-        redirect.scheme = Some(Arc::from("https"));
-        assert_eq!(
-            location(&redirect, "a.example:8080"),
-            "https://a.example/a?q=1"
-        );
-        assert_eq!(location(&redirect, "[::1]"), "https://[::1]/a?q=1");
-        redirect.host = Some(Arc::from("b.example"));
-        redirect.port = std::num::NonZeroU16::new(8443);
-        redirect.path = Some(Arc::from("/b"));
-        assert_eq!(
-            location(&redirect, "a.example"),
-            "https://b.example:8443/b?q=1"
+            response(&same(), nowhere).err(),
+            Some(Rejection::MissingHost)
         );
     }
 }

@@ -118,6 +118,7 @@ pub(crate) fn status(kind: Kind) -> StatusCode {
         }
         Kind::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
         Kind::InvalidBody => StatusCode::BAD_REQUEST,
+        Kind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
     }
 }
 

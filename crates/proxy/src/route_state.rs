@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairway_model::{Filter, HostPattern, RuleId, UpstreamPolicy, UpstreamProtocol};
+use fairway_model::{Filter, HostPattern, RequestPolicy, RuleId, UpstreamPolicy, UpstreamProtocol};
 use fairway_router::{Route, Target, Upstream, UpstreamKey};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -31,6 +31,7 @@ pub(crate) struct RouteState {
     filters: Vec<Filter>,
     upstreams: Vec<u64>,
     pub(crate) policy: Arc<UpstreamPolicy>,
+    pub(crate) requests: Arc<RequestPolicy>,
     client_tls: OnceCell<Rc<ClientTls>>,
     /// What the backends are.
     pub(crate) keys: Vec<UpstreamKey>,
@@ -45,6 +46,7 @@ pub(crate) struct RouteState {
 #[derive(Debug)]
 pub(crate) enum HeaderChange {
     Set(HeaderName, HeaderValue),
+    Add(HeaderName, HeaderValue),
     Remove(HeaderName),
 }
 
@@ -54,6 +56,9 @@ impl HeaderChange {
             match change {
                 Self::Set(name, value) => {
                     headers.insert(name.clone(), value.clone());
+                }
+                Self::Add(name, value) => {
+                    headers.append(name.clone(), value.clone());
                 }
                 Self::Remove(name) => {
                     headers.remove(name);
@@ -137,6 +142,7 @@ impl RouteStates {
             filters: route.filters.clone(),
             upstreams,
             policy: route.policy.clone(),
+            requests: route.requests.clone(),
             client_tls: OnceCell::new(),
             keys,
             series,
@@ -215,7 +221,8 @@ impl RouteState {
             && self.host == route.host
             && self.path == route.path
             && self.filters == route.filters
-            && (Arc::ptr_eq(&self.policy, &route.policy) || self.policy == route.policy)
+            && self.policy == route.policy
+            && self.requests == route.requests
     }
 }
 
@@ -224,15 +231,21 @@ impl RouteState {
 fn compile(filters: &[Filter]) -> (Vec<HeaderChange>, Vec<HeaderChange>) {
     let set =
         |name: &str, value: &str| Some(HeaderChange::Set(name.parse().ok()?, value.parse().ok()?));
+    let add =
+        |name: &str, value: &str| Some(HeaderChange::Add(name.parse().ok()?, value.parse().ok()?));
     let remove = |name: &str| Some(HeaderChange::Remove(name.parse().ok()?));
     let mut request = Vec::new();
     let mut response = Vec::new();
     for filter in filters {
         match filter {
             Filter::SetRequestHeader(name, value) => request.extend(set(name, value)),
+            Filter::AddRequestHeader(name, value) => request.extend(add(name, value)),
             Filter::RemoveRequestHeader(name) => request.extend(remove(name)),
             Filter::SetResponseHeader(name, value) => response.extend(set(name, value)),
+            Filter::AddResponseHeader(name, value) => response.extend(add(name, value)),
             Filter::RemoveResponseHeader(name) => response.extend(remove(name)),
+            // The router has compiled it.
+            Filter::RewritePath(_) => {}
         }
     }
     (request, response)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fairway_model::{
     Action, Backend, BackendPort, Changes, Conditions, Endpoint, HostPattern, HostRoutes,
     ObjectName, ObjectRef, PathMatch, Port, Protocol, RequestMatch, Rule, RuleId, Service,
-    ServicePort, Snapshot, UpstreamPolicy, WildcardSpan,
+    ServicePort, Snapshot, WildcardSpan,
 };
 
 use crate::{Builder, Host, Index, Path, Request, Route};
@@ -51,19 +51,18 @@ pub(crate) fn backend(service: &str, number: u16) -> Backend {
 
 /// A rule that forwards to port 80 of the Service named `label`.
 pub(crate) fn rule(path: PathMatch, label: &str) -> Rule {
-    Rule {
-        id: RuleId {
-            object: ObjectRef {
-                kind: "Ingress",
-                name: name("web"),
-            },
-            field: label.into(),
+    let id = RuleId {
+        object: ObjectRef {
+            kind: "Ingress",
+            name: name("web"),
         },
-        matches: RequestMatch::path(path),
-        filters: Vec::new(),
-        action: Action::Forward(vec![backend(label, 80)]),
-        policy: Arc::new(UpstreamPolicy::default()),
-    }
+        field: label.into(),
+    };
+    Rule::new(
+        id,
+        RequestMatch::path(path),
+        Action::Forward(vec![backend(label, 80)]),
+    )
 }
 
 pub(crate) fn routes(rules: impl IntoIterator<Item = Rule>) -> HostRoutes {

@@ -1,10 +1,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use fairway_model::{Filter, HostPattern, Redirect, RuleId, UpstreamPolicy, WildcardSpan};
+use fairway_model::{
+    Filter, HostPattern, Redirect, RequestPolicy, RuleId, UpstreamPolicy, WildcardSpan,
+};
 
-use crate::{Host, Path, Upstream};
+use crate::{Host, Path, Rewrite, Upstream};
 
+mod check;
 mod compile;
 mod condition;
 mod hosts;
@@ -16,7 +19,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use check::check;
 pub(crate) use compile::compile;
+pub(crate) use condition::regex_from_start;
 pub use problem::{Problem, RuleError};
 pub(crate) use table::HostTable;
 
@@ -66,10 +71,14 @@ pub struct Route {
     pub path: Arc<str>,
     /// Applied in order before the target.
     pub filters: Vec<Filter>,
+    /// Another path, for the upstream or for where a redirect leads.
+    pub rewrite: Option<Rewrite>,
     /// What answers.
     pub target: Target,
     /// How the upstream is spoken to.
     pub policy: Arc<UpstreamPolicy>,
+    /// What requests may be.
+    pub requests: Arc<RequestPolicy>,
 }
 
 /// What answers a request.

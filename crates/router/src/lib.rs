@@ -16,10 +16,12 @@ mod fixture;
 mod host;
 mod index;
 mod path;
+mod rewrite;
 mod upstream;
 
 pub use builder::Builder;
 pub use host::{Host, InvalidHost};
-pub use index::{Fields, Index, Problem, Request, Route, RuleError, Target};
+pub use index::{Fields, Index, Problem, Request, Route, RuleError, Target, check};
 pub use path::{InvalidPath, Path};
+pub use rewrite::Rewrite;
 pub use upstream::{Endpoints, Upstream, UpstreamKey, UsableEndpoint};

@@ -4,28 +4,27 @@ use std::sync::Arc;
 
 use fairway_model::{
     Action, Backend, BackendPort, Changes, HostPattern, HostRoutes, ObjectName, ObjectRef,
-    PathMatch, Port, RequestMatch, Rule, RuleId, Snapshot, UpstreamPolicy, WildcardSpan,
+    PathMatch, Port, RequestMatch, Rule, RuleId, Snapshot, WildcardSpan,
 };
 use fairway_router::{Builder, Host, Path, Request};
 
 fn rule(service: &str, path: PathMatch) -> Rule {
-    Rule {
-        id: RuleId {
-            object: ObjectRef {
-                kind: "Ingress",
-                name: ObjectName::new("default", service),
-            },
-            field: "spec.rules[0].http.paths[0]".into(),
+    let id = RuleId {
+        object: ObjectRef {
+            kind: "Ingress",
+            name: ObjectName::new("default", service),
         },
-        matches: RequestMatch::path(path),
-        filters: Vec::new(),
-        action: Action::Forward(vec![Backend {
+        field: "spec.rules[0].http.paths[0]".into(),
+    };
+    Rule::new(
+        id,
+        RequestMatch::path(path),
+        Action::Forward(vec![Backend {
             service: ObjectName::new("default", service),
             port: BackendPort::Number(Port::MIN),
             weight: 1,
         }]),
-        policy: Arc::new(UpstreamPolicy::default()),
-    }
+    )
 }
 
 /// 10,000 exact hosts, wildcards of both spans, and an entry for all the others.

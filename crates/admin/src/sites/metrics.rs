@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tracing::error;
 
+use crate::Refresh;
 use crate::exposition::{CONTENT_TYPE, encode};
 use crate::server::{Body, Site, plain_text, respond};
 
@@ -16,13 +17,25 @@ use crate::server::{Body, Site, plain_text, respond};
 pub struct MetricsSite {
     registry: Arc<Registry>,
     config: watch::Receiver<Value>,
+    refresh: Option<Refresh>,
 }
 
 impl MetricsSite {
     /// Serves the metrics in `registry` and the configuration in force: documents by API group, as
     /// Kubernetes' components answer.
     pub fn new(registry: Arc<Registry>, config: watch::Receiver<Value>) -> Self {
-        Self { registry, config }
+        Self {
+            registry,
+            config,
+            refresh: None,
+        }
+    }
+
+    /// Has some of the metrics read before each answer.
+    #[must_use]
+    pub fn refreshing(mut self, refresh: Option<Refresh>) -> Self {
+        self.refresh = refresh;
+        self
     }
 
     fn metrics(&self) -> Response<Body> {
@@ -37,6 +50,14 @@ impl MetricsSite {
 }
 
 impl Site for MetricsSite {
+    async fn refresh(&self, path: &str) {
+        if let Some(refresh) = &self.refresh
+            && path == "/metrics"
+        {
+            refresh.refresh().await;
+        }
+    }
+
     fn page(&self, path: &str) -> Option<Response<Body>> {
         match path {
             "/metrics" => Some(self.metrics()),

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use fairway_model::{
     Action, Backend, BackendPort, CertificateChoice, HostPattern, ObjectName, ObjectRef,
-    RequestMatch, Rule, RuleId, SecretRef, TlsPolicy, UpstreamPolicy,
+    RequestMatch, RequestPolicy, Rule, RuleId, SecretRef, TlsPolicy, UpstreamPolicy,
 };
 use k8s_openapi::api::networking::v1 as api;
 
@@ -95,6 +95,7 @@ pub(crate) fn ingress(
         names,
         report: Report::new("Ingress", name.clone()),
         policy: Arc::default(),
+        requests: Arc::default(),
     };
     let default = convert.default_rule(spec);
     let mut hosts = convert.hosts(spec);
@@ -130,6 +131,7 @@ struct Convert<'a> {
     names: &'a mut Interner,
     report: Report,
     policy: Arc<UpstreamPolicy>,
+    requests: Arc<RequestPolicy>,
 }
 
 impl Convert<'_> {
@@ -319,6 +321,7 @@ impl Convert<'_> {
             filters: Vec::new(),
             action,
             policy: self.policy.clone(),
+            requests: self.requests.clone(),
         }
     }
 }

@@ -186,7 +186,7 @@ impl Ingresses {
         let Some(mut new) = new else {
             return routes.hosts.remove_mut(host);
         };
-        self.policies.apply(host, &mut new);
+        self.policies.apply(host, &mut new, &mut |_| None);
         if routes.hosts.get(host).is_some_and(|old| **old == new) {
             return false;
         }

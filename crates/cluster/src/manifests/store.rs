@@ -1,12 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
 use fairway_model::{ObjectName, ObjectRef};
 
-use super::document::{Declaration, Keep, Parsed, parse, unreadable};
+use super::document::{Declaration, Keep, parse, unreadable};
 use super::tree::{Stamp, Tree};
 use crate::event::Named;
 use crate::index::Interner;
@@ -27,12 +28,16 @@ pub(super) struct Store {
     objects: BTreeMap<ObjectRef, Standing>,
     names: Interner,
     skipped: BTreeSet<String>,
+    digests: RandomState,
 }
 
 #[derive(Debug, Default)]
 struct Known {
     /// None when the file is to be read again in any case.
     stamp: Option<Stamp>,
+    /// Stands for the text that was read last. A file that was written just before it was read is read
+    /// once more, and nearly always says the same.
+    digest: Option<u64>,
     /// Sorted.
     declared: Box<[ObjectRef]>,
 }
@@ -87,12 +92,13 @@ impl Store {
             let same = known.is_some_and(|known| known.stamp.as_ref() == Some(stamp));
             if !same && !is_busy(path) {
                 let found = self.reread(path, stamp, keep, &mut contents, &mut affected);
-                events.push(problems(path, found));
+                events.extend(found.map(|found| problems(path, found)));
             }
         }
         for (path, message) in &tree.unreadable {
             let problem = unreadable(path, "", message);
-            self.files.entry(path.as_path().into()).or_default().stamp = None;
+            let known = self.files.entry(path.as_path().into()).or_default();
+            (known.stamp, known.digest) = (None, None);
             events.push(problems(path, vec![problem]));
         }
         for object in affected {
@@ -112,6 +118,7 @@ impl Store {
         gone.cloned().collect()
     }
 
+    /// Returns what is wrong with the file; none when it says what it said.
     fn reread<T>(
         &mut self,
         path: &Path,
@@ -119,7 +126,7 @@ impl Store {
         keep: Keep<'_, T>,
         contents: &mut Contents<T>,
         affected: &mut BTreeSet<ObjectRef>,
-    ) -> Vec<Problem> {
+    ) -> Option<Vec<Problem>> {
         // Judged before reading: what is written afterwards leaves another stamp.
         let settled = stamp.is_settled().then_some(*stamp);
         let path: Arc<Path> = match self.files.get_key_value(path) {
@@ -128,10 +135,20 @@ impl Store {
         };
         let known = self.files.entry(path.clone()).or_default();
         known.stamp = settled;
-        let parsed = match read(&path, keep) {
-            Ok(parsed) => parsed,
-            Err(problem) => return vec![problem],
+        let before = known.digest.take();
+        let text = match read(&path) {
+            Ok(text) => text,
+            Err(problem) => return Some(vec![problem]),
         };
+        known.digest = Some(self.digests.hash_one(&text));
+        if known.digest == before {
+            return None;
+        }
+        let parsed = match parse(&path, &text, keep) {
+            Ok(parsed) => parsed,
+            Err(problem) => return Some(vec![problem]),
+        };
+        drop(text);
         let mut found = parsed.problems;
         let content = collect(&path, parsed.declarations, &mut self.names, &mut found);
         let declared: Box<[ObjectRef]> = content.keys().cloned().collect();
@@ -150,7 +167,7 @@ impl Store {
         self.disown(&path, gone, affected);
         contents.insert(path.clone(), content);
         self.mention_skipped(&path, parsed.skipped);
-        found
+        Some(found)
     }
 
     fn disown(
@@ -264,14 +281,11 @@ fn deletions<T>(names: Vec<(Kind, ObjectName)>) -> impl Iterator<Item = Event<T>
     names.map(|(kind, name)| Event::Delete(kind, name))
 }
 
-fn read<T>(path: &Path, keep: Keep<'_, T>) -> Result<Parsed<T>, Problem> {
+fn read(path: &Path) -> Result<Vec<u8>, Problem> {
     let text = read_at_most(path, LARGEST);
     let text = text.map_err(|error| unreadable(path, "", &error.to_string()))?;
-    let Some(text) = text else {
-        let message = "is larger than 64 MiB, the most that is read; split it";
-        return Err(unreadable(path, "", message));
-    };
-    parse(path, &text, keep)
+    let message = "is larger than 64 MiB, the most that is read; split it";
+    text.ok_or_else(|| unreadable(path, "", message))
 }
 
 /// None when there is more.
@@ -288,7 +302,8 @@ fn read_at_most(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
 
 /// The content of a file whose problems are known.
 fn again<T>(path: &Path, keep: Keep<'_, T>, names: &mut Interner) -> Content<T> {
-    let parsed = read(path, keep).unwrap_or_default();
+    let parsed = read(path).and_then(|text| parse(path, &text, keep));
+    let parsed = parsed.unwrap_or_default();
     collect(path, parsed.declarations, names, &mut Vec::new())
 }
 

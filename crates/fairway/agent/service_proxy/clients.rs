@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use fairway_nft::{Dataplane, Error, Report};
-use fairway_plan::{Family, Planner, SetName, Transaction};
+use fairway_nft::Dataplane;
+use fairway_plan::{Family, Planner, SetName};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
@@ -53,30 +53,8 @@ impl FamilyState {
     }
 }
 
-/// Commits a transaction, and removes clients from its outdated maps between the two batches: when
-/// nobody is sent to an endpoint anew, and before it may be gone.
-pub(super) fn commit(
-    dataplane: &mut impl Dataplane,
-    planner: &Planner,
-    transaction: &Transaction,
-) -> Result<Report, Error> {
-    if transaction.outdated.is_empty() {
-        return dataplane.commit(transaction);
-    }
-    let family = transaction.family;
-    let [make, release] = [&transaction.make, &transaction.release].map(|changes| Transaction {
-        make: changes.clone(),
-        ..Transaction::new(family)
-    });
-    let mut report = dataplane.commit(&make)?;
-    forget(dataplane, planner, family, &transaction.outdated);
-    let rest = dataplane.commit(&release)?;
-    report.writes += rest.writes;
-    report.refused.extend(rest.refused);
-    Ok(report)
-}
-
-fn forget(
+/// Removes clients from these maps whose endpoint is not theirs any more.
+pub(super) fn forget(
     dataplane: &mut impl Dataplane,
     planner: &Planner,
     family: Family,

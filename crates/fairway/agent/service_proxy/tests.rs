@@ -5,6 +5,9 @@ use fairway_nft::{Errno, Fake, Sweep};
 use fairway_plan::{Bytes, Flow, FlowFilter, SetName, SlotClass};
 use tokio::time::advance;
 
+use fairway_admin::encode;
+use prometheus_client::registry::Registry;
+
 use super::*;
 use crate::agent::flows::FlowTable;
 
@@ -61,6 +64,7 @@ fn start_with(
             health: health.clone(),
             metrics: metrics.clone(),
             problems: ProblemMetrics::default(),
+            connections: None,
         },
         Box::new(|| Ok(Box::new(Flows::default()))),
     )
@@ -175,6 +179,7 @@ async fn what_is_refused_is_counted_once_and_as_long_as_it_is() {
             health: Health::default(),
             metrics: ServiceProxyMetrics::new(),
             problems: problems.clone(),
+            connections: None,
         },
         Box::new(|| Ok(Box::new(Flows::default()))),
     );
@@ -266,6 +271,7 @@ async fn stale_flows_go_when_the_rules_are_in_the_kernel() {
             health: Health::default(),
             metrics: ServiceProxyMetrics::new(),
             problems: ProblemMetrics::default(),
+            connections: None,
         },
         Box::new(move || Ok(Box::new(table.clone()))),
     );
@@ -449,4 +455,54 @@ async fn services_without_local_endpoints_are_counted() {
     assert_eq!(measured(&metrics, series), 1.0);
     proxy.apply(&update(&[service("a", 1, &[1])]));
     assert_eq!(measured(&metrics, series), 0.0);
+}
+
+#[tokio::test]
+async fn the_last_connections_of_an_endpoint_are_counted_before_it_goes() {
+    let mut registry = Registry::default();
+    let (connections, _) = ConnectionCounters::register(&mut registry);
+    let start = |dataplane, update: &Update| {
+        let options = Options {
+            count_connections: true,
+            ..Options::default()
+        };
+        let observers = Observers {
+            health: Health::default(),
+            metrics: ServiceProxyMetrics::new(),
+            problems: ProblemMetrics::default(),
+            connections: Some(connections.clone()),
+        };
+        let flows = || Box::new(|| Ok(Box::new(Flows::default()) as Box<dyn FlowTable>));
+        ServiceProxy::start(dataplane, &Family::ALL, options, update, observers, flows())
+    };
+    let counting = |host: u8| {
+        let Bytes(endpoint) = Bytes::new()
+            .address([10, 244, 1, host].into())
+            .port(port(8080));
+        Bytes([&key(1).0[..], &endpoint].concat().into())
+    };
+    let count = |proxy: &mut ServiceProxy<Fake>, host, packets| {
+        let key = counting(host);
+        let dataplane = &mut proxy.dataplane;
+        dataplane.count(Family::Ip4, SetName::Connections, &key, packets);
+    };
+    let shows = |wanted: &str| {
+        let text = encode(&registry).unwrap();
+        assert!(text.contains(wanted), "{wanted} is missing in\n{text}");
+    };
+    let of_service = r#"{namespace="default",service="a",port="80"}"#;
+
+    let mut proxy = start(Fake::new(), &update(&[service("a", 1, &[1, 2])]));
+    count(&mut proxy, 1, 3);
+    count(&mut proxy, 2, 4);
+    proxy.apply(&update(&[service("a", 1, &[2])]));
+    shows(&format!("{of_service} 3\n"));
+    // The last endpoint takes the set along.
+    count(&mut proxy, 2, 1);
+    proxy.apply(&update(&[service("a", 1, &[])]));
+    shows(&format!("{of_service} 8\n"));
+    assert_eq!(
+        proxy.dataplane.elements(Family::Ip4, SetName::Connections),
+        None
+    );
 }

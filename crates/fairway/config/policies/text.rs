@@ -45,6 +45,16 @@ pub(super) fn object<'de, D: Deserializer<'de>>(
     })
 }
 
+/// A name within a namespace.
+pub(super) fn name<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Arc<str>>, D::Error> {
+    parsed(deserializer, |text| match is_name(text) {
+        true => Ok(text.into()),
+        false => Err("expected the name of an object, without its namespace".to_owned()),
+    })
+}
+
 /// A host of a rule.
 pub(super) fn host<'de, D: Deserializer<'de>>(
     deserializer: D,

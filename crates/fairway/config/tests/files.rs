@@ -92,6 +92,7 @@ oomScoreAdj: -1
         node_port_addresses: NodePortAddresses::Within(networks(&["192.0.2.0/24"])),
         reset_removed_endpoints: false,
         drop_stray: false,
+        count_connections: false,
         bind_address: Some("192.0.2.7".parse().unwrap()),
     };
     assert_eq!(config.rules, rules);

@@ -142,3 +142,28 @@ fn shows_what_others_did() {
     fake.flush();
     assert!(!fake.read(FAMILY).unwrap().table);
 }
+
+#[test]
+fn what_elements_count_goes_with_them() {
+    const COUNTING: SetName = SetName::Connections;
+    let mut fake = begin();
+    let counting = Element {
+        set: COUNTING,
+        ..element(1)
+    };
+    let key = counting.key.clone();
+    let add = Change::Add(counting.clone());
+    commit(&mut fake, [Change::CreateSet(COUNTING), add.clone()]).unwrap();
+    fake.count(FAMILY, COUNTING, &key, 2);
+    fake.count(FAMILY, COUNTING, &key, 1);
+    let counters = fake.counters(FAMILY, COUNTING).unwrap();
+    assert_eq!(counters, [(key.clone(), 3)]);
+    commit(&mut fake, [Change::Delete(counting)]).unwrap();
+    fake.count(FAMILY, COUNTING, &key, 1);
+    assert!(
+        fake.counters_of(FAMILY, COUNTING, std::slice::from_ref(&key))
+            .is_err()
+    );
+    commit(&mut fake, [add]).unwrap();
+    assert_eq!(fake.counters(FAMILY, COUNTING).unwrap(), [(key, 0)]);
+}

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use fairway_plan::{Element, Family, Observed, ObservedChain, ObservedSet, SetName, TABLE};
+use fairway_plan::{Bytes, Element, Family, Observed, ObservedChain, ObservedSet, SetName, TABLE};
 
 use crate::error::{Errno, Error};
 use crate::socket::{Socket, refusal};
@@ -210,6 +210,72 @@ fn elements(socket: &mut Socket, family: Family, name: SetName) -> Result<Elemen
         (true, true) => Elements::Foreign,
         (true, false) => Elements::Ours(elements),
     })
+}
+
+/// What the elements of a set have counted. A list that is not whole is as good: the rest comes the
+/// next time.
+pub(super) fn counters(
+    socket: &mut Socket,
+    family: Family,
+    name: SetName,
+) -> Result<Vec<(Bytes, u64)>, Error> {
+    let mut counters = Vec::new();
+    let request = |writer: &mut Writer| {
+        writer.string(NFTA_SET_ELEM_LIST_TABLE, TABLE);
+        writer.string(NFTA_SET_ELEM_LIST_SET, &name.to_string());
+    };
+    dump(socket, NFT_MSG_GETSETELEM, family, request, |message| {
+        counters.extend(counters_in(name, &message));
+        Ok(())
+    })?;
+    Ok(counters)
+}
+
+/// The same for some keys. The kernel answers with a message for each.
+pub(super) fn counters_of(
+    socket: &mut Socket,
+    family: Family,
+    name: SetName,
+    keys: &[Bytes],
+) -> Result<Vec<(Bytes, u64)>, Error> {
+    let mut counters = Vec::with_capacity(keys.len());
+    for keys in keys.chunks(KEYS_AT_ONCE) {
+        let sequence = socket.reserve(0);
+        let mut writer = Writer::default();
+        set::get(&mut writer, sequence, family, name, keys.iter());
+        socket.send(writer.bytes())?;
+        let complete = socket.receive(|message| {
+            if message.sequence != sequence {
+                return Ok(ControlFlow::Continue(()));
+            }
+            if message.kind != NLMSG_ERROR {
+                counters.extend(counters_in(name, &message));
+                return Ok(ControlFlow::Continue(()));
+            }
+            match message.answer().map_or(0, |answer| answer.errno) {
+                0 => Ok(ControlFlow::Break(())),
+                errno => Err(refusal(Errno(errno))),
+            }
+        })?;
+        if !complete {
+            return Err(Error::Protocol("counters without an end"));
+        }
+    }
+    Ok(counters)
+}
+
+/// Requests and answers are small beside the socket's buffers.
+const KEYS_AT_ONCE: usize = 256;
+
+fn counters_in(name: SetName, message: &Message<'_>) -> Vec<(Bytes, u64)> {
+    let list = reader::find(message.attributes(), NFTA_SET_ELEM_LIST_ELEMENTS);
+    let entries = reader::attributes(list.unwrap_or_default());
+    entries
+        .filter_map(|entry| {
+            let element = set::element(name, entry.value)?;
+            Some((element.key, set::packets(entry.value)?))
+        })
+        .collect()
 }
 
 /// Asks for a list and hands on each of its messages. Returns whether it is whole and from one moment.

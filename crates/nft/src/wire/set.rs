@@ -5,14 +5,16 @@ use std::fmt::Write as _;
 use fairway_plan::{Bytes, Element, Family, Selector, SetName, TABLE};
 
 use super::constants::{
-    NFT_MSG_DELSET, NFT_MSG_DELSETELEM, NFT_MSG_NEWSET, NFT_MSG_NEWSETELEM, NFT_SET_CONCAT,
-    NFT_SET_EVAL, NFT_SET_INTERVAL, NFT_SET_MAP, NFT_SET_TIMEOUT, NFTA_DATA_VALUE, NFTA_LIST_ELEM,
+    NFT_MSG_DELSET, NFT_MSG_DELSETELEM, NFT_MSG_GETSETELEM, NFT_MSG_NEWSET, NFT_MSG_NEWSETELEM,
+    NFT_SET_CONCAT, NFT_SET_EVAL, NFT_SET_INTERVAL, NFT_SET_MAP, NFT_SET_TIMEOUT,
+    NFTA_COUNTER_PACKETS, NFTA_DATA_VALUE, NFTA_EXPR_DATA, NFTA_EXPR_NAME, NFTA_LIST_ELEM,
     NFTA_SET_DATA_LEN, NFTA_SET_DATA_TYPE, NFTA_SET_DESC, NFTA_SET_DESC_CONCAT, NFTA_SET_DESC_SIZE,
-    NFTA_SET_ELEM_DATA, NFTA_SET_ELEM_EXPIRATION, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_KEY_END,
-    NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_LIST_TABLE,
-    NFTA_SET_ELEM_PAD, NFTA_SET_ELEM_TIMEOUT, NFTA_SET_FIELD_LEN, NFTA_SET_FLAGS, NFTA_SET_ID,
-    NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NFTA_SET_TABLE, NFTA_SET_TIMEOUT,
-    NFTA_SET_USERDATA, NLM_F_CREATE, family_number,
+    NFTA_SET_ELEM_DATA, NFTA_SET_ELEM_EXPIRATION, NFTA_SET_ELEM_EXPR, NFTA_SET_ELEM_KEY,
+    NFTA_SET_ELEM_KEY_END, NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET,
+    NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_ELEM_PAD, NFTA_SET_ELEM_TIMEOUT, NFTA_SET_EXPR,
+    NFTA_SET_EXPRESSIONS, NFTA_SET_FIELD_LEN, NFTA_SET_FLAGS, NFTA_SET_ID, NFTA_SET_KEY_LEN,
+    NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NFTA_SET_TABLE, NFTA_SET_TIMEOUT, NFTA_SET_USERDATA,
+    NLM_F_ACK, NLM_F_CREATE, family_number,
 };
 use super::reader;
 use super::writer::Writer;
@@ -32,6 +34,16 @@ pub(crate) struct Shape {
     /// Milliseconds.
     timeout: u64,
     size: u32,
+    expressions: Expressions,
+}
+
+/// What the kernel runs for every packet that finds an element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expressions {
+    None,
+    Counter,
+    /// Never in a set of ours.
+    Others,
 }
 
 impl Shape {
@@ -51,6 +63,10 @@ impl Shape {
             data_length: length(&set.value, family),
             timeout: u64::from(name.timeout().unwrap_or_default()) * 1_000,
             size: name.capacity().unwrap_or_default(),
+            expressions: match name.counts() {
+                true => Expressions::Counter,
+                false => Expressions::None,
+            },
         }
     }
 
@@ -75,9 +91,28 @@ impl Shape {
                 Some(value) => reader::number(value)?,
                 None => 0,
             },
+            expressions: Expressions::read(attributes),
         })
     }
 }
+
+impl Expressions {
+    fn read(attributes: &[u8]) -> Self {
+        let find = |kind| reader::find(attributes, kind);
+        match (find(NFTA_SET_EXPR), find(NFTA_SET_EXPRESSIONS)) {
+            (None, None) => Self::None,
+            (Some(expression), None) if is_counter(expression) => Self::Counter,
+            _ => Self::Others,
+        }
+    }
+}
+
+fn is_counter(expression: &[u8]) -> bool {
+    let name = reader::find(expression, NFTA_EXPR_NAME).and_then(reader::text);
+    name == Some(COUNTER)
+}
+
+const COUNTER: &str = "counter";
 
 /// Bytes of a concatenation.
 fn length(selectors: &[Selector], family: Family) -> u32 {
@@ -134,6 +169,13 @@ pub(crate) fn create(writer: &mut Writer, sequence: u32, family: Family, name: S
                 writer.u32(NFTA_SET_DESC_SIZE, shape.size);
             });
             writer.attribute(NFTA_SET_TIMEOUT, &shape.timeout.to_be_bytes());
+        }
+        if shape.expressions == Expressions::Counter {
+            // The kernel gives each element one of its own.
+            writer.nested(NFTA_SET_EXPR, |writer| {
+                writer.string(NFTA_EXPR_NAME, COUNTER);
+                writer.nested(NFTA_EXPR_DATA, |_| {});
+            });
         }
         writer.u32(NFTA_SET_ID, id);
         writer.attribute(NFTA_SET_USERDATA, &userdata::of(&set, family));
@@ -300,6 +342,7 @@ pub(crate) fn element(name: SetName, attributes: &[u8]) -> Option<Element> {
             {
                 continue;
             }
+            NFTA_SET_ELEM_EXPR if name.counts() && is_counter(attribute.value) => continue,
             // The comment of an element that somebody added by hand.
             NFTA_SET_ELEM_USERDATA => continue,
             _ => return None,
@@ -317,6 +360,36 @@ pub(crate) fn element(name: SetName, attributes: &[u8]) -> Option<Element> {
         (false, Some(_)) => return None,
     }
     has_key.then_some(element)
+}
+
+/// The packets that an element has counted, from the attributes of one list entry.
+pub(crate) fn packets(attributes: &[u8]) -> Option<u64> {
+    let expression = reader::find(attributes, NFTA_SET_ELEM_EXPR)?;
+    let counter = reader::find(expression, NFTA_EXPR_DATA).filter(|_| is_counter(expression))?;
+    let packets = reader::find(counter, NFTA_COUNTER_PACKETS)?;
+    packets.try_into().ok().map(u64::from_be_bytes)
+}
+
+/// Asks for these elements of one set.
+pub(crate) fn get<'a>(
+    writer: &mut Writer,
+    sequence: u32,
+    family: Family,
+    name: SetName,
+    keys: impl Iterator<Item = &'a Bytes>,
+) {
+    let number = family_number(family);
+    writer.message(NFT_MSG_GETSETELEM, NLM_F_ACK, sequence, number, |writer| {
+        writer.string(NFTA_SET_ELEM_LIST_TABLE, TABLE);
+        writer.string(NFTA_SET_ELEM_LIST_SET, SetText::of(name).as_str());
+        writer.nested(NFTA_SET_ELEM_LIST_ELEMENTS, |writer| {
+            for key in keys {
+                writer.nested(NFTA_LIST_ELEM, |writer| {
+                    value(writer, NFTA_SET_ELEM_KEY, key);
+                });
+            }
+        });
+    });
 }
 
 const NFTA_SET_ELEM_USERDATA: u16 = 6;

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used)] // a helper that fails is a test that fails
 
 mod commit;
+mod connections;
 mod conntrack;
 mod layout;
+mod listeners;
 mod monitor;
 mod namespace;
 mod nft;

@@ -44,6 +44,12 @@ pub(crate) fn endpoint(family: Family, number: u32) -> Bytes {
         .port(port(8080))
 }
 
+/// A frontend with an endpoint.
+pub(crate) fn counted(mut frontend: Bytes, family: Family, number: u32) -> Bytes {
+    frontend.0.extend_from_slice(&endpoint(family, number).0);
+    frontend
+}
+
 pub(crate) fn element(set: SetName, key: Bytes, value: Bytes) -> Element {
     Element { set, key, value }
 }
@@ -183,6 +189,16 @@ fn sets(family: Family) -> BTreeMap<SetName, BTreeMap<Bytes, Bytes>> {
                     (key, none())
                 })
                 .collect(),
+        ),
+        (
+            SetName::Connections,
+            (0..2)
+                .map(|n| (counted(service(family, 0), family, n), none()))
+                .collect(),
+        ),
+        (
+            SetName::NodePortConnections,
+            [(counted(node_port(30001), family, 1), none())].into(),
         ),
         (
             SetName::LocalAffinityNodePortEndpoints(10_800),
@@ -360,6 +376,12 @@ fn chains(family: Family) -> Vec<Chain> {
                         &[&had_asked[1..], &endpoint].concat(),
                         SetName::LocalAffinityNodePortEndpoints(10_800),
                     );
+                    let counted =
+                        in_set(&[&had_asked[..], &endpoint].concat(), SetName::Connections);
+                    let node_port_counted = in_set(
+                        &[&had_asked[1..], &endpoint].concat(),
+                        SetName::NodePortConnections,
+                    );
                     let remember = Remember {
                         key: client.clone(),
                         value: endpoint.to_vec(),
@@ -374,6 +396,8 @@ fn chains(family: Family) -> Vec<Chain> {
                         rule("", &[ProtocolIs(protocol), is_endpoint, remember, Return]),
                         rule("", &[ProtocolIs(protocol), node_port, Return]),
                         rule("forget", &[ProtocolIs(protocol), forget]),
+                        rule("", &[ProtocolIs(protocol), counted]),
+                        rule("", &[ProtocolIs(protocol), node_port_counted]),
                     ]
                 })
                 .collect(),

@@ -30,12 +30,13 @@ const ASKED: [Selector; 3] = [
     Selector::DestinationPort,
 ];
 /// The same after translation.
-const HAD_ASKED: [Selector; 3] = [
+pub(super) const HAD_ASKED: [Selector; 3] = [
     Selector::AskedAddress,
     Selector::Protocol,
     Selector::AskedPort,
 ];
-const ENDPOINT: [Selector; 2] = [Selector::DestinationAddress, Selector::DestinationPort];
+pub(super) const ENDPOINT: [Selector; 2] =
+    [Selector::DestinationAddress, Selector::DestinationPort];
 
 /// Chains that send clients to the endpoint they had, and chains that store which one they got.
 pub(super) fn affinity_chains(sets: &BTreeSet<SetName>) -> Vec<Chain> {

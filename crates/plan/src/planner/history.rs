@@ -376,8 +376,9 @@ impl Packet {
     }
 }
 
-fn options() -> Options {
+fn options(count_connections: bool) -> Options {
     Options {
+        count_connections,
         local_pods: LocalPods::ClusterCidr(vec!["10.244.0.0/16".parse().unwrap()]),
         ..Options::default()
     }
@@ -394,8 +395,9 @@ proptest! {
     fn transactions_lead_to_the_plan_and_leave_no_gap(
         steps in proptest::collection::vec(step(), 1..8),
         pick in 0usize..24,
+        counting in any::<bool>(),
     ) {
-        let mut bench = Bench::with(options());
+        let mut bench = Bench::with(options(counting));
         let start = bench.planner.ruleset(Family::Ip4);
         let mut kernel = Generation {
             chains: start.chains,
@@ -432,7 +434,7 @@ proptest! {
         let observed = observe(&ruleset);
         let nothing = Observed::default();
         let (_, [restart, _]) =
-            Planner::start(options(), &bench.snapshot, [&observed, &nothing]);
+            Planner::start(options(counting), &bench.snapshot, [&observed, &nothing]);
         prop_assert!(restart.is_empty(), "{:?}", restart);
     }
 

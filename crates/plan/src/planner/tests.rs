@@ -6,6 +6,7 @@ use super::*;
 use crate::{Bytes, Change, SetName, SlotClass, lint};
 
 mod balance;
+mod connections;
 mod cost;
 mod policies;
 

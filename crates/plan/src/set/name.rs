@@ -67,6 +67,10 @@ pub enum SetName {
     Clients(IdleTimeout),
     /// The same for clients outside under a local policy.
     LocalClients(IdleTimeout),
+    /// Address, protocol and port, each with an endpoint that they may lead to: counts connections.
+    Connections,
+    /// Protocol and port of node ports, each with an endpoint that they may lead to: counts connections.
+    NodePortConnections,
 }
 
 /// How many clients are remembered at a time, for each timeout: 8 MB of the kernel's memory, and
@@ -90,12 +94,12 @@ impl SetName {
             Self::ClusterIps => vec![DestinationAddress],
             Self::Hairpin => vec![SourceAddress, DestinationAddress],
             Self::AllowedSources => [address(), vec![SourceNetwork]].concat(),
-            Self::AffinityEndpoints(_) | Self::LocalAffinityEndpoints(_) => {
+            Self::AffinityEndpoints(_) | Self::LocalAffinityEndpoints(_) | Self::Connections => {
                 [address(), endpoint()].concat()
             }
-            Self::AffinityNodePortEndpoints(_) | Self::LocalAffinityNodePortEndpoints(_) => {
-                [node_port(), endpoint()].concat()
-            }
+            Self::AffinityNodePortEndpoints(_)
+            | Self::LocalAffinityNodePortEndpoints(_)
+            | Self::NodePortConnections => [node_port(), endpoint()].concat(),
             Self::Clients(_) | Self::LocalClients(_) => [vec![SourceAddress], address()].concat(),
             Self::ExternalAddresses
             | Self::Affinity
@@ -180,6 +184,11 @@ impl SetName {
         self.timeout().is_some()
     }
 
+    /// Each element counts the packets that are looked up in the set.
+    pub fn counts(self) -> bool {
+        matches!(self, Self::Connections | Self::NodePortConnections)
+    }
+
     /// The number that the name ends with.
     fn number(self) -> Option<u32> {
         match self {
@@ -222,11 +231,13 @@ impl SetName {
             Self::LocalAffinityNodePortEndpoints(_) => "local-affinity-node-port-endpoints",
             Self::Clients(_) => "clients",
             Self::LocalClients(_) => "local-clients",
+            Self::Connections => "connections",
+            Self::NodePortConnections => "node-port-connections",
         }
     }
 
     /// Everything that has a name of its own.
-    const WITHOUT_NUMBER: [Self; 14] = [
+    const WITHOUT_NUMBER: [Self; 16] = [
         Self::ClusterIps,
         Self::ExternalAddresses,
         Self::NodePorts,
@@ -241,6 +252,8 @@ impl SetName {
         Self::Hairpin,
         Self::Affinity,
         Self::AffinityNodePorts,
+        Self::Connections,
+        Self::NodePortConnections,
     ];
 
     /// Everything whose name ends with a class.

@@ -17,6 +17,8 @@ pub(crate) struct Wire {
     in_head: Cell<bool>,
     /// The client will send nothing more.
     finished: Cell<bool>,
+    /// A request brought more than it may.
+    exceeded: Cell<bool>,
 }
 
 impl Wire {
@@ -26,6 +28,7 @@ impl Wire {
             scan: RefCell::default(),
             in_head: Cell::new(true),
             finished: Cell::new(false),
+            exceeded: Cell::new(false),
         }
     }
 
@@ -38,6 +41,16 @@ impl Wire {
     /// The request body ended where its framing says it does.
     pub(crate) fn body_complete(&self) {
         self.in_head.set(true);
+    }
+
+    /// The request body is larger than the route allows; there is no other request after this one.
+    pub(crate) fn exceed(&self) {
+        self.exceeded.set(true);
+    }
+
+    /// Whether the request body was larger than the route allows.
+    pub(crate) fn has_exceeded(&self) -> bool {
+        self.exceeded.get()
     }
 
     /// Whether the client has closed its side.

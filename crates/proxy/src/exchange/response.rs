@@ -57,10 +57,16 @@ fn is_unambiguous(response: &Response<Incoming>) -> bool {
     one_length && only_chunked && !(length.is_some() && encoding.is_some())
 }
 
-/// Adds what a WebSocket's request and its 101 have to say on each connection.
-pub(super) fn ask_for_websocket(headers: &mut HeaderMap) {
+/// Whether the upstream switches to what it was asked for. One that does not say is believed.
+pub(super) fn switches_to(protocol: &HeaderValue, response: &Response<Incoming>) -> bool {
+    let told = response.headers().get(header::UPGRADE);
+    told.is_none_or(|told| told.as_bytes().eq_ignore_ascii_case(protocol.as_bytes()))
+}
+
+/// Adds what a wish for another protocol, and the 101, have to say on each connection.
+pub(super) fn ask_for(protocol: HeaderValue, headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::UPGRADE, protocol);
 }
 
 /// Gives the answer the form that the client gets, and hands the account of the request to its body.

@@ -17,9 +17,10 @@ use crate::error::{Kind, ProxyError, Rejection};
 use crate::forwarding;
 use crate::gate::Admitted;
 use crate::record::Record;
-use crate::redirect;
+use crate::redirect::{self, Asked};
 use crate::rescue::{self, Reader};
 use crate::route_state::RouteState;
+use crate::tls;
 use crate::upstream::choice::Choice;
 use crate::upstream::transport::Transport;
 
@@ -37,11 +38,13 @@ pub(super) struct Upstream {
     pub(super) times: Times,
 }
 
-/// Finds where the request goes, and brings its target into the form that was looked at.
+/// Finds where the request goes, and brings its target into the form that was looked at. `https` is what
+/// becomes of a request in clear text whose route does not say.
 pub(super) fn find(
     client: &Client,
     request: &mut Request<Incoming>,
     admitted: &Admitted,
+    https: Option<bool>,
     reader: &Reader,
     record: &mut Record,
 ) -> Result<Destination, ProxyError> {
@@ -62,11 +65,19 @@ pub(super) fn find(
         query: request.uri().query(),
         trusted: client.sender.trusted,
     };
-    let route = routes
-        .find_with(asked, &conditions)
-        .ok_or_else(|| ProxyError::new(Kind::NoRoute))?;
+    let route = routes.find_with(asked, &conditions);
+    if let Some(otherwise) = https
+        && route.map_or(otherwise, |it| it.requests.https.unwrap_or(otherwise))
+    {
+        return Ok(Destination::Own(redirect::to_https(request)?));
+    }
+    let route = route.ok_or_else(|| ProxyError::new(Kind::NoRoute))?;
     let state = worker.route_states.of(route);
     record.route_to(&state, 0);
+    let rewritten = route.rewrite.as_ref().map(|it| it.apply(&path));
+    let rewritten = rewritten.transpose().map_err(|_| Rejection::Path)?;
+    let rewritten = rewritten.flatten();
+    let forwarded = rewritten.as_deref().unwrap_or(&path.forwarded);
     let backends = match &route.target {
         Target::Forward(backends) => backends,
         Target::Respond(status) => {
@@ -74,10 +85,13 @@ pub(super) fn find(
             return Ok(Destination::Own(rescue::plain(status, reader)));
         }
         Target::Redirect(redirect) => {
-            let host = request.headers().get(header::HOST);
-            let query = request.uri().query();
-            let response = redirect::response(redirect, host, &path.forwarded, query);
-            return Ok(Destination::Own(response));
+            let asked = Asked {
+                https: tls::is_https(client, request.headers()),
+                host: request.headers().get(header::HOST),
+                path: forwarded,
+                query: request.uri().query(),
+            };
+            return Ok(Destination::Own(redirect::response(redirect, asked)?));
         }
     };
     let index = worker
@@ -100,7 +114,7 @@ pub(super) fn find(
         .transport(upstream, &worker.client_tls)
         .map_err(|error| ProxyError::because(Kind::InvalidTls, error))?;
     let times = Times::of(&route.policy, reader);
-    let target = target(request.uri(), &path.forwarded)?;
+    let target = target(request.uri(), forwarded)?;
     if let Some(target) = target {
         *request.uri_mut() = target;
     }

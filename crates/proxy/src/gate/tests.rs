@@ -73,37 +73,51 @@ fn the_host_is_the_one_that_everybody_reads() {
 }
 
 #[test]
-fn only_websockets_leave_http() {
-    let websocket = |method, headers: &[(&str, &str)]| {
+fn a_wish_for_another_protocol_is_one_token() {
+    let wish = |method, headers: &[(&str, &str)]| {
         let mut all = vec![("host", "a")];
         all.extend_from_slice(headers);
-        judge(&request(method, "/", &all)).map(|admitted| admitted.websocket)
+        let admitted = judge(&request(method, "/", &all)).unwrap();
+        let wish = admitted.upgrade?;
+        let protocol = wish.protocol.to_str().unwrap().to_owned();
+        Some((protocol, wish.has_body))
     };
+    let wanted = |protocol: &str, has_body| Some((protocol.to_owned(), has_body));
     let asked = ("connection", "keep-alive, Upgrade");
-    assert_eq!(
-        websocket("GET", &[asked, ("upgrade", "WebSocket")]),
-        Ok(true)
-    );
-    assert_eq!(
-        websocket("POST", &[asked, ("upgrade", "websocket")]),
-        Ok(false)
-    );
-    assert_eq!(websocket("GET", &[("upgrade", "websocket")]), Ok(false));
-    assert_eq!(websocket("GET", &[asked, ("upgrade", "h2c")]), Ok(false));
-    assert_eq!(
-        websocket("GET", &[asked, ("upgrade", "websocket, h2c")]),
-        Ok(false)
-    );
-    let body = ("content-length", "1");
-    assert_eq!(
-        websocket("GET", &[asked, ("upgrade", "websocket"), body]),
-        Err(Rejection::UpgradeWithBody)
-    );
-    let none = ("content-length", "0");
-    assert_eq!(
-        websocket("GET", &[asked, ("upgrade", "websocket"), none]),
-        Ok(true)
-    );
+    for (method, headers, expected) in [
+        (
+            "GET",
+            &[asked, ("upgrade", "WebSocket")][..],
+            wanted("WebSocket", false),
+        ),
+        (
+            "POST",
+            &[asked, ("upgrade", "SPDY/3.1")],
+            wanted("SPDY/3.1", false),
+        ),
+        ("POST", &[asked, ("upgrade", "websocket")], None),
+        ("GET", &[("upgrade", "websocket")], None),
+        ("GET", &[asked, ("upgrade", "h2c")], None),
+        ("GET", &[asked, ("upgrade", "H2C")], None),
+        ("GET", &[asked, ("upgrade", "websocket, h2c")], None),
+        (
+            "GET",
+            &[asked, ("upgrade", "websocket"), ("upgrade", "h2c")],
+            None,
+        ),
+        (
+            "POST",
+            &[asked, ("upgrade", "websocket"), ("content-length", "1")],
+            wanted("websocket", true),
+        ),
+        (
+            "GET",
+            &[asked, ("upgrade", "websocket"), ("content-length", "0")],
+            wanted("websocket", false),
+        ),
+    ] {
+        assert_eq!(wish(method, headers), expected, "{headers:?}");
+    }
 }
 
 #[test]

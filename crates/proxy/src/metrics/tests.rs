@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use fairway_model::{
@@ -10,23 +9,22 @@ use prometheus_client::encoding::text::encode;
 use super::*;
 
 fn rule(path: &str, service: &str) -> Rule {
-    Rule {
-        id: RuleId {
-            object: ObjectRef {
-                kind: "Ingress",
-                name: ObjectName::new("shop", "front"),
-            },
-            field: "spec.rules[0].http.paths[0]".into(),
+    let id = RuleId {
+        object: ObjectRef {
+            kind: "Ingress",
+            name: ObjectName::new("shop", "front"),
         },
-        matches: RequestMatch::path(PathMatch::Prefix(path.into())),
-        filters: Vec::new(),
-        action: Action::Forward(vec![Backend {
+        field: "spec.rules[0].http.paths[0]".into(),
+    };
+    Rule::new(
+        id,
+        RequestMatch::path(PathMatch::Prefix(path.into())),
+        Action::Forward(vec![Backend {
             service: ObjectName::new("shop", service),
             port: BackendPort::Number(Port::new(80).unwrap()),
             weight: 1,
         }]),
-        policy: Arc::default(),
-    }
+    )
 }
 
 fn labels(host: &str, path: &str, service: &str) -> RouteLabels {

@@ -16,7 +16,9 @@ pub(crate) enum Verdict {
     Serve,
     /// The client is to be told that the host is to be had by TLS only.
     ServeStrictly,
-    /// The host is served by TLS only.
+    /// The request came in clear text; whether that sends it to https if its route has no other opinion.
+    ClearText(bool),
+    /// Nobody is served in clear text.
     SendToHttps,
     /// The connection was opened for a host that lets in others than this one does (RFC 9110 section
     /// 15.5.20). Browsers ask for any host that a connection's certificate names.
@@ -34,18 +36,30 @@ pub(crate) fn judge(client: &Client, host: &Host, path: &str, headers: &HeaderMa
             false => Verdict::Misdirected,
         };
     }
-    if !host.redirects() || is_challenge(path) {
-        return Verdict::Serve;
-    }
-    let came_by_tls = client.sender.trusted
-        && headers
-            .get(X_FORWARDED_PROTO)
-            .is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"));
-    match came_by_tls {
+    match is_https(client, headers) {
+        _ if is_challenge(path) => Verdict::Serve,
         // The proxy before us has seen the client's certificate, or not; we cannot know.
         true if host.demands() => Verdict::Misdirected,
         true => Verdict::Serve,
-        false => Verdict::SendToHttps,
+        false if host.demands() => Verdict::SendToHttps,
+        false => Verdict::ClearText(host.redirects()),
+    }
+}
+
+/// Whether the client speaks TLS, if not with us then with a proxy that we trust.
+pub(crate) fn is_https(client: &Client, headers: &HeaderMap) -> bool {
+    if client.tls.is_some() {
+        return true;
+    }
+    let told = headers.get(X_FORWARDED_PROTO);
+    match told.filter(|_| client.sender.trusted) {
+        Some(scheme) => scheme.as_bytes().eq_ignore_ascii_case(b"https"),
+        // By the PROXY protocol, which has nothing else to say about it.
+        None => client
+            .sender
+            .port
+            .as_ref()
+            .is_some_and(|port| port == "443"),
     }
 }
 

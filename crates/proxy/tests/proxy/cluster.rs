@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use fairway_model::{
     Action, Backend, BackendPort, Changes, Conditions, Endpoint, Filter, Hints, HostPattern,
-    HostRoutes, Node, ObjectName, ObjectRef, PathMatch, Port, Protocol, RequestMatch, Rule, RuleId,
-    Service, ServicePort, Snapshot, UpstreamPolicy, WildcardSpan,
+    HostRoutes, Node, ObjectName, ObjectRef, PathMatch, Port, Protocol, RequestMatch,
+    RequestPolicy, Rule, RuleId, Service, ServicePort, Snapshot, UpstreamPolicy, WildcardSpan,
 };
 use fairway_router::{Builder, Index};
 
@@ -18,6 +18,7 @@ pub(crate) struct Cluster {
     services: BTreeMap<String, Vec<SocketAddr>>,
     rules: BTreeMap<HostPattern, Vec<Rule>>,
     pub(crate) policy: UpstreamPolicy,
+    pub(crate) requests: RequestPolicy,
     /// Endpoints that topology hints mean for clients elsewhere.
     pub(crate) far: BTreeSet<SocketAddr>,
     pub(crate) filters: Vec<Filter>,
@@ -62,6 +63,7 @@ impl Cluster {
             filters: self.filters.clone(),
             action,
             policy: Arc::new(self.policy.clone()),
+            requests: Arc::new(self.requests.clone()),
         });
     }
 

@@ -22,6 +22,7 @@ mod proxy;
 mod proxy_protocol;
 mod resilience;
 mod retries;
+mod route_policies;
 mod swap;
 mod tls;
 mod traces;

@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fairway_model::{Action, Backend, HostPattern, HostRoutes, PathMatch, Rule, ServiceMap};
+use fairway_model::{
+    Action, Backend, Filter, HostPattern, HostRoutes, PathMatch, PathRewrite, Rule, ServiceMap,
+};
 use regex::bytes::Regex;
 
 use super::condition::{Conditions, regex_from_start};
@@ -11,6 +13,7 @@ use super::table::{
     sort_best_first,
 };
 use super::{Problem, Route, RuleError, Target};
+use crate::Rewrite;
 use crate::path::interpret_rule_path;
 use crate::upstream::{Upstream, UpstreamKey, Upstreams};
 
@@ -32,17 +35,23 @@ pub(crate) fn compile(
     };
     let mut paths = Paths::default();
     let mut problems = Vec::new();
+    let problem = |rule: &Rule, error| Problem {
+        rule: rule.id.clone(),
+        host: host.clone(),
+        error,
+    };
     for rule in &routes.rules {
         match compiler.candidate(rule) {
             Ok((path, candidate)) => paths.add(path, candidate),
-            Err(error) => problems.push(Problem {
-                rule: rule.id.clone(),
-                host: host.clone(),
-                error,
-            }),
+            Err(error) => problems.push(problem(rule, error)),
         }
     }
-    let default = routes.default.as_ref().map(|rule| compiler.route(rule));
+    let default = routes.default.as_ref().and_then(|rule| {
+        let route = compiler.route(rule);
+        route
+            .map_err(|error| problems.push(problem(rule, error)))
+            .ok()
+    });
     let upstreams = compiler.upstreams.into_values().collect();
     let table = paths.into_table(routes.clone(), upstreams, default);
     (table, problems)
@@ -63,24 +72,27 @@ impl Compiler<'_> {
         let candidate = Candidate {
             precedence: Precedence::new(path.precedence(), &rule.matches),
             conditions,
-            route: self.route(rule),
+            route: self.route(rule)?,
         };
         Ok((path, candidate))
     }
 
-    fn route(&mut self, rule: &Rule) -> Route {
-        Route {
+    fn route(&mut self, rule: &Rule) -> Result<Route, RuleError> {
+        let compile = |rewrite| Rewrite::compile(rewrite, &rule.matches.path);
+        Ok(Route {
             id: rule.id.clone(),
             host: self.host.clone(),
             path: rule.matches.path.as_str().clone(),
             filters: rule.filters.clone(),
+            rewrite: rewrite(rule).map(compile).transpose()?,
             target: match &rule.action {
                 Action::Forward(backends) => self.forward(backends),
                 Action::Redirect(redirect) => Target::Redirect(redirect.clone()),
                 Action::Respond(status) => Target::Respond(*status),
             },
             policy: rule.policy.clone(),
-        }
+            requests: rule.requests.clone(),
+        })
     }
 
     fn forward(&mut self, backends: &[Backend]) -> Target {
@@ -107,15 +119,27 @@ impl Compiler<'_> {
     }
 }
 
+/// What the path of a request is rewritten by.
+fn rewrite(rule: &Rule) -> Option<&PathRewrite> {
+    if let Action::Redirect(redirect) = &rule.action {
+        return redirect.path.as_ref();
+    }
+    let mut rewrites = rule.filters.iter().filter_map(|filter| match filter {
+        Filter::RewritePath(rewrite) => Some(rewrite),
+        _ => None,
+    });
+    rewrites.next_back()
+}
+
 /// The path of a rule in the form in which it is looked up.
-enum PathPattern {
+pub(super) enum PathPattern {
     Exact(String),
     Prefix(String),
     Regex(Regex),
 }
 
 impl PathPattern {
-    fn compile(path: &PathMatch) -> Result<Self, RuleError> {
+    pub(super) fn compile(path: &PathMatch) -> Result<Self, RuleError> {
         let literal = |path: &str| interpret_rule_path(path).map_err(|_| RuleError::path(path));
         Ok(match path {
             PathMatch::Exact(path) => Self::Exact(literal(path)?),

@@ -87,7 +87,7 @@ impl Fields for NoFields {
 }
 
 /// A regular expression that must match from the first byte on.
-pub(super) fn regex_from_start(pattern: &str) -> Result<Regex, RuleError> {
+pub(crate) fn regex_from_start(pattern: &str) -> Result<Regex, RuleError> {
     compile(pattern, |pattern| format!(r"\A(?:{pattern})"))
 }
 

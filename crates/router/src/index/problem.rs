@@ -32,12 +32,27 @@ pub enum RuleError {
         /// What is wrong with it, in one line.
         reason: String,
     },
+    /// The new path of a rewrite is none.
+    #[error("the path cannot be rewritten to {replacement:?}: {reason}")]
+    Replacement {
+        /// The new path, with its groups.
+        replacement: String,
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 impl RuleError {
-    pub(super) fn path(path: &str) -> Self {
+    pub(crate) fn path(path: &str) -> Self {
         Self::Path {
             path: beginning(path),
+        }
+    }
+
+    pub(crate) fn replacement(replacement: &str, reason: String) -> Self {
+        Self::Replacement {
+            replacement: beginning(replacement),
+            reason,
         }
     }
 

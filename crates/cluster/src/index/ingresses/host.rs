@@ -1,7 +1,6 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::Arc;
 
 use fairway_model::{
     Action, Backend, HostPattern, HostRoutes, ObjectName, ObjectRef, PathMatch, RequestMatch, Rule,
@@ -150,19 +149,18 @@ fn exists(rule: &Rule, services: &ServiceMap) -> bool {
 }
 
 fn default_rule(backend: &Backend) -> Rule {
-    Rule {
-        id: RuleId {
-            object: ObjectRef {
-                kind: "Service",
-                name: backend.service.clone(),
-            },
-            field: "default backend".into(),
+    let id = RuleId {
+        object: ObjectRef {
+            kind: "Service",
+            name: backend.service.clone(),
         },
-        matches: RequestMatch::any(),
-        filters: Vec::new(),
-        action: Action::Forward(vec![backend.clone()]),
-        policy: Arc::default(),
-    }
+        field: "default backend".into(),
+    };
+    Rule::new(
+        id,
+        RequestMatch::any(),
+        Action::Forward(vec![backend.clone()]),
+    )
 }
 
 fn text(path: &PathMatch) -> &str {

@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::Object;
 
 fn service(name: &str) -> String {
     format!("---\n{{apiVersion: v1, kind: Service, metadata: {{name: {name}}}}}\n")
@@ -51,6 +52,27 @@ fn a_file_that_is_too_large_is_not_read() {
 }
 
 #[test]
+fn what_says_the_same_is_not_parsed_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("a.yaml");
+    let mut store = Store::default();
+    let mut parsed = 0;
+    let texts = [service("a"), service("a"), service("b"), service("a")];
+    let mut seen = Vec::new();
+    for text in texts {
+        fs::write(&file, text).unwrap();
+        let tree = Tree::read(directory.path(), |_| {});
+        let mut keep = |object| {
+            parsed += 1;
+            Some::<Object>(object)
+        };
+        store.update(&tree, |_| false, &mut keep);
+        seen.push(parsed);
+    }
+    assert_eq!(seen, [1, 1, 2, 3]);
+}
+
+#[test]
 fn what_is_below_something_unreadable_stays() {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("x")).unwrap();
@@ -73,10 +95,12 @@ fn what_is_below_something_unreadable_stays() {
         "{problems:?}"
     );
     // Readable again: nothing has changed, and nothing is wrong any more.
-    assert_eq!(
-        update(&mut store, directory.path(), |_| false),
-        ["+default/a"]
-    );
+    let tree = Tree::read(directory.path(), |_| {});
+    let events = store.update(&tree, |_| false, &mut Some);
+    let [Event::Problems(part, problems)] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    assert!(part.ends_with("/x") && problems.is_empty(), "{events:?}");
 }
 
 #[test]

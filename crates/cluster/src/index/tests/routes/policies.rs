@@ -2,25 +2,16 @@
 
 use std::time::Duration;
 
-use fairway_model::{
-    RoutePolicies, RoutePolicy, RouteSelector, RouteSettings, UpstreamPolicy, UpstreamSettings,
-};
+use fairway_model::{RoutePolicies, RoutePolicy, UpstreamPolicy};
 
 use super::*;
 
 /// A connect timeout for an Ingress.
 fn connect_within(ingress: &str, seconds: u64) -> RoutePolicies {
-    let upstream = UpstreamSettings {
-        connect_timeout: Some(Duration::from_secs(seconds)),
-        ..UpstreamSettings::default()
-    };
-    RoutePolicies::new(vec![RoutePolicy {
-        selector: RouteSelector {
-            ingress: Some(ObjectName::new("default", ingress)),
-            ..RouteSelector::default()
-        },
-        settings: RouteSettings { upstream },
-    }])
+    let mut policy = RoutePolicy::default();
+    policy.selector.ingress = Some(ObjectName::new("default", ingress));
+    policy.settings.upstream.connect_timeout = Some(Duration::from_secs(seconds));
+    RoutePolicies::new(vec![policy])
 }
 
 fn policy(index: &Index, host: &str) -> Arc<UpstreamPolicy> {
