@@ -11,6 +11,7 @@ mod forwarding;
 mod http2;
 mod lifecycle;
 mod limits;
+mod observability;
 mod policies;
 mod proxy_protocol;
 mod reload;
