@@ -279,7 +279,7 @@ fn missing_backends(name: &ObjectName, ingress: &Ingress, services: &ServiceMap)
                     Quoted(&backend.service.to_string())
                 ),
             ),
-            Some(service) if service.port(&backend.port).is_none() => report.add(
+            Some(service) if !service.has_port(&backend.port) => report.add(
                 Reason::BackendPortNotFound,
                 format_args!("{field}.port"),
                 format_args!(
