@@ -2,6 +2,7 @@
 
 mod api_server;
 mod counted;
+mod host_ports;
 mod hostile;
 mod kubeconfig;
 mod manifests;

@@ -5,6 +5,7 @@ mod connections;
 mod ending;
 mod flows;
 mod handover;
+mod host_ports;
 mod ingress;
 mod interfaces;
 mod lock;
@@ -40,6 +41,7 @@ use tracing::{info, warn};
 use self::connections::ConnectionCounters;
 use self::ending::Ending;
 use self::handover::Successor;
+use self::host_ports::HostPorts;
 use self::ingress::Ingress;
 pub(crate) use self::lock::AgentLock;
 use self::loopback::Loopback;
@@ -182,6 +184,12 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     if let Some(service_health) = &mut service_health {
         service_health.apply(&first).await;
     }
+    let mut host_ports = config
+        .service_proxy
+        .then(|| HostPorts::watch(config, recorder.clone(), problem_metrics.clone()));
+    if let Some(host_ports) = &mut host_ports {
+        host_ports.apply(&first);
+    }
     let mut loopback = match config.service_proxy && config.loopback_node_ports {
         true => Some(Loopback::start().context("cannot serve node ports on loopback")?),
         false => None,
@@ -297,6 +305,9 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 }
                 if let Some(service_health) = &mut service_health {
                     service_health.apply(&update).await;
+                }
+                if let Some(host_ports) = &mut host_ports {
+                    host_ports.apply(&update);
                 }
                 if let Some(loopback) = &mut loopback {
                     loopback.apply(&update);

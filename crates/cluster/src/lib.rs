@@ -12,6 +12,9 @@ mod classes;
 mod cluster;
 mod convert;
 mod event;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod index;
 mod leader;
 mod manifests;

@@ -72,6 +72,8 @@ pub enum Reason {
     AddressConflict,
     /// The kernel refuses what the object needs.
     RefusedByKernel,
+    /// A process of the node listens at the Service's node port.
+    PortInUse,
 }
 
 impl Reason {
@@ -93,6 +95,7 @@ impl Reason {
             Self::HostConflict => "HostConflict",
             Self::AddressConflict => "AddressConflict",
             Self::RefusedByKernel => "RefusedByKernel",
+            Self::PortInUse => "PortInUse",
         }
     }
 }

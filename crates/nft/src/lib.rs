@@ -9,12 +9,14 @@
 //! Monitor  <- notifications <----------------------------------------------------'
 //! ```
 //!
-//! Beside it [`Conntrack`], which finds the flows that a change leaves behind.
+//! Beside it [`Conntrack`], which finds the flows that a change leaves behind, and
+//! [`listening_sockets`], which finds the processes that a node port takes clients from.
 
 mod batch;
 mod conntrack;
 mod error;
 mod fake;
+mod listeners;
 mod monitor;
 mod netlink;
 mod socket;
@@ -26,6 +28,7 @@ use fairway_plan::{Bytes, Element, Family, Observed, SetName, Transaction};
 pub use conntrack::{Conntrack, LocalAddresses, Sweep};
 pub use error::{Errno, Error};
 pub use fake::Fake;
+pub use listeners::{ListeningSocket, listening_sockets};
 pub use monitor::Monitor;
 pub use netlink::Netlink;
 

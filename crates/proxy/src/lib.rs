@@ -24,6 +24,9 @@ mod downstream;
 mod error;
 mod exchange;
 mod forwarding;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod grpc;
 mod handle;

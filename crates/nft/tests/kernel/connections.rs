@@ -1,7 +1,6 @@
 //! Connections are counted by the first packet of each, after translation.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::process::Command;
 use std::sync::Arc;
 
 use fairway_model::{
@@ -10,16 +9,11 @@ use fairway_model::{
 use fairway_nft::{Dataplane, Netlink};
 use fairway_plan::{Bytes, Family, Observed, Options, Planner, SetName};
 
-use crate::namespace::in_namespace;
+use crate::namespace::{in_namespace, ip};
 use crate::nft::{list, load, normalise};
 use crate::sample::port;
 
 const NODE_PORT: u16 = 30053;
-
-fn ip(arguments: &str) {
-    let status = Command::new("ip").args(arguments.split(' ')).status();
-    assert!(status.expect("iproute2 is installed").success());
-}
 
 fn addresses(family: Family) -> [IpAddr; 2] {
     let [cluster_ip, endpoint] = match family {

@@ -6,6 +6,7 @@ mod commit;
 mod connections;
 mod conntrack;
 mod layout;
+mod listeners;
 mod monitor;
 mod namespace;
 mod nft;

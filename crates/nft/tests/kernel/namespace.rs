@@ -34,6 +34,12 @@ pub(crate) fn in_namespace(test: impl FnOnce() + Send + 'static) {
     }
 }
 
+/// Runs iproute2 in the namespace of this thread.
+pub(crate) fn ip(arguments: &str) {
+    let status = Command::new("ip").args(arguments.split(' ')).status();
+    assert!(status.expect("iproute2 is installed").success());
+}
+
 /// Runs `test` without privileges on the host, though with all of them in its namespaces.
 pub(crate) fn in_namespace_without_privileges(test: impl FnOnce() + Send + 'static) {
     if std::env::var_os(INSIDE).is_none() {

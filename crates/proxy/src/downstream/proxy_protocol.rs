@@ -160,3 +160,18 @@ async fn take(stream: &TcpStream) -> io::Result<Taken> {
 /// What has to be seen of a second header. One that comes later than this look is no HTTP and no TLS, and
 /// is refused as such.
 const SECOND: usize = 16;
+
+/// For fuzz targets.
+#[cfg(feature = "fuzzing")]
+pub fn proxy_header(bytes: &[u8]) -> crate::fuzzing::Start {
+    use crate::fuzzing::Start as Shown;
+    match Start::of(bytes) {
+        Start::Header(Header { length, addresses }) => Shown::Header {
+            length,
+            addresses: addresses.map(|it| (it.source, it.destination)),
+        },
+        Start::Malformed | Start::TooLong => Shown::Refused,
+        Start::Incomplete => Shown::Incomplete,
+        Start::Other => Shown::Other,
+    }
+}

@@ -1,0 +1,23 @@
+//! For fuzz targets: what has no other way in than a socket.
+
+use std::net::SocketAddr;
+
+pub use crate::downstream::proxy_protocol::proxy_header;
+
+/// What the first bytes of a connection from a trusted proxy are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// A whole PROXY protocol header.
+    Header {
+        /// In bytes.
+        length: usize,
+        /// Client and destination; None when the sender speaks for itself.
+        addresses: Option<(SocketAddr, SocketAddr)>,
+    },
+    /// A header, but no valid one, or one too long.
+    Refused,
+    /// May become a header.
+    Incomplete,
+    /// No header.
+    Other,
+}
