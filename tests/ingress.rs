@@ -12,6 +12,7 @@ mod forwarding;
 mod http2;
 mod lifecycle;
 mod limits;
+mod observability;
 mod policies;
 mod proxy_protocol;
 mod reload;

@@ -1,12 +1,14 @@
 //! `fairway run`: build, run, drain.
 
 mod announcer;
+mod certificate_metrics;
 mod connections;
 mod ending;
 mod flows;
 mod handover;
 mod host_ports;
 mod ingress;
+mod ingress_nginx;
 mod interfaces;
 mod lock;
 mod loopback;
@@ -21,6 +23,7 @@ mod service_proxy;
 mod signals;
 mod speaker;
 mod tables;
+mod traces;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,11 +41,13 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use self::certificate_metrics::CertificateMetrics;
 use self::connections::ConnectionCounters;
 use self::ending::Ending;
 use self::handover::Successor;
 use self::host_ports::HostPorts;
 use self::ingress::Ingress;
+use self::ingress_nginx::IngressNginxMetrics;
 pub(crate) use self::lock::AgentLock;
 use self::loopback::Loopback;
 use self::pod_networks::PodNetworks;
@@ -115,6 +120,9 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     let (connections, refresh) = counting.unzip();
     let proxy_metrics =
         fairway_proxy::Metrics::register(&mut registry, &config.observation.metrics());
+    let certificate_metrics = CertificateMetrics::register(&mut registry);
+    let ingress_nginx = IngressNginxMetrics::register(config, &certificate_metrics, &mut registry);
+    let tracing = traces::tracing(config, &mut registry);
     let registry = Arc::new(registry);
 
     let configz = watch::Sender::new(config.configz());
@@ -210,6 +218,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 &first,
                 certificates,
                 proxy_metrics,
+                tracing,
                 shared,
             )?)
         }
@@ -217,6 +226,10 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     };
     if ingress.is_some() {
         health.set_router_serving(true);
+    }
+    certificate_metrics.apply(&first, cluster.certificates());
+    if let Some(metrics) = &ingress_nginx {
+        metrics.applied(&first, cluster.problems());
     }
     process.serving().await;
     let mut successors = process.successors()?;
@@ -299,6 +312,10 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 // only concern connections that are yet to come.
                 if let Some(ingress) = &mut ingress {
                     ingress.apply(&update, cluster.certificates());
+                }
+                certificate_metrics.apply(&update, cluster.certificates());
+                if let Some(metrics) = &ingress_nginx {
+                    metrics.applied(&update, cluster.problems());
                 }
                 if let Some(tables) = &mut service_proxy {
                     tables.proxy.apply(&update);

@@ -139,6 +139,9 @@ pub(crate) struct Environment {
     /// `$NODE_NAME`, which a DaemonSet sets from `spec.nodeName`.
     pub(crate) node_name: Option<String>,
     pub(crate) host_name: String,
+    /// `$POD_NAME` and `$POD_NAMESPACE`, which dashboards of ingress-nginx know it by.
+    pub(crate) pod_name: Option<String>,
+    pub(crate) pod_namespace: Option<String>,
     /// Those that this process may use.
     pub(crate) processors: NonZeroUsize,
     /// Those of the node.
@@ -238,6 +241,8 @@ impl Environment {
         let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Self {
             node_name: std::env::var("NODE_NAME").ok(),
+            pod_name: std::env::var("POD_NAME").ok(),
+            pod_namespace: std::env::var("POD_NAMESPACE").ok(),
             host_name,
             processors,
             online_processors: conntrack::online_processors().unwrap_or(processors),

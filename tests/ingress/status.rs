@@ -81,6 +81,46 @@ fn another_agent_goes_on_when_the_leader_ends() {
     });
 }
 
+#[test]
+fn what_became_of_an_ingress_is_told_once() {
+    lab::test(|| {
+        let cluster = cluster();
+        cluster.apply("web", [ingress("web").class("fairway")]);
+        cluster.start();
+        becomes(Some(ADDRESS.to_owned()), "the status", || {
+            says(&cluster, "web")
+        });
+        // There when the agents started, it is no news.
+        let server = cluster.api_server();
+        cluster.apply(
+            "nobody",
+            [objects::service("nobody")
+                .headless()
+                .tcp("http", 80)
+                .build()],
+        );
+        let late = ingress("late").class("fairway");
+        cluster.apply("late", [late.prefix("a.test", "/", "nobody", 80)]);
+        cluster.apply("other", [ingress("other").class("other")]);
+        for (reason, severity, said) in [
+            ("Accepted", "Normal", "serves one host"),
+            ("NoEndpoints", "Warning", "no pod behind Service"),
+        ] {
+            becomes(1, reason, || server.events(reason).len());
+            let event = &server.events(reason)[0];
+            assert_eq!(event["regarding"]["name"], "late", "{event}");
+            assert_eq!(event["type"], severity);
+            let note = event["note"].as_str().unwrap();
+            assert!(note.contains(said), "{note}");
+        }
+        // The status is written by then, and changes nothing of this.
+        becomes(Some(ADDRESS.to_owned()), "the status", || {
+            says(&cluster, "late")
+        });
+        assert_eq!(server.events("Accepted").len(), 1);
+    });
+}
+
 /// As of cloud providers that give a name: it is shown, whatever it leads to.
 #[test]
 fn a_load_balancer_that_has_a_name_only_is_shown_by_it() {

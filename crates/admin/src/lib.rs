@@ -30,7 +30,7 @@ pub use health::{DEFAULT_STALE_AFTER, FamilyHealth, Health, HealthReport, NodeSt
 pub use listener::{BindError, Listener, Purpose};
 pub use metrics::{FamilyMetrics, ProbeMetrics, ServiceProxyMetrics, SyncKind, SyncOutcome};
 pub use moment::Moment;
-pub use process::{ProcessMetrics, register_build_info};
+pub use process::{ProcessMetrics, ProcessUsage, register_build_info};
 pub use refresh::{Refresh, RefreshRequests, Waiting};
 pub use server::{Body, Site, plain_text, serve};
 pub use service_health::{HealthCheck, HealthServer, ServiceHealthServers, UnservedHealthServer};

@@ -19,11 +19,26 @@ use rustix::process::{Resource, getrlimit};
 
 /// The `process_*` metrics that every Prometheus client has. What `/proc` does not tell is left
 /// away.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ProcessMetrics {
     ticks_per_second: f64,
     page_size: u64,
     boot_time: Option<u64>,
+}
+
+/// What a process uses.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ProcessUsage {
+    /// In user and kernel mode.
+    pub cpu_seconds: f64,
+    /// Of memory.
+    pub resident_bytes: u64,
+}
+
+impl Default for ProcessMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// Shows `fairway_build_info{version="..."} 1`.
@@ -34,14 +49,29 @@ pub fn register_build_info(registry: &mut Registry, version: &'static str) {
 }
 
 impl ProcessMetrics {
-    /// Adds the metrics of this process to `registry`.
-    pub fn register(registry: &mut Registry) {
+    /// Of this process.
+    pub fn new() -> Self {
         let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
-        registry.register_collector(Box::new(Self {
+        Self {
             ticks_per_second: rustix::param::clock_ticks_per_second() as f64,
             page_size: rustix::param::page_size() as u64,
             boot_time: boot_time(&stat),
-        }));
+        }
+    }
+
+    /// Adds the metrics of this process to `registry`.
+    pub fn register(registry: &mut Registry) {
+        registry.register_collector(Box::new(Self::new()));
+    }
+
+    /// What it has used so far; None where `/proc` does not tell.
+    pub fn usage(&self) -> Option<ProcessUsage> {
+        let stat = Stat::parse(&fs::read_to_string("/proc/self/stat").ok()?)?;
+        let ticks = stat.user_ticks + stat.system_ticks;
+        Some(ProcessUsage {
+            cpu_seconds: ticks as f64 / self.ticks_per_second,
+            resident_bytes: stat.resident_pages.saturating_mul(self.page_size),
+        })
     }
 }
 

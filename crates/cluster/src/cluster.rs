@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::index::{Converted, Index, Interner};
+use crate::news::News;
 use crate::problem::{Problem, ProblemMetrics};
 use crate::tls::Certificates;
 use crate::{Event, Object, Options, api, manifests};
@@ -19,7 +20,7 @@ const CHANNEL: usize = 1024;
 /// has already said.
 const GATHERED: usize = 16 * CHANNEL;
 
-/// Problems that wait to be told. Who does not listen, or not fast enough, finds them in the log.
+/// News that wait to be told. Who does not listen, or not fast enough, finds them in the log.
 const NEWS: usize = 1024;
 /// How often it is looked whether certificates have come to their end.
 const LOOK_AT_CERTIFICATES: Duration = Duration::from_secs(3600);
@@ -38,8 +39,8 @@ pub enum Source {
 pub struct Cluster {
     index: Index,
     events: Events,
-    news: mpsc::Sender<Problem>,
-    untold: Option<mpsc::Receiver<Problem>>,
+    news: mpsc::Sender<News>,
+    untold: Option<mpsc::Receiver<News>>,
     /// Tells the source which Secrets are needed.
     secrets: watch::Sender<BTreeSet<ObjectName>>,
     next_review: Instant,
@@ -144,9 +145,9 @@ impl Cluster {
                 }
             }
             let update = self.index.update();
-            for problem in self.index.take_news() {
-                // A full queue loses it for Events; the log has it.
-                let _ = self.news.try_send(problem);
+            for news in self.index.take_news() {
+                // A full queue loses it for Events; the log has problems.
+                let _ = self.news.try_send(news);
             }
             if let Some(wanted) = self.index.newly_wanted_secrets() {
                 self.secrets.send_replace(wanted);
@@ -179,9 +180,9 @@ impl Cluster {
         self.policies_changed = true;
     }
 
-    /// Problems as they come up, each once, for as long as [`Self::next`] is called; also those that
-    /// change nothing else. For one listener: who asks later gets nothing.
-    pub fn news(&mut self) -> mpsc::Receiver<Problem> {
+    /// Problems as they come up, and Ingresses that come into force, each once, for as long as
+    /// [`Self::next`] is called; also what changes nothing else. For one listener: who asks later gets nothing.
+    pub fn news(&mut self) -> mpsc::Receiver<News> {
         let never = || mpsc::channel(1).1;
         self.untold.take().unwrap_or_else(never)
     }

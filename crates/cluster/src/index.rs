@@ -20,6 +20,7 @@ use ipnet::IpNet;
 pub(crate) use interner::Interner;
 
 use crate::convert::node::normal_name;
+use crate::news::{Accepted, News};
 use crate::problem::{Problem, ProblemMetrics};
 use crate::tls::Certificates;
 use crate::{Event, Kind, Options};
@@ -48,6 +49,8 @@ pub(crate) struct Index {
     problems: Problems,
     snapshot: Snapshot,
     published: bool,
+    /// Ingresses that came into force, and nobody was told.
+    accepted: Vec<Accepted>,
     /// What caused changes of slices since the last update, with their Services.
     triggers: Vec<(ObjectName, Trigger)>,
 }
@@ -75,6 +78,7 @@ impl Index {
             problems: Problems::default(),
             snapshot: Snapshot::default(),
             published: false,
+            accepted: Vec::new(),
             triggers: Vec::new(),
             options,
         }
@@ -175,6 +179,11 @@ impl Index {
         changes.tls = renewed.hosts;
         changes.default_certificate = renewed.default;
         changes.node = self.commit_node();
+        let accepted = self.ingresses.take_accepted();
+        if self.published {
+            // What was there before us was told before us.
+            self.accepted.extend(accepted);
+        }
         if !self.published && !self.secrets.is_answered() {
             return None;
         }
@@ -198,9 +207,12 @@ impl Index {
         self.problems.iter()
     }
 
-    /// Problems that came up since this was last asked for, and were logged.
-    pub(crate) fn take_news(&mut self) -> Vec<Problem> {
-        self.problems.take_news()
+    /// Problems that came up since this was last asked for, and were logged; and Ingresses that came
+    /// into force.
+    pub(crate) fn take_news(&mut self) -> impl Iterator<Item = News> {
+        let problems = self.problems.take_news().into_iter().map(News::Problem);
+        let accepted = std::mem::take(&mut self.accepted);
+        problems.chain(accepted.into_iter().map(News::Accepted))
     }
 
     /// A list is complete: it takes the place of all that was known of the kind.

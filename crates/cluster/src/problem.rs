@@ -54,16 +54,18 @@ pub enum Reason {
     BackendNotFound,
     /// The Service of a backend has no such port.
     BackendPortNotFound,
+    /// The Service of a backend has no endpoint that could answer.
+    NoEndpoints,
     /// A kind of backend that is not supported.
     UnsupportedBackend,
     /// A Secret does not exist or may not be read.
     SecretNotFound,
     /// A Secret has no certificate that can be used.
-    CertificateInvalid,
+    InvalidCertificate,
     /// A certificate is not valid now, or not for long.
-    CertificateExpired,
+    CertificateExpiring,
     /// A certificate is for other hosts.
-    CertificateMismatch,
+    CertificateHostMismatch,
     /// Another Ingress has the same host and path.
     PathConflict,
     /// Another Ingress has the same setting of the same host.
@@ -86,11 +88,12 @@ impl Reason {
             Self::ClassNotFound => "ClassNotFound",
             Self::BackendNotFound => "BackendNotFound",
             Self::BackendPortNotFound => "BackendPortNotFound",
+            Self::NoEndpoints => "NoEndpoints",
             Self::UnsupportedBackend => "UnsupportedBackend",
             Self::SecretNotFound => "SecretNotFound",
-            Self::CertificateInvalid => "CertificateInvalid",
-            Self::CertificateExpired => "CertificateExpired",
-            Self::CertificateMismatch => "CertificateMismatch",
+            Self::InvalidCertificate => "InvalidCertificate",
+            Self::CertificateExpiring => "CertificateExpiring",
+            Self::CertificateHostMismatch => "CertificateHostMismatch",
             Self::PathConflict => "PathConflict",
             Self::HostConflict => "HostConflict",
             Self::AddressConflict => "AddressConflict",

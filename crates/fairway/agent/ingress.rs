@@ -44,6 +44,7 @@ impl Ingress {
         first: &Update,
         certificates: &Certificates,
         metrics: Metrics,
+        tracing: Tracing,
         shared: Vec<SocketAddr>,
     ) -> anyhow::Result<Self> {
         let first = Update {
@@ -77,12 +78,7 @@ impl Ingress {
             timeouts: config.router.timeouts(),
             access_log: (&config.observation.access_log).into(),
             log_format: config.observation.access_log_format.clone(),
-            tracing: Tracing {
-                enabled: config.observation.tracing,
-                sample_ratio: config.observation.trace_sample_ratio,
-                trusted_only: config.observation.trace_trusted_only,
-                spans: None,
-            },
+            tracing,
             taken_over: shared,
         })?;
         for address in bound.local_addresses() {

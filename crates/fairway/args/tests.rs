@@ -3,6 +3,8 @@ use super::*;
 fn environment() -> Environment {
     Environment {
         node_name: None,
+        pod_name: None,
+        pod_namespace: None,
         host_name: "Host-1".to_owned(),
         processors: std::num::NonZeroUsize::MIN,
         online_processors: std::num::NonZeroUsize::MIN,

@@ -100,7 +100,11 @@ impl Loader {
             drain_delay: Duration::from_secs(fairway.ingress.drain_delay_seconds.into()),
             drain: Duration::from_secs(fairway.ingress.drain_seconds.into()),
             router: Router::new(&fairway.ingress, &fairway.status, &self.environment)?,
-            observation: Observation::try_from(&fairway.observation)?,
+            observation: Observation::new(
+                &fairway.observation,
+                fairway.ingress.controller.first().map_or("", |it| it),
+                &self.environment,
+            )?,
             policies,
             admin: Admin::try_from(&kube_proxy)?,
             kube_proxy,

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use fairway_proxy::{LogFormat, MetricsOptions};
+use fairway_proxy::{ControllerLabels, LogFormat, MetricsOptions};
 use serde::{Serialize, Serializer};
 
-use super::{ConfigError, setting};
+use super::{ConfigError, Environment, setting};
 use crate::args::ObservationArgs;
 
 /// Access log, metrics and traces.
@@ -17,7 +17,8 @@ pub(crate) struct Observation {
     pub(crate) access_log_format: LogFormat,
     /// At least 1.
     pub(crate) metrics_max_routes: usize,
-    pub(crate) ingress_nginx_metrics: bool,
+    #[serde(rename = "ingressNginxMetrics", serialize_with = "is_some")]
+    pub(crate) ingress_nginx: Option<ControllerLabels>,
     pub(crate) tracing: bool,
     /// From 0 to 1.
     pub(crate) trace_sample_ratio: f64,
@@ -36,10 +37,12 @@ pub(crate) enum AccessLog {
     File(PathBuf),
 }
 
-impl TryFrom<&ObservationArgs> for Observation {
-    type Error = ConfigError;
-
-    fn try_from(args: &ObservationArgs) -> Result<Self, ConfigError> {
+impl Observation {
+    pub(super) fn new(
+        args: &ObservationArgs,
+        controller: &str,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
         let otlp_endpoint = args.otlp_endpoint.as_deref().map(endpoint).transpose()?;
         Ok(Self {
             access_log: access_log(&args.access_log)?,
@@ -49,7 +52,14 @@ impl TryFrom<&ObservationArgs> for Observation {
                 ConfigError::value(&setting::ACCESS_LOG_FORMAT, text, error.to_string())
             })?,
             metrics_max_routes: args.metrics_max_routes as usize,
-            ingress_nginx_metrics: args.ingress_nginx_metrics,
+            ingress_nginx: args.ingress_nginx_metrics.then(|| ControllerLabels {
+                class: controller.to_owned(),
+                namespace: environment.pod_namespace.clone().unwrap_or_default(),
+                pod: environment
+                    .pod_name
+                    .clone()
+                    .unwrap_or(environment.host_name.clone()),
+            }),
             tracing: args.tracing || otlp_endpoint.is_some(),
             trace_sample_ratio: ratio(args.trace_sample_ratio)?,
             trace_trusted_only: args.trace_trusted_only,
@@ -62,6 +72,7 @@ impl Observation {
     pub(crate) fn metrics(&self) -> MetricsOptions {
         MetricsOptions {
             most_routes: self.metrics_max_routes,
+            ingress_nginx: self.ingress_nginx.clone(),
         }
     }
 }
@@ -115,6 +126,13 @@ fn endpoint(text: &str) -> Result<http::Uri, ConfigError> {
         ));
     }
     Ok(uri)
+}
+
+fn is_some<S: Serializer>(
+    value: &Option<ControllerLabels>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bool(value.is_some())
 }
 
 fn as_text<S: Serializer>(value: &LogFormat, serializer: S) -> Result<S::Ok, S::Error> {

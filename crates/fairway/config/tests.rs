@@ -8,6 +8,8 @@ fn environment() -> Environment {
     let three = NonZeroUsize::new(3).unwrap();
     Environment {
         node_name: None,
+        pod_name: None,
+        pod_namespace: None,
         host_name: "Host-1.example\n".to_owned(),
         processors: three,
         online_processors: three,

@@ -8,6 +8,7 @@
 mod collector;
 mod count;
 mod histogram;
+mod ingress_nginx;
 mod outcome;
 mod series;
 mod shard;
@@ -20,10 +21,12 @@ use fairway_model::{HostPattern, HostRoutes};
 use prometheus_client::registry::Registry;
 
 pub(crate) use count::Count;
+pub use ingress_nginx::ControllerLabels;
 pub(crate) use outcome::{Finished, Method};
 pub(crate) use series::{RouteLabels, RouteSeries};
 pub(crate) use shard::Shard;
 
+use ingress_nginx::IngressNginx;
 use series::Known;
 
 /// What is told of requests.
@@ -32,6 +35,8 @@ pub struct MetricsOptions {
     /// Routes that have series of their own, each a host, path and backend; further ones are counted
     /// together, as `other`.
     pub most_routes: usize,
+    /// Whether to tell everything a second time by the names of ingress-nginx, and as whom.
+    pub ingress_nginx: Option<ControllerLabels>,
 }
 
 impl Default for MetricsOptions {
@@ -39,6 +44,7 @@ impl Default for MetricsOptions {
         Self {
             // About 12 MB of text where each has had requests: what a scrape every 15 s can still carry.
             most_routes: 2000,
+            ingress_nginx: None,
         }
     }
 }
@@ -60,6 +66,10 @@ impl Metrics {
     pub fn register(registry: &mut Registry, options: &MetricsOptions) -> Self {
         let metrics = Self::new(options);
         registry.register_collector(Box::new(collector::Sum::new(metrics.shards.clone())));
+        if let Some(controller) = &options.ingress_nginx {
+            let collector = IngressNginx::new(metrics.shards.clone(), controller.clone());
+            registry.register_collector(Box::new(collector));
+        }
         metrics
     }
 

@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fairway_model::{
-    Backend, HostPattern, ObjectName, RoutePolicies, RouteTable, SecretRef, ServiceMap,
+    Backend, HostPattern, ObjectName, RoutePolicies, RouteTable, SecretRef, ServiceKind, ServiceMap,
 };
 
 use super::problems::{Aspect, Problems};
 use super::secrets::Secrets;
+use super::services::has_usable_endpoints;
 use crate::Options;
 use crate::classes::Classes;
 use crate::convert::ingress::Ingress;
+use crate::news::Accepted;
 use crate::problem::{Problem, Quoted, Reason, Report};
 use host::{Claim, merge};
 
@@ -32,6 +34,8 @@ pub(super) struct Ingresses {
     touched: BTreeSet<HostPattern>,
     /// Ingresses whose backends are to be looked up again.
     unchecked: BTreeSet<ObjectName>,
+    /// Ingresses that are new, or not what they were.
+    new: BTreeSet<ObjectName>,
     /// An IngressClass changed: every Ingress is to be looked at.
     reclassify: bool,
 }
@@ -61,6 +65,7 @@ impl Ingresses {
             losers: BTreeMap::new(),
             touched,
             unchecked: BTreeSet::new(),
+            new: BTreeSet::new(),
             reclassify: false,
         }
     }
@@ -94,6 +99,7 @@ impl Ingresses {
         }
         // Classes and the rest of the first list may still be on their way: judged at commit.
         self.unchecked.insert(name.clone());
+        self.new.insert(name.clone());
         let ingress = *ingress;
         self.ingresses
             .insert(name.clone(), Entry { ingress, accepted });
@@ -206,6 +212,19 @@ impl Ingresses {
         true
     }
 
+    /// Those of ours that came, or changed, since this was last asked for.
+    pub(super) fn take_accepted(&mut self) -> Vec<Accepted> {
+        let new = std::mem::take(&mut self.new);
+        let accepted = new.into_iter().filter_map(|name| {
+            let entry = self.ingresses.get(&name).filter(|entry| entry.accepted)?;
+            Some(Accepted {
+                hosts: entry.ingress.hosts().count(),
+                name,
+            })
+        });
+        accepted.collect()
+    }
+
     /// Finds out anew which Ingresses are ours.
     fn classify(&mut self) {
         let mut entries = std::mem::take(&mut self.ingresses);
@@ -213,7 +232,10 @@ impl Ingresses {
             let accepted = self.classes.accepts(&entry.ingress.class);
             self.unchecked.insert(name.clone());
             match (entry.accepted, accepted) {
-                (false, true) => self.enter(name, &entry.ingress),
+                (false, true) => {
+                    self.enter(name, &entry.ingress);
+                    self.new.insert(name.clone());
+                }
                 (true, false) => self.leave(name, &entry.ingress),
                 _ => {}
             }
@@ -288,7 +310,20 @@ fn missing_backends(name: &ObjectName, ingress: &Ingress, services: &ServiceMap)
                     Quoted(&backend.port.to_string())
                 ),
             ),
-            Some(_) => {}
+            Some(service) => {
+                let port = service.port(&backend.port);
+                let answers = port.is_none_or(has_usable_endpoints);
+                if !answers && !matches!(service.kind, ServiceKind::ExternalName(_)) {
+                    report.add(
+                        Reason::NoEndpoints,
+                        format_args!("{field}.name"),
+                        format_args!(
+                            "no pod behind Service {} is ready; answered with 503 until one is",
+                            Quoted(&backend.service.to_string())
+                        ),
+                    );
+                }
+            }
         }
     }
     report.finish()

@@ -280,7 +280,7 @@ impl Secrets {
                     None => format!("{} the default certificate", self.who_gets(name)),
                 };
                 report.add(
-                    Reason::CertificateInvalid,
+                    Reason::InvalidCertificate,
                     error.field(),
                     format_args!("{error}; {follows}"),
                 );
@@ -307,7 +307,7 @@ impl Secrets {
                     None => "no client is let in by TLS until it is corrected",
                 };
                 report.add(
-                    Reason::CertificateInvalid,
+                    Reason::InvalidCertificate,
                     error.field(),
                     format_args!("{error}; {follows}"),
                 );
@@ -378,7 +378,7 @@ impl Secrets {
         };
         let mut report = Report::new(rule.id.object.kind, rule.id.object.name.clone());
         report.add(
-            Reason::CertificateMismatch,
+            Reason::CertificateHostMismatch,
             "spec.tls",
             format_args!(
                 "the certificate of Secret {name} is for {}, not for {}; the default certificate is served",
@@ -408,7 +408,7 @@ fn judge(certificate: &Certificate, now: i64, report: &mut Report) {
     } else {
         return;
     };
-    report.add(Reason::CertificateExpired, "tls.crt", message);
+    report.add(Reason::CertificateExpiring, "tls.crt", message);
 }
 
 /// Whole days or hours: a message must not change every second.

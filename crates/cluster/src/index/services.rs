@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use fairway_model::{Endpoint, ObjectName, Protocol, Service, ServiceMap};
+use fairway_model::{Endpoint, ObjectName, Protocol, Service, ServiceMap, ServicePort};
 
 use crate::convert::slice::Slice;
 
@@ -82,7 +82,8 @@ impl Services {
     }
 
     /// Brings the published Services up to date and returns those that differ. Tells `ports_changed`
-    /// of each Service that came, went, or has other ports than before.
+    /// of each Service that came, went, has other ports than before, or whose ports came to have endpoints
+    /// or none.
     pub(super) fn commit(
         &mut self,
         published: &mut ServiceMap,
@@ -160,10 +161,19 @@ fn merge<'a>(
     endpoints
 }
 
+/// Whether anybody could answer there.
+pub(super) fn has_usable_endpoints(port: &ServicePort) -> bool {
+    port.endpoints.iter().any(|endpoint| {
+        let conditions = endpoint.conditions;
+        conditions.ready || conditions.is_serving_while_terminating()
+    })
+}
+
 fn same_ports(old: &Service, new: &Service) -> bool {
     let ports = |service: &Service| -> Vec<_> {
         let ports = service.ports.iter();
-        ports.map(|port| (port.name.clone(), port.port)).collect()
+        let ports = ports.map(|port| (port.name.clone(), port.port, has_usable_endpoints(port)));
+        ports.collect()
     };
     ports(old) == ports(new)
 }

@@ -67,15 +67,41 @@ impl Certificates {
         }
     }
 
+    /// The host's own certificate and the Secret that it is from; None where it has none, or TLS is
+    /// passed through.
+    pub fn shown(
+        &self,
+        host: &HostPattern,
+        policy: &TlsPolicy,
+    ) -> Option<(&ObjectName, &Arc<Certificate>)> {
+        match &policy.handling {
+            TlsHandling::Terminate { certificate, .. } => self.find(host, certificate),
+            _ => None,
+        }
+    }
+
+    /// As [`default_certificate`](Self::default_certificate), with the Secret.
+    pub fn default_secret(&self) -> Option<(&ObjectName, &Arc<Certificate>)> {
+        self.certificates.get_key_value(self.default.as_ref()?)
+    }
+
     /// The certificate for hosts that have none, where one was configured and can be had.
     pub fn default_certificate(&self) -> Option<&Arc<Certificate>> {
         self.certificates.get(self.default.as_ref()?)
     }
 
     fn choose(&self, host: &HostPattern, choice: &CertificateChoice) -> Option<&Arc<Certificate>> {
+        self.find(host, choice).map(|(_, certificate)| certificate)
+    }
+
+    fn find(
+        &self,
+        host: &HostPattern,
+        choice: &CertificateChoice,
+    ) -> Option<(&ObjectName, &Arc<Certificate>)> {
         let candidates = choice.secrets().iter();
         candidates
-            .filter_map(|SecretRef(name)| self.certificates.get(name))
-            .find(|certificate| certificate.covers(host))
+            .filter_map(|SecretRef(name)| self.certificates.get_key_value(name))
+            .find(|(_, certificate)| certificate.covers(host))
     }
 }

@@ -1,4 +1,4 @@
-mod routes;
+pub(super) mod routes;
 
 use std::fmt;
 use std::sync::Arc;

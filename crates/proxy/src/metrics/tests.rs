@@ -51,7 +51,15 @@ fn finished(method: Method, status: u16) -> Finished {
 
 fn metrics(most_routes: usize) -> (Metrics, Registry) {
     let mut registry = Registry::default();
-    let metrics = Metrics::register(&mut registry, &MetricsOptions { most_routes });
+    let options = MetricsOptions {
+        most_routes,
+        ingress_nginx: Some(ControllerLabels {
+            class: "k8s.io/ingress-nginx".to_owned(),
+            namespace: "ingress".to_owned(),
+            pod: "pod-1".to_owned(),
+        }),
+    };
+    let metrics = Metrics::register(&mut registry, &options);
     (metrics, registry)
 }
 
@@ -193,6 +201,55 @@ fn series_go_with_their_routes_and_make_room() {
     assert!(stays.is_retired() && !elsewhere.is_retired());
     let back = shard.route(labels("a", "/b", "api"));
     assert!(!back.is_retired());
+}
+
+/// What the dashboards of ingress-nginx select by.
+#[test]
+fn dashboards_of_ingress_nginx_find_their_series() {
+    let (metrics, registry) = metrics(10);
+    let shard = metrics.shard();
+    shard.accepted.add(3);
+    shard.closed.add(1);
+    for port in ["80", "81"] {
+        let series = shard.route(RouteLabels {
+            port: port.to_owned(),
+            ..labels("a", "/", "web")
+        });
+        series.finish(&finished(Method::Post, 502));
+    }
+    let controller = "controller_class=\"k8s.io/ingress-nginx\",controller_namespace=\"ingress\",\
+                      controller_pod=\"pod-1\"";
+    let request = format!(
+        "status=\"502\",method=\"POST\",path=\"/\",namespace=\"shop\",ingress=\"front\",\
+         service=\"web\",canary=\"\",host=\"a\",{controller}"
+    );
+    for (series, expected) in [
+        (format!("requests{{{request}}}"), 2.0),
+        (
+            format!("request_duration_seconds_bucket{{le=\"0.005\",{request}}}"),
+            2.0,
+        ),
+        (format!("request_duration_seconds_count{{{request}}}"), 2.0),
+        (format!("response_duration_seconds_sum{{{request}}}"), 0.004),
+        (format!("request_size_sum{{{request}}}"), 2.0),
+        (format!("response_size_sum{{{request}}}"), 200.0),
+        (
+            format!("response_size_bucket{{le=\"100.0\",{request}}}"),
+            2.0,
+        ),
+        (
+            format!("nginx_process_connections{{state=\"active\",{controller}}}"),
+            2.0,
+        ),
+        (
+            format!("nginx_process_connections_total{{state=\"accepted\",{controller}}}"),
+            3.0,
+        ),
+        (format!("nginx_process_requests_total{{{controller}}}"), 2.0),
+    ] {
+        let series = format!("nginx_ingress_controller_{series}");
+        assert_eq!(value(&registry, &series), Some(expected), "{series}");
+    }
 }
 
 #[test]

@@ -231,7 +231,7 @@ fn an_alias_is_where_its_host_is() {
     assert_eq!(of(&bare, number(80), &hosts), Endpoints::Unresolved);
     let addresses = ["2001:db8::1", "192.0.2.1"].map(|it| it.parse().unwrap());
     let aliases = hosts.locate("db.example", addresses.to_vec());
-    assert_eq!(aliases, [bare.name.clone()]);
+    assert_eq!(aliases, std::slice::from_ref(&bare.name));
     assert_eq!(
         of(&bare, number(5432), &hosts),
         usable(&["192.0.2.1:5432", "[2001:db8::1]:5432"])

@@ -108,7 +108,7 @@ impl Secrets {
             Some(Told::Present(secret)) => {
                 if let Err(error) = authorities_pem(secret) {
                     let message = format_args!("{error}; {follows}");
-                    report.add(Reason::CertificateInvalid, error.field(), message);
+                    report.add(Reason::InvalidCertificate, error.field(), message);
                 }
             }
             Some(Told::Unavailable(why)) => {

@@ -2,6 +2,7 @@
 
 mod claims;
 mod classes;
+mod news;
 mod policies;
 
 use std::fmt::Write;

@@ -46,7 +46,7 @@ impl Requests {
         self.sent.add(&outcome.sent);
     }
 
-    fn merge(&mut self, other: &Self) {
+    pub(in crate::metrics) fn merge(&mut self, other: &Self) {
         self.durations.merge(&other.durations);
         self.upstream.merge(&other.upstream);
         self.received.merge(&other.received);

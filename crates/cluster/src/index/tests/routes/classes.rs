@@ -96,7 +96,9 @@ fn missing_backends_are_reported_until_they_are_there() {
                     Service \"default/web\" has no port \"80\"; answered with 503";
     assert_eq!(problems(&index), [expected]);
     apply(&mut index, &service(80));
-    assert_eq!(problems(&index), Vec::<String>::new());
+    let expected = "Ingress default/web spec.rules[0].http.paths[0].backend.service.name: no pod \
+                    behind Service \"default/web\" is ready; answered with 503 until one is";
+    assert_eq!(problems(&index), [expected]);
     delete(&mut index, Kind::Service, "default/web");
     assert_eq!(problems(&index).len(), 1);
     delete(&mut index, Kind::Ingress, "default/web");

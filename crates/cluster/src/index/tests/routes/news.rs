@@ -1,0 +1,71 @@
+//! What owners of Ingresses are told.
+
+use super::*;
+use crate::{Accepted, News};
+
+const SLICE: &str = "---\n{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, \
+    metadata: {name: a-1, labels: {kubernetes.io/service-name: a}}, \
+    addressType: IPv4, ports: [{name: '', port: 8080}], \
+    endpoints: [{addresses: [10.0.0.1], conditions: {ready: READY}}]}\n";
+
+fn backend() -> String {
+    "rules: [{host: a.example, http: {paths: [{path: /, pathType: Prefix, \
+     backend: {service: {name: a, port: {number: 80}}}}]}}]"
+        .to_owned()
+}
+
+fn service() -> &'static str {
+    "---\n{apiVersion: v1, kind: Service, metadata: {name: a}, \
+     spec: {clusterIP: 10.96.0.1, ports: [{port: 80}]}}\n"
+}
+
+fn accepted(news: impl Iterator<Item = News>) -> Vec<(String, usize)> {
+    let accepted = news.filter_map(|news| match news {
+        News::Accepted(Accepted { name, hosts }) => Some((name.to_string(), hosts)),
+        News::Problem(_) => None,
+    });
+    accepted.collect()
+}
+
+#[test]
+fn a_service_without_endpoints_is_told_for_as_long_as_it_has_none() {
+    let yaml = format!("{CLASS}{}{}", service(), ingress("a", 1, &backend()));
+    let mut index = index(Options::default(), &yaml);
+    index.update();
+    let missing = "Ingress default/a spec.rules[0].http.paths[0].backend.service.name: no pod behind \
+                   Service \"default/a\" is ready; answered with 503 until one is";
+    assert_eq!(problems(&index), [missing]);
+    apply(&mut index, &SLICE.replace("READY", "true"));
+    assert_eq!(problems(&index), [""; 0]);
+    apply(&mut index, &SLICE.replace("READY", "false"));
+    assert_eq!(problems(&index), [missing]);
+    let serving = SLICE.replace(
+        "ready: READY",
+        "ready: false, serving: true, terminating: true",
+    );
+    apply(&mut index, &serving);
+    assert_eq!(problems(&index), [""; 0]);
+    delete(&mut index, Kind::EndpointSlice, "default/a-1");
+    assert_eq!(problems(&index), [missing]);
+}
+
+#[test]
+fn an_ingress_is_accepted_once_for_what_it_says() {
+    let yaml = format!("{CLASS}{}", ingress("a", 1, &backend()));
+    let mut index = index(Options::default(), &yaml);
+    index.update();
+    // Whoever led before has told of it.
+    assert_eq!(accepted(index.take_news()), []);
+    apply(&mut index, &ingress("b", 2, &backend()));
+    assert_eq!(accepted(index.take_news()), [("default/b".to_owned(), 1)]);
+    apply(&mut index, &ingress("b", 2, &backend()));
+    apply(&mut index, service());
+    assert_eq!(accepted(index.take_news()), []);
+    let changed = backend().replace("a.example", "b.example");
+    apply(&mut index, &ingress("b", 2, &changed));
+    assert_eq!(accepted(index.take_news()), [("default/b".to_owned(), 1)]);
+    let others = ingress("c", 3, &backend()).replace("fairway", "nginx");
+    apply(&mut index, &others);
+    delete(&mut index, Kind::Ingress, "default/b");
+    assert_eq!(accepted(index.take_news()), []);
+}
