@@ -182,6 +182,8 @@ pub enum Balance {
     /// By the client's address: the same on every node, and for most clients also when another
     /// endpoint comes or goes.
     Maglev,
+    /// The same by the client's address and port: each connection by itself.
+    MaglevConnection,
 }
 
 /// `sessionAffinity`.
