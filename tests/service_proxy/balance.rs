@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use fairway_model::Protocol;
-use fairway_testkit::ask;
+use fairway_testkit::ask::{self, Conversation};
 use fairway_testkit::lab::{Host, Namespace};
 use fairway_testkit::objects::{Object, Service, endpoint_slices};
 use fairway_testkit::{Churn, Echo, Family, Lab};
@@ -17,6 +17,7 @@ fed_both_ways!(
     a_client_has_one_endpoint_on_every_node,
     most_clients_stay_when_another_endpoint_goes,
     all_ports_lead_a_client_to_one_endpoint,
+    a_connection_has_one_endpoint_on_every_node,
     weights_are_the_shares_of_connections,
 );
 
@@ -185,6 +186,32 @@ fn all_ports_lead_a_client_to_one_endpoint(feed: Feed) {
         }
     }
     assert!(homes.len() > 1, "everybody is at {homes:?}");
+}
+
+/// A router that spreads connections over nodes, and changes its mind, breaks none of them.
+fn a_connection_has_one_endpoint_on_every_node(feed: Feed) {
+    // Not one that the client takes by itself.
+    const PORTS: std::ops::Range<u16> = 20_000..20_016;
+    let cluster = cluster(feed);
+    let service = web(&cluster).annotation("fairway.dev/balance", "maglev-connection");
+    cluster.apply("web", [service]);
+    endpoints(&cluster, None);
+    cluster.start();
+    let client = cluster.lab().client().ns();
+    for family in Family::BOTH {
+        let home = |node, port| {
+            let at = at_node(&cluster, node, family);
+            let conversation = Conversation::udp_from(client, port, at).unwrap();
+            conversation.ask().unwrap().pod
+        };
+        let homes = |node| PORTS.map(|port| home(node, port)).collect::<Vec<_>>();
+        let here = homes("node-1");
+        assert_eq!(here, homes("node-2"), "{family:?}");
+        let pods: BTreeSet<_> = here.into_iter().collect();
+        // The ports are fixed, and the addresses of the lab: no matter of luck.
+        assert!(pods.len() > 3, "{family:?}: all at {pods:?}");
+        assert!(answering(ask::tcp, client, at_node(&cluster, "node-1", family)).len() > 1);
+    }
 }
 
 fn weights_are_the_shares_of_connections(feed: Feed) {

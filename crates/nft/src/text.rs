@@ -253,6 +253,11 @@ impl Display for Key<'_> {
                     let seed = Selector::CLIENT_SEED;
                     write!(f, "jhash {family} saddr mod {modulus} seed {seed:#x}")?;
                 }
+                Selector::ConnectionSlot(modulus) => {
+                    let seed = Selector::CLIENT_SEED;
+                    let key = format_args!("{family} saddr . {} sport", context.transport());
+                    write!(f, "jhash {key} mod {modulus} seed {seed:#x}")?;
+                }
             }
         }
         Ok(())

@@ -33,7 +33,7 @@ pub use connections::Counter;
 pub use flows::{Flow, FlowChanges, FlowChecks, FlowFilter, NodePortDestination, Round, Verdict};
 pub use lint::lint;
 pub use local_endpoints::WithoutLocalEndpoints;
-pub use maglev::TableSize;
+pub use maglev::{HashedBy, MaglevTable, TableSize};
 pub use node_port_scope::NodePortScope;
 pub use options::{LocalPods, NodePortAddresses, Options};
 pub use planner::Planner;

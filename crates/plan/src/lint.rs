@@ -74,8 +74,8 @@ fn slots(
     }
     for (frontend, (name, slots)) in &found {
         let dense = slots.iter().copied().eq(0..slots.len() as u32);
-        let fits = match name.table_size() {
-            Some(size) => slots.len() == size.slots() as usize,
+        let fits = match name.table() {
+            Some(table) => slots.len() == table.size.slots() as usize,
             None => SlotClass::of(slots.len()) == name.class(),
         };
         if !dense || !fits {

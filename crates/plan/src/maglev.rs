@@ -6,9 +6,35 @@ use std::net::{IpAddr, SocketAddr};
 
 use fairway_model::stable_hash;
 
+/// A kind of Maglev table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MaglevTable {
+    /// What a slot is found by.
+    pub by: HashedBy,
+    /// How many slots there are.
+    pub size: TableSize,
+}
+
+/// What a slot of a Maglev table is found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HashedBy {
+    /// The client's address.
+    Client,
+    /// The client's address and port.
+    Connection,
+}
+
+impl HashedBy {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Client, Self::Connection];
+}
+
 /// How many slots the clients of a service port are hashed to; see [`TableSize::of`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TableSize(u32);
+pub struct TableSize {
+    /// In `ALL`: sets are named by it, and there is one of these in every list of elements.
+    index: u8,
+}
 
 impl TableSize {
     /// Primes, so that an endpoint comes by every slot whatever its step is. Few of them: most clients
@@ -22,18 +48,24 @@ impl TableSize {
     /// The smallest table that splits clients evenly enough into so many shares.
     pub fn of(shares: usize) -> Self {
         let fits = |size: &u32| (size / Self::SLOTS_PER_SHARE) as usize >= shares;
-        let [.., largest] = Self::ALL;
-        Self(Self::ALL.into_iter().find(fits).unwrap_or(largest))
+        let fitting = Self::ALL.iter().position(fits);
+        Self::at(fitting.unwrap_or(Self::ALL.len() - 1))
     }
 
     /// The table of exactly so many slots, if there is one.
     pub fn exactly(slots: u32) -> Option<Self> {
-        Self::ALL.contains(&slots).then_some(Self(slots))
+        let sizes = &mut Self::ALL.iter();
+        sizes.position(|size| *size == slots).map(Self::at)
+    }
+
+    fn at(index: usize) -> Self {
+        let index = u8::try_from(index).expect("there are few sizes");
+        Self { index }
     }
 
     /// The number of slots.
     pub fn slots(self) -> u32 {
-        self.0
+        Self::ALL[usize::from(self.index)]
     }
 }
 

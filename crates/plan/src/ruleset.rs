@@ -245,6 +245,8 @@ pub enum Selector {
     /// `jhash ip saddr mod N seed S`: 0 to N-1 by the client's address, in host byte order. The
     /// same on every node of one byte order.
     ClientSlot(u32),
+    /// `jhash ip saddr . th sport mod N seed S`: the same by the client's address and port.
+    ConnectionSlot(u32),
     /// `ct original ip saddr`: who opened the connection, whatever translation made of it.
     Client,
     /// `ct original ip daddr`: the address that the client asked for.
@@ -255,7 +257,8 @@ pub enum Selector {
 }
 
 impl Selector {
-    /// What [`ClientSlot`](Self::ClientSlot) starts with. Any number does that is the same on all
+    /// What [`ClientSlot`](Self::ClientSlot) and
+    /// [`ConnectionSlot`](Self::ConnectionSlot) start with. Any number does that is the same on all
     /// nodes and in all versions; the kernel takes 0 for a wish to draw one.
     pub const CLIENT_SEED: u32 = 0xfa1e_aa77;
 
@@ -271,6 +274,7 @@ impl Selector {
             | Self::DestinationPort
             | Self::RandomSlot(_)
             | Self::ClientSlot(_)
+            | Self::ConnectionSlot(_)
             | Self::AskedPort => 4,
         }
     }

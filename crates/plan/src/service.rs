@@ -13,7 +13,10 @@ use crate::found::SlotsByFrontend;
 use crate::frontend::{Access, Exposed, Frontend};
 use crate::selection;
 use crate::slots::{assign, shares};
-use crate::{Bytes, Element, Family, IdleTimeout, Options, SetName, SlotClass, TableSize, maglev};
+use crate::{
+    Bytes, Element, Family, HashedBy, IdleTimeout, MaglevTable, Options, SetName, SlotClass,
+    TableSize, maglev,
+};
 
 /// A Service as it is programmed: kept for as long as it is.
 #[derive(Clone, Debug)]
@@ -129,7 +132,7 @@ impl Plan<'_> {
         let balance = self.service.balance;
         let place = |previous: &[SocketAddr], shares: Vec<SocketAddr>| match balance {
             Balance::Random => assign(previous, &shares),
-            Balance::Maglev => maglev::table(shares),
+            Balance::Maglev | Balance::MaglevConnection => maglev::table(shares),
         };
         let slots = Rc::new(Slots {
             cluster: place(&previous.cluster, shares(&cluster, weights)),
@@ -241,18 +244,22 @@ impl Plan<'_> {
     fn translate(
         &mut self,
         by_class: fn(SlotClass) -> SetName,
-        maglev: fn(TableSize) -> SetName,
+        maglev: fn(MaglevTable) -> SetName,
         key: &Bytes,
         slots: &[SocketAddr],
     ) {
         let Some(class) = SlotClass::of(slots.len()) else {
             return;
         };
-        let size = match self.service.balance {
+        let by = match self.service.balance {
             Balance::Random => None,
-            Balance::Maglev => u32::try_from(slots.len()).ok().and_then(TableSize::exactly),
+            Balance::Maglev => Some(HashedBy::Client),
+            Balance::MaglevConnection => Some(HashedBy::Connection),
         };
-        let map = size.map_or_else(|| by_class(class), maglev);
+        // One endpoint needs no table.
+        let size = u32::try_from(slots.len()).ok().and_then(TableSize::exactly);
+        let table = by.zip(size).map(|(by, size)| MaglevTable { by, size });
+        let map = table.map_or_else(|| by_class(class), maglev);
         for (slot, address) in (0..).zip(slots) {
             let key = match slots.len() {
                 1 => key.clone(),
@@ -277,8 +284,8 @@ struct FrontendSets {
     refused: SetName,
     endpoints: fn(SlotClass) -> SetName,
     local_endpoints: fn(SlotClass) -> SetName,
-    maglev: fn(TableSize) -> SetName,
-    local_maglev: fn(TableSize) -> SetName,
+    maglev: fn(MaglevTable) -> SetName,
+    local_maglev: fn(MaglevTable) -> SetName,
     affinity: SetName,
     affinity_endpoints: fn(IdleTimeout) -> SetName,
     local_affinity_endpoints: fn(IdleTimeout) -> SetName,

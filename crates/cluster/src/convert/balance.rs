@@ -13,10 +13,11 @@ pub(super) fn balance(metadata: &ObjectMeta, report: &mut Report) -> Balance {
         Some(text) => match text.trim() {
             "random" => Balance::Random,
             "maglev" => Balance::Maglev,
+            "maglev-connection" => Balance::MaglevConnection,
             other => {
                 let field = format_args!("metadata.annotations[{BALANCE}]").to_string();
                 let message = format_args!(
-                    "{} is neither random nor maglev; endpoints are drawn at random",
+                    "{} is neither random, maglev nor maglev-connection; endpoints are drawn at random",
                     Quoted(other)
                 );
                 report.invalid(field, message);

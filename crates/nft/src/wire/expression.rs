@@ -199,7 +199,7 @@ pub(crate) fn module(family: Family, statement: &Statement) -> Option<&'static s
         | Statement::ConnectionIsTranslated => Some("nft_ct"),
         Statement::Translate { key, .. } => Some(match key.last() {
             Some(Selector::RandomSlot(_)) => "nft_nat, nft_numgen",
-            Some(Selector::ClientSlot(_)) => "nft_nat, nft_hash",
+            Some(Selector::ClientSlot(_) | Selector::ConnectionSlot(_)) => "nft_nat, nft_hash",
             _ => "nft_nat",
         }),
         Statement::Remember { .. } | Statement::Forget { .. } => Some("nft_ct"),
@@ -308,17 +308,10 @@ fn load(
         }
         Selector::AskedPort => return load_original(writer, register, CT_DESTINATION_PORT),
         Selector::ClientSlot(modulus) => {
-            // As nft has it, which leaves an address's room between the two.
-            let source = register + 5;
-            load(writer, family, Selector::SourceAddress, source, None);
-            return expression(writer, "hash", |writer| {
-                writer.u32(1, source);
-                writer.u32(2, register);
-                writer.u32(3, u32::try_from(family.address_length()).expect("4 or 16"));
-                writer.u32(4, modulus);
-                writer.u32(5, Selector::CLIENT_SEED);
-                writer.u32(7, HASH_JENKINS);
-            });
+            return hash(writer, family, register, modulus, false);
+        }
+        Selector::ConnectionSlot(modulus) => {
+            return hash(writer, family, register, modulus, true);
         }
         Selector::RandomSlot(modulus) => {
             return expression(writer, "numgen", |writer| {
@@ -329,11 +322,35 @@ fn load(
             });
         }
     };
+    load_payload(writer, register, base, offset, length.unwrap_or(whole));
+}
+
+/// Hashes the client's address, and its port where that is wanted, into a register.
+fn hash(writer: &mut Writer, family: Family, register: u32, modulus: u32, with_port: bool) {
+    // As nft has it, which leaves an address's room between the two.
+    let source = register + 5;
+    load(writer, family, Selector::SourceAddress, source, None);
+    let mut length = u32::try_from(family.address_length()).expect("4 or 16");
+    if with_port {
+        load_payload(writer, source + length / 4, TRANSPORT_HEADER, 0, 2);
+        length += 4;
+    }
+    expression(writer, "hash", |writer| {
+        writer.u32(1, source);
+        writer.u32(2, register);
+        writer.u32(3, length);
+        writer.u32(4, modulus);
+        writer.u32(5, Selector::CLIENT_SEED);
+        writer.u32(7, HASH_JENKINS);
+    });
+}
+
+fn load_payload(writer: &mut Writer, register: u32, base: u32, offset: u32, length: u32) {
     expression(writer, "payload", |writer| {
         writer.u32(1, register);
         writer.u32(2, base);
         writer.u32(3, offset);
-        writer.u32(4, length.unwrap_or(whole));
+        writer.u32(4, length);
     });
 }
 

@@ -127,7 +127,10 @@ fn length(selectors: &[Selector], family: Family) -> u32 {
 fn data_type(selectors: &[Selector], family: Family) -> u32 {
     selectors.iter().fold(0, |concatenation, selector| {
         let field = match (selector, family) {
-            (Selector::RandomSlot(_) | Selector::ClientSlot(_), _) => 4,
+            (
+                Selector::RandomSlot(_) | Selector::ClientSlot(_) | Selector::ConnectionSlot(_),
+                _,
+            ) => 4,
             (
                 Selector::SourceAddress
                 | Selector::SourceNetwork

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use fairway_model::{
-    Changes, Conditions, Endpoint, Hints, Node, ObjectName, Port, Protocol, Service, ServiceKind,
-    ServicePort, Snapshot, TrafficPolicy,
+    Affinity, Balance, Changes, Conditions, Endpoint, Hints, Node, ObjectName, Port, Protocol,
+    Service, ServiceKind, ServicePort, Snapshot, TrafficPolicy, Weight, Weighted, Weights,
 };
 use fairway_plan::{LocalPods, Options};
 use proptest::collection::{btree_set, vec};
@@ -47,6 +47,10 @@ pub(crate) struct Wanted {
     internal_policy: TrafficPolicy,
     external_policy: TrafficPolicy,
     source_ranges: Vec<&'static str>,
+    affinity: Affinity,
+    balance: Balance,
+    /// Of some hosts, in IPv4.
+    weight: Option<u8>,
     ports: Vec<WantedPort>,
 }
 
@@ -90,6 +94,7 @@ pub(crate) fn options() -> Options {
     let networks = ["10.244.0.0/16", "fd00:10:244::/48"];
     Options {
         local_pods: LocalPods::ClusterCidr(parsed(&networks)),
+        count_connections: true,
         ..Options::default()
     }
 }
@@ -175,6 +180,9 @@ impl Wanted {
             source_ranges: parsed(&self.source_ranges),
             internal_policy: self.internal_policy,
             external_policy: self.external_policy,
+            affinity: self.affinity,
+            balance: self.balance,
+            weights: Weights(self.weight.map(weight).into_iter().collect()),
             ports: self.ports.iter().map(WantedPort::port).collect(),
             ..Service::new(name(number))
         }
@@ -250,12 +258,28 @@ fn wanted() -> impl Strategy<Value = Wanted> {
         2 => Just(vec![]),
         1 => subsequence(RANGES.to_vec(), 1..=RANGES.len()),
     ];
-    let shape = (0_i64..4, kind, any::<bool>());
+    let affinity = prop_oneof![
+        3 => Just(Affinity::None),
+        1 => select(vec![10, 10_800])
+            .prop_map(|timeout_seconds| Affinity::ClientIp { timeout_seconds }),
+    ];
+    // Seldom, for hundreds of slots take their time.
+    let balance = prop_oneof![
+        100 => Just(Balance::Random),
+        1 => Just(Balance::Maglev),
+        1 => Just(Balance::MaglevConnection),
+    ];
+    let weight = prop_oneof![6 => Just(None), 1 => select(vec![0, 2, 3]).prop_map(Some)];
+    let choice = (affinity, balance, weight);
+    let shape = (0_i64..4, kind, any::<bool>(), choice);
     (shape, addresses, policy(), policy(), ranges, ports()).prop_map(
         |(shape, addresses, internal_policy, external_policy, source_ranges, ports)| Wanted {
             created: shape.0,
             kind: shape.1,
             dual_stack: shape.2,
+            affinity: shape.3.0,
+            balance: shape.3.1,
+            weight: shape.3.2,
             cluster_ip: addresses.0,
             load_balancer: addresses.1,
             external: addresses.2,
@@ -328,6 +352,14 @@ where
     T::Err: std::fmt::Debug,
 {
     texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+/// Of sixteen hosts; the others have 1.
+fn weight(weight: u8) -> Weight {
+    Weight {
+        of: Weighted::Network("10.244.1.16/28".parse().unwrap()),
+        weight,
+    }
 }
 
 fn name(number: u8) -> ObjectName {

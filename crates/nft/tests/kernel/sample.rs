@@ -7,14 +7,20 @@ use ipnet::IpNet;
 
 use fairway_model::{Port, Protocol};
 use fairway_plan::{
-    Bytes, Chain, Change, Element, Family, Hook, HookKind, HookPoint, Observed, ObservedChain,
-    ObservedSet, Rule, Ruleset, Selector, SetName, SlotClass, Statement, TableSize, Transaction,
+    Bytes, Chain, Change, Element, Family, HashedBy, Hook, HookKind, HookPoint, MaglevTable,
+    Observed, ObservedChain, ObservedSet, Rule, Ruleset, Selector, SetName, SlotClass, Statement,
+    TableSize, Transaction,
 };
 
 pub(crate) fn class(slots: usize) -> SlotClass {
     let class = SlotClass::of(slots).expect("not zero");
     assert_eq!(class.slots() as usize, slots);
     class
+}
+
+fn table(by: HashedBy, shares: usize) -> MaglevTable {
+    let size = TableSize::of(shares);
+    MaglevTable { by, size }
 }
 
 pub(crate) fn port(number: u16) -> Port {
@@ -212,13 +218,13 @@ fn sets(family: Family) -> BTreeMap<SetName, BTreeMap<Bytes, Bytes>> {
                 .collect(),
         ),
         (
-            SetName::MaglevEndpoints(TableSize::of(2)),
+            SetName::MaglevEndpoints(table(HashedBy::Client, 2)),
             (0..2)
                 .map(|n| (service(family, 5).slot(n), endpoint(family, n)))
                 .collect(),
         ),
         (
-            SetName::LocalMaglevNodePortEndpoints(TableSize::of(20)),
+            SetName::LocalMaglevNodePortEndpoints(table(HashedBy::Connection, 20)),
             [(node_port(30001).slot(508), endpoint(family, 1))].into(),
         ),
         (SetName::Clients(10_800), BTreeMap::new()),
@@ -252,7 +258,11 @@ fn chains(family: Family) -> Vec<Chain> {
         map,
     };
     let maglev = |key: &[Selector], map: SetName| {
-        let slot = Selector::ClientSlot(map.slots().expect("a map of endpoints"));
+        let MaglevTable { by, size } = map.table().expect("a map of endpoints");
+        let slot = match by {
+            HashedBy::Client => Selector::ClientSlot(size.slots()),
+            HashedBy::Connection => Selector::ConnectionSlot(size.slots()),
+        };
         translate(&[key, &[slot]].concat(), map)
     };
     let in_set = |key: &[Selector], set| InSet {
@@ -322,13 +332,16 @@ fn chains(family: Family) -> Vec<Chain> {
                 ),
                 rule(
                     "by client",
-                    &[maglev(&SERVICE, SetName::MaglevEndpoints(TableSize::of(2)))],
+                    &[maglev(
+                        &SERVICE,
+                        SetName::MaglevEndpoints(table(HashedBy::Client, 2)),
+                    )],
                 ),
                 rule(
                     "",
                     &[maglev(
                         &NODE_PORT,
-                        SetName::LocalMaglevNodePortEndpoints(TableSize::of(20)),
+                        SetName::LocalMaglevNodePortEndpoints(table(HashedBy::Connection, 20)),
                     )],
                 ),
                 rule(

@@ -1,6 +1,6 @@
 //! Which endpoint a packet goes to.
 
-use crate::{Options, Rule, Selector, SetName, SlotClass, Statement};
+use crate::{HashedBy, MaglevTable, Options, Rule, Selector, SetName, SlotClass, Statement};
 
 use super::conditions::FromPods;
 use super::{CLUSTER_IP, ENDPOINTS, EXTERNAL, NODE_PORT, in_set, join, rule};
@@ -87,8 +87,11 @@ pub(super) fn translate_rules(maps: impl Iterator<Item = SetName>) -> Vec<Rule> 
     let mut rules = Vec::new();
     for map in maps {
         let mut key = map.shape().key;
-        if let (Some(size), Some(slot)) = (map.table_size(), key.last_mut()) {
-            *slot = Selector::ClientSlot(size.slots());
+        if let (Some(MaglevTable { by, size }), Some(slot)) = (map.table(), key.last_mut()) {
+            *slot = match by {
+                HashedBy::Client => Selector::ClientSlot(size.slots()),
+                HashedBy::Connection => Selector::ConnectionSlot(size.slots()),
+            };
         }
         if map.class().is_none_or(SlotClass::is_exact) {
             rules.push(rule("", [Statement::Translate { key, map }]));

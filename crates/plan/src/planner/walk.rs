@@ -290,7 +290,9 @@ impl<'a> Walk<'a> {
 
     fn translate(&mut self, key: &[Selector], map: SetName, state: State, onwards: &mut Onwards) {
         let draws = key.iter().find_map(|selector| match selector {
-            Selector::RandomSlot(slots) | Selector::ClientSlot(slots) => Some(*slots),
+            Selector::RandomSlot(slots)
+            | Selector::ClientSlot(slots)
+            | Selector::ConnectionSlot(slots) => Some(*slots),
             _ => None,
         });
         let frontend = match draws {

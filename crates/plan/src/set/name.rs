@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{Set, SlotClass};
-use crate::{Selector, TableSize};
+use crate::{HashedBy, MaglevTable, Selector, TableSize};
 
 /// A set (without values) or map of the table. Its shape follows from its name and the family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,14 +42,14 @@ pub enum SetName {
     /// The same for those under [`LocalPolicyNodePorts`](Self::LocalPolicyNodePorts): local endpoints only.
     LocalNodePortEndpoints(SlotClass),
     /// Address, protocol, port and slot to endpoint, of those whose endpoint is chosen by a hash of
-    /// the client's address.
-    MaglevEndpoints(TableSize),
+    /// the client's address, or of its address and port.
+    MaglevEndpoints(MaglevTable),
     /// The same for those under [`LocalPolicy`](Self::LocalPolicy): local endpoints only.
-    LocalMaglevEndpoints(TableSize),
+    LocalMaglevEndpoints(MaglevTable),
     /// Protocol, port and slot to endpoint.
-    MaglevNodePortEndpoints(TableSize),
+    MaglevNodePortEndpoints(MaglevTable),
     /// The same for those under [`LocalPolicyNodePorts`](Self::LocalPolicyNodePorts): local endpoints only.
-    LocalMaglevNodePortEndpoints(TableSize),
+    LocalMaglevNodePortEndpoints(MaglevTable),
     /// Address, protocol and port of those whose clients stay with their endpoint.
     Affinity,
     /// The same for node ports.
@@ -148,20 +148,20 @@ impl SetName {
         }
     }
 
-    /// The size of a map of endpoints that clients are hashed to.
-    pub fn table_size(self) -> Option<TableSize> {
+    /// The kind of a map of endpoints that clients are hashed to.
+    pub fn table(self) -> Option<MaglevTable> {
         match self {
-            Self::MaglevEndpoints(size)
-            | Self::LocalMaglevEndpoints(size)
-            | Self::MaglevNodePortEndpoints(size)
-            | Self::LocalMaglevNodePortEndpoints(size) => Some(size),
+            Self::MaglevEndpoints(table)
+            | Self::LocalMaglevEndpoints(table)
+            | Self::MaglevNodePortEndpoints(table)
+            | Self::LocalMaglevNodePortEndpoints(table) => Some(table),
             _ => None,
         }
     }
 
     /// The number of slots in a map of endpoints.
     pub fn slots(self) -> Option<u32> {
-        let hashed = self.table_size().map(TableSize::slots);
+        let hashed = self.table().map(|table| table.size.slots());
         hashed.or(self.class().map(SlotClass::slots))
     }
 
@@ -219,10 +219,22 @@ impl SetName {
             Self::LocalEndpoints(_) => "local-endpoints",
             Self::NodePortEndpoints(_) => "node-port-endpoints",
             Self::LocalNodePortEndpoints(_) => "local-node-port-endpoints",
-            Self::MaglevEndpoints(_) => "maglev-endpoints",
-            Self::LocalMaglevEndpoints(_) => "local-maglev-endpoints",
-            Self::MaglevNodePortEndpoints(_) => "maglev-node-port-endpoints",
-            Self::LocalMaglevNodePortEndpoints(_) => "local-maglev-node-port-endpoints",
+            Self::MaglevEndpoints(table) => match table.by {
+                HashedBy::Client => "maglev-endpoints",
+                HashedBy::Connection => "maglev-connection-endpoints",
+            },
+            Self::LocalMaglevEndpoints(table) => match table.by {
+                HashedBy::Client => "local-maglev-endpoints",
+                HashedBy::Connection => "local-maglev-connection-endpoints",
+            },
+            Self::MaglevNodePortEndpoints(table) => match table.by {
+                HashedBy::Client => "maglev-node-port-endpoints",
+                HashedBy::Connection => "maglev-connection-node-port-endpoints",
+            },
+            Self::LocalMaglevNodePortEndpoints(table) => match table.by {
+                HashedBy::Client => "local-maglev-node-port-endpoints",
+                HashedBy::Connection => "local-maglev-connection-node-port-endpoints",
+            },
             Self::Affinity => "affinity",
             Self::AffinityNodePorts => "affinity-node-ports",
             Self::AffinityEndpoints(_) => "affinity-endpoints",
@@ -265,7 +277,7 @@ impl SetName {
     ];
 
     /// Everything whose name ends with the size of a table.
-    const WITH_TABLE_SIZE: [fn(TableSize) -> Self; 4] = [
+    const WITH_TABLE: [fn(MaglevTable) -> Self; 4] = [
         Self::MaglevEndpoints,
         Self::LocalMaglevEndpoints,
         Self::MaglevNodePortEndpoints,
@@ -311,8 +323,9 @@ impl FromStr for SetName {
             .flat_map(|class| with_class.clone().map(move |name| name(class)));
         let with_timeout = Self::WITH_TIMEOUT.into_iter().map(|name| name(number));
         let sizes = TableSize::exactly(number).into_iter();
-        let with_size = sizes.flat_map(|size| Self::WITH_TABLE_SIZE.map(|name| name(size)));
-        let mut names = with_class.chain(with_size).chain(with_timeout);
+        let tables = sizes.flat_map(|size| HashedBy::ALL.map(|by| MaglevTable { by, size }));
+        let with_table = tables.flat_map(|table| Self::WITH_TABLE.map(|name| name(table)));
+        let mut names = with_class.chain(with_table).chain(with_timeout);
         names
             .find(|name| name.stem() == stem && digits == number.to_string())
             .ok_or(())

@@ -1,5 +1,5 @@
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use super::{AskError, LONGEST_REPLY, PATIENCE, Reply};
@@ -32,6 +32,33 @@ impl Conversation {
         let socket = namespace.run(|| {
             let socket = super::fresh_udp(server)?;
             socket.set_read_timeout(Some(patience))?;
+            Ok(socket)
+        });
+        let socket = socket.map_err(|source| AskError::new(server, source))?;
+        Ok(Self {
+            socket: Socket::Udp(socket),
+            server,
+        })
+    }
+
+    /// Begins one over UDP from this port of the client's, and waits [`PATIENCE`] for each answer.
+    ///
+    /// # Errors
+    ///
+    /// When the port is in use, or there is no route, see [`Failure`](super::Failure).
+    pub fn udp_from(
+        namespace: &Namespace,
+        port: u16,
+        server: SocketAddr,
+    ) -> Result<Self, AskError> {
+        let socket = namespace.run(|| {
+            let any = match server {
+                SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+                SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+            };
+            let socket = UdpSocket::bind((any, port))?;
+            socket.connect(server)?;
+            socket.set_read_timeout(Some(PATIENCE))?;
             Ok(socket)
         });
         let socket = socket.map_err(|source| AskError::new(server, source))?;

@@ -295,6 +295,8 @@ fn endpoints_are_drawn_unless_maglev_is_asked_for() {
     };
     assert_eq!(of("random"), (Balance::Random, vec![]));
     assert_eq!(of(" maglev"), (Balance::Maglev, vec![]));
+    let connection = (Balance::MaglevConnection, vec![]);
+    assert_eq!(of("maglev-connection"), connection);
     let (balance, problems) = of("Maglev\nx");
     assert_eq!(balance, Balance::Random);
     assert_eq!(problems.len(), 1, "{problems:?}");

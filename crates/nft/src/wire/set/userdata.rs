@@ -91,6 +91,7 @@ fn field(out: &mut Vec<u8>, selector: Selector, family: Family) {
         }
         (
             Selector::ClientSlot(_)
+            | Selector::ConnectionSlot(_)
             | Selector::Client
             | Selector::AskedAddress
             | Selector::AskedPort,

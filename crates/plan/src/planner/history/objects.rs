@@ -79,7 +79,11 @@ fn wanted() -> impl Strategy<Value = Wanted> {
             .prop_map(|timeout_seconds| Affinity::ClientIp { timeout_seconds }),
     ];
     // Seldom, for hundreds of slots take their time.
-    let balance = prop_oneof![15 => Just(Balance::Random), 1 => Just(Balance::Maglev)];
+    let balance = prop_oneof![
+        30 => Just(Balance::Random),
+        1 => Just(Balance::Maglev),
+        1 => Just(Balance::MaglevConnection),
+    ];
     let policies = (policy(), policy());
     let choice = (affinity, balance);
     (0i64..3, addresses, policies, ranges, hosts, choice).prop_map(

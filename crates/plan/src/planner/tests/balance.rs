@@ -1,5 +1,5 @@
 use super::*;
-use crate::TableSize;
+use crate::{HashedBy, MaglevTable, TableSize};
 
 /// The IPv4 elements of one map, by slot.
 fn slots(bench: &Bench, map: SetName) -> Vec<Bytes> {
@@ -35,6 +35,11 @@ fn an_endpoint_has_as_many_slots_as_its_weight() {
     assert_eq!(slots(&bench, map(3)).len(), 3);
 }
 
+fn of_clients(shares: usize) -> SetName {
+    let (by, size) = (HashedBy::Client, TableSize::of(shares));
+    SetName::MaglevEndpoints(MaglevTable { by, size })
+}
+
 fn maglev(hosts: &[u8]) -> Service {
     Service {
         balance: Balance::Maglev,
@@ -44,7 +49,7 @@ fn maglev(hosts: &[u8]) -> Service {
 
 #[test]
 fn a_maglev_table_depends_on_endpoints_and_not_on_the_past() {
-    let table = SetName::MaglevEndpoints(TableSize::of(3));
+    let table = of_clients(3);
     let mut bench = Bench::new();
     bench.add(maglev(&[1, 2, 3]));
     let before = slots(&bench, table);
@@ -65,7 +70,27 @@ fn weights_are_turns_in_a_maglev_table() {
         balance: Balance::Maglev,
         ..weighted(&[1, 2, 3], &[(1, 3), (3, 0)])
     });
-    let table = slots(&bench, SetName::MaglevEndpoints(TableSize::of(4)));
+    let table = slots(&bench, of_clients(4));
     let share = |host| table.iter().filter(|slot| **slot == value(host)).count();
     assert_eq!([1, 2, 3].map(share), [382, 127, 0]);
+}
+
+#[test]
+fn clients_and_connections_are_hashed_into_the_same_table_by_rules_of_their_own() {
+    let mut bench = Bench::new();
+    bench.add(maglev(&[1, 2, 3]));
+    let by_client = slots(&bench, of_clients(3));
+    let change = bench.add(Service {
+        balance: Balance::MaglevConnection,
+        ..maglev(&[1, 2, 3])
+    });
+    let (by, size) = (HashedBy::Connection, TableSize::of(3));
+    let map = SetName::MaglevEndpoints(MaglevTable { by, size });
+    assert_eq!(map.to_string(), "maglev-connection-endpoints-509");
+    assert_eq!(map.to_string().parse(), Ok(map));
+    assert_eq!(slots(&bench, map), by_client);
+    // The new map is full before the rule of the old one goes.
+    assert_eq!(change.make.first(), Some(&Change::CreateSet(map)));
+    let gone = Change::DestroySet(of_clients(3).to_string());
+    assert_eq!(change.release.last(), Some(&gone));
 }
