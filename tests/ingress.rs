@@ -7,6 +7,7 @@ mod conflicts;
 mod conformance;
 mod conversation;
 mod draining;
+mod external_names;
 mod forwarding;
 mod http2;
 mod lifecycle;

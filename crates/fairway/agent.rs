@@ -331,6 +331,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 }
                 memory::updated(update);
             }
+            () = optional(ingress.as_mut().map(Ingress::locate_external_host)) => {}
             () = optional(service_health.as_mut().map(ServiceHealth::wake)) => {
                 if let Some(service_health) = &mut service_health {
                     service_health.follow().await;

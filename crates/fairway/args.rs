@@ -265,6 +265,13 @@ pub(crate) struct IngressArgs {
     #[arg(long, value_name = "NAMESPACE/NAME")]
     pub(crate) default_tls_secret: Option<String>,
 
+    /// Forward to Services of type ExternalName
+    ///
+    /// Never to loopback, link-local (so no metadata service), multicast, this node's or Services' addresses,
+    /// whatever the name is.
+    #[arg(long, default_value = "true")]
+    pub(crate) external_names: bool,
+
     /// Send clear-text requests for hosts with TLS to https, by status 308
     #[arg(long, default_value = "true")]
     pub(crate) redirect_to_https: bool,

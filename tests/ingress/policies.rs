@@ -1,5 +1,7 @@
 //! What is set for routes in the file of `--config`.
 
+mod tls;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;

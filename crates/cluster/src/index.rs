@@ -170,6 +170,7 @@ impl Index {
         changes.hosts = self.ingresses.commit(
             &mut self.snapshot.routes,
             &self.snapshot.services,
+            &mut self.secrets,
             &mut self.problems,
         );
         let renewed =

@@ -9,7 +9,7 @@ mod error;
 mod resolve;
 mod secret;
 
-pub(crate) use authorities::authorities;
+pub(crate) use authorities::{authorities, authorities_pem};
 pub use certificate::Certificate;
 pub use resolve::{Certificates, HostCertificates};
 pub use secret::Secret;

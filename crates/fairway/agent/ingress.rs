@@ -1,5 +1,6 @@
 //! The ingress half: routes and certificates into the proxy's workers.
 
+mod external_hosts;
 mod tls;
 
 use std::collections::BTreeSet;
@@ -9,11 +10,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use fairway_cluster::Certificates;
-use fairway_model::{Changes, Update};
+use fairway_model::{Changes, Snapshot, Update};
 use fairway_proxy::{Handle, Metrics, Tracing};
 use fairway_router::{Builder, Index};
 use tracing::{info, warn};
 
+use self::external_hosts::ExternalHosts;
 use self::tls::Tls;
 use super::open_files::room_for_connections;
 use crate::config::Config;
@@ -23,6 +25,9 @@ pub(crate) struct Ingress {
     builder: Builder,
     routes: Arc<ArcSwap<Index>>,
     tls: Tls,
+    /// None where they are not wanted.
+    external_hosts: Option<ExternalHosts>,
+    snapshot: Arc<Snapshot>,
     handle: Handle,
     metrics: Metrics,
     /// As configured.
@@ -88,11 +93,14 @@ impl Ingress {
             builder,
             routes,
             tls,
+            external_hosts: config.router.external_hosts.then(ExternalHosts::new),
+            snapshot: first.snapshot,
             handle,
             metrics,
             problems: BTreeSet::new(),
         };
         ingress.report_problems();
+        ingress.follow_external_hosts();
         Ok(ingress)
     }
 
@@ -111,6 +119,23 @@ impl Ingress {
         }
         self.tls.apply(update, certificates);
         self.report_problems();
+        self.snapshot = update.snapshot.clone();
+        self.follow_external_hosts();
+    }
+
+    fn follow_external_hosts(&mut self) {
+        if let Some(hosts) = &mut self.external_hosts {
+            hosts.follow(self.builder.external_hosts());
+        }
+    }
+
+    /// Waits until a host outside of the cluster has been looked up, and sends requests there. Cancel safe.
+    pub(crate) async fn locate_external_host(&mut self) {
+        let Some(hosts) = &mut self.external_hosts else {
+            return std::future::pending().await;
+        };
+        let (host, addresses) = hosts.next(&self.snapshot.node).await;
+        self.builder.locate_host(&host, addresses, &self.snapshot);
     }
 
     /// Tells once which rules can match nothing.

@@ -22,6 +22,8 @@ pub(crate) struct Router {
     pub(crate) https_addresses: Vec<SocketAddr>,
     /// Namespace and name; a self-signed certificate where there is none.
     pub(crate) default_tls_secret: Option<(String, String)>,
+    /// Whether Services of type ExternalName are forwarded to.
+    pub(crate) external_hosts: bool,
     /// Whether clear-text requests for hosts with TLS are sent to https.
     pub(crate) redirect_to_https: bool,
     /// What browsers are told by HSTS; 0 for nothing.
@@ -74,6 +76,7 @@ impl Router {
                 .as_deref()
                 .map(check::default_tls_secret)
                 .transpose()?,
+            external_hosts: args.external_names,
             redirect_to_https: args.redirect_to_https,
             hsts_max_age: Duration::from_secs(args.hsts_max_age.into()),
             h2c: args.ingress_h2c,

@@ -63,6 +63,7 @@ fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
         http_addresses: vec!["[::]:8080".parse().unwrap()],
         https_addresses: vec!["[::]:8443".parse().unwrap()],
         default_tls_secret: None,
+        external_hosts: true,
         redirect_to_https: true,
         hsts_max_age: Duration::from_secs(31_536_000),
         h2c: false,

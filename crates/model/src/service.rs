@@ -68,6 +68,13 @@ impl Service {
         }
     }
 
+    /// Whether a backend can name this port. An alias without ports has all that are named by number.
+    pub fn has_port(&self, wanted: &crate::BackendPort) -> bool {
+        let is_alias = matches!(self.kind, ServiceKind::ExternalName(_)) && self.ports.is_empty();
+        let by_number = matches!(wanted, crate::BackendPort::Number(_));
+        (is_alias && by_number) || self.port(wanted).is_some()
+    }
+
     /// The port a backend names, by number or by name.
     pub fn port(&self, wanted: &crate::BackendPort) -> Option<&ServicePort> {
         self.ports.iter().find(|port| match wanted {
@@ -99,6 +106,8 @@ pub struct ServicePort {
     pub protocol: Protocol,
     /// The port of the Service's own addresses.
     pub port: Port,
+    /// Where the host of an alias ([`ServiceKind::ExternalName`]) listens, if not on the same port.
+    pub external_port: Option<Port>,
     /// The port that every node listens on.
     pub node_port: Option<Port>,
     /// `appProtocol`: how to speak to the endpoints.
@@ -114,6 +123,7 @@ impl ServicePort {
             name: Arc::from(""),
             protocol,
             port,
+            external_port: None,
             node_port: None,
             app_protocol: None,
             endpoints: Arc::from([]),

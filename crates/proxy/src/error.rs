@@ -52,8 +52,8 @@ pub(crate) enum Kind {
     NoPort,
     /// The Service has no usable endpoint.
     NoEndpoints,
-    /// The Service is of a kind that is not forwarded to.
-    UnsupportedService,
+    /// The Service is an alias of a host without an address that may be asked.
+    UnresolvedHost,
     /// The route's TLS policy towards its upstream cannot be used.
     InvalidTls,
     /// There are too many requests under way.
@@ -173,7 +173,7 @@ impl ProxyError {
             | Kind::BodyTimeout
             | Kind::InvalidBody
             | Kind::BodyTooLarge => (Side::Client, Retry::No),
-            Kind::NoService | Kind::NoPort | Kind::UnsupportedService | Kind::InvalidTls => {
+            Kind::NoService | Kind::NoPort | Kind::UnresolvedHost | Kind::InvalidTls => {
                 (Side::Configuration, Retry::No)
             }
             Kind::ConnectFailed | Kind::ConnectTimeout => (Side::Upstream, Retry::OtherEndpoint),
@@ -214,7 +214,7 @@ impl Kind {
             Self::NoService => "no_service",
             Self::NoPort => "no_service_port",
             Self::NoEndpoints => "no_endpoints",
-            Self::UnsupportedService => "unsupported_service",
+            Self::UnresolvedHost => "unresolved_host",
             Self::InvalidTls => "invalid_upstream_tls",
             Self::Overloaded => "overloaded",
             Self::OutOfMemory => "out_of_memory",

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Who is told what passes through a socket.
@@ -27,11 +28,22 @@ pub(crate) trait Observer {
 pub(crate) struct Observed<S, O> {
     stream: S,
     observer: O,
+    /// Was read before, and the observer knows of it.
+    early: Bytes,
 }
 
 impl<S, O> Observed<S, O> {
     pub(crate) fn new(stream: S, observer: O) -> Self {
-        Self { stream, observer }
+        Self::with_early(stream, observer, Bytes::new())
+    }
+
+    /// Begins with what was read before.
+    pub(crate) fn with_early(stream: S, observer: O, early: Bytes) -> Self {
+        Self {
+            stream,
+            observer,
+            early,
+        }
     }
 
     pub(crate) fn into_inner(self) -> S {
@@ -45,6 +57,11 @@ impl<S: AsyncRead + Unpin, O: Observer + Unpin> AsyncRead for Observed<S, O> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() {
+            let length = self.early.len().min(buffer.remaining());
+            buffer.put_slice(&self.early.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(context, buffer);
         if let Poll::Ready(Ok(())) = result {

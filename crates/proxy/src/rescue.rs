@@ -35,7 +35,7 @@ pub(crate) fn response(error: &ProxyError, reader: &Reader) -> Response<Bytes> {
         Kind::NoService
         | Kind::NoPort
         | Kind::NoEndpoints
-        | Kind::UnsupportedService
+        | Kind::UnresolvedHost
         | Kind::Overloaded
         | Kind::OutOfMemory
         | Kind::UpstreamFull
@@ -105,7 +105,7 @@ pub(crate) fn status(kind: Kind) -> StatusCode {
         Kind::NoService
         | Kind::NoPort
         | Kind::NoEndpoints
-        | Kind::UnsupportedService
+        | Kind::UnresolvedHost
         | Kind::Overloaded
         | Kind::OutOfMemory
         | Kind::UpstreamFull

@@ -24,6 +24,24 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// Waits until what was written is on its way, and bytes arrive or the other side closes. To be used
+    /// only where everything that had arrived was read.
+    pub(crate) fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let flushed = Pin::new(&mut *self).poll_flush(context);
+        let socket = match self {
+            Self::Tcp(stream) => &*stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        // Errors are there for the next reader.
+        let readable = socket.poll_read_ready(context).map(drop);
+        match flushed {
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            _ => readable,
+        }
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use fairway_model::{Changes, HostPattern, HostRoutes, Snapshot};
@@ -46,6 +47,18 @@ impl Builder {
             self.index = Arc::new(index);
         }
         self.index.clone()
+    }
+
+    /// The hosts that Services which routes forward to are aliases of (ExternalName).
+    pub fn external_hosts(&self) -> impl Iterator<Item = &str> {
+        self.upstreams.external_hosts()
+    }
+
+    /// Sets the addresses of such a host, which takes effect at once. Without any, requests for it are
+    /// answered with 503.
+    pub fn locate_host(&mut self, host: &str, addresses: Vec<IpAddr>, snapshot: &Snapshot) {
+        self.upstreams
+            .locate_host(host, addresses, &snapshot.services);
     }
 
     /// The rules that match nothing because of how they are written, by host.

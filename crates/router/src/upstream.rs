@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -8,10 +8,12 @@ use fairway_model::{
     UpstreamProtocol, Weights, preferred,
 };
 
+mod aliases;
 mod registry;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use aliases::Aliases;
 pub(crate) use registry::Upstreams;
 
 /// Names a Service port that routes forward to.
@@ -55,8 +57,9 @@ pub enum Endpoints {
     NoService,
     /// The Service has no such port.
     NoPort,
-    /// The Service is a kind that this version does not forward to (ExternalName).
-    Unsupported,
+    /// The Service is an alias (ExternalName) of a host without an address that may be asked, or none that is
+    /// known yet.
+    Unresolved,
 }
 
 /// An endpoint that may be asked.
@@ -82,16 +85,16 @@ impl UsableEndpoint {
 }
 
 impl Upstream {
-    fn new(key: UpstreamKey, service: Option<&Service>, node: &Node) -> Self {
+    fn new(key: UpstreamKey, service: Option<&Service>, node: &Node, hosts: &Aliases) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-        let endpoints = Endpoints::of(service, &key.port, node);
+        let endpoints = Endpoints::of(service, &key.port, node, hosts);
         let upstream = Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             key,
             endpoints: ArcSwap::from_pointee(endpoints),
             protocol: AtomicU8::default(),
         };
-        upstream.update(service, node);
+        upstream.update(service, node, hosts);
         upstream
     }
 
@@ -107,14 +110,14 @@ impl Upstream {
     }
 
     /// Keeps the value in place where nothing changed, so that whoever compares pointers need not look.
-    fn update(&self, service: Option<&Service>, node: &Node) {
+    fn update(&self, service: Option<&Service>, node: &Node, hosts: &Aliases) {
         let protocol = service
             .and_then(|service| tcp_port(service, &self.key.port)?.app_protocol.as_deref())
             .and_then(UpstreamProtocol::of_app_protocol);
         let at = PROTOCOLS.iter().position(|it| Some(*it) == protocol);
         let at = u8::try_from(at.unwrap_or(PROTOCOLS.len())).expect("there are few protocols");
         self.protocol.store(at, Ordering::Relaxed);
-        let endpoints = Endpoints::of(service, &self.key.port, node);
+        let endpoints = Endpoints::of(service, &self.key.port, node, hosts);
         if **self.endpoints.load() != endpoints {
             self.endpoints.store(Arc::new(endpoints));
         }
@@ -123,16 +126,40 @@ impl Upstream {
 
 impl Endpoints {
     /// What a backend that names this port can use, on whatever node and in whatever family.
-    pub(crate) fn of(service: Option<&Service>, port: &BackendPort, node: &Node) -> Self {
+    pub(crate) fn of(
+        service: Option<&Service>,
+        port: &BackendPort,
+        node: &Node,
+        hosts: &Aliases,
+    ) -> Self {
         let Some(service) = service else {
             return Self::NoService;
         };
-        if matches!(service.kind, ServiceKind::ExternalName(_)) {
-            return Self::Unsupported;
+        if let ServiceKind::ExternalName(host) = &service.kind {
+            return Self::of_host(service, port, hosts.addresses(host));
         }
         match tcp_port(service, port) {
             Some(port) => Self::usable(&port.endpoints, &service.weights, node),
             None => Self::NoPort,
+        }
+    }
+
+    /// What a port of an alias can use. Without ports of its own the alias has every port.
+    fn of_host(service: &Service, port: &BackendPort, addresses: &[IpAddr]) -> Self {
+        let number = match (tcp_port(service, port), port) {
+            (Some(port), _) => port.external_port.unwrap_or(port.port),
+            (None, BackendPort::Number(number)) if service.ports.is_empty() => *number,
+            _ => return Self::NoPort,
+        };
+        let mut usable: Vec<_> = addresses
+            .iter()
+            .map(|address| UsableEndpoint::new(SocketAddr::new(*address, number.get())))
+            .collect();
+        usable.sort_unstable();
+        usable.dedup();
+        match usable.is_empty() {
+            true => Self::Unresolved,
+            false => Self::Usable(usable.into()),
         }
     }
 

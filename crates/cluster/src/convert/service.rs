@@ -4,6 +4,7 @@ use std::sync::Arc;
 use fairway_model::{Affinity, ObjectName, Service, ServiceKind, ServicePort, TrafficPolicy};
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1 as api;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::address::{address, not_a_service, range};
 use super::balance::balance;
@@ -276,12 +277,21 @@ fn ports(
             name,
             protocol,
             port: number,
+            external_port: external_port(object, kind),
             node_port,
             app_protocol: object.app_protocol.as_deref().map(Into::into),
             endpoints: Arc::default(),
         });
     }
     ports
+}
+
+/// The `targetPort` of an alias, which has no slices that would tell it.
+fn external_port(object: &api::ServicePort, kind: &ServiceKind) -> Option<fairway_model::Port> {
+    match (kind, &object.target_port) {
+        (ServiceKind::ExternalName(_), Some(IntOrString::Int(number))) => port(*number),
+        _ => None,
+    }
 }
 
 /// A port that may be 0 for "none".

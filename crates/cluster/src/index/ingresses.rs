@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fairway_model::{
-    Backend, HostPattern, ObjectName, RoutePolicies, RouteTable, ServiceKind, ServiceMap,
+    Backend, HostPattern, ObjectName, RoutePolicies, RouteTable, SecretRef, ServiceKind, ServiceMap,
 };
 
 use super::problems::{Aspect, Problems};
+use super::secrets::Secrets;
 use super::services::has_usable_endpoints;
 use crate::Options;
 use crate::classes::Classes;
@@ -150,6 +151,7 @@ impl Ingresses {
         &mut self,
         routes: &mut RouteTable,
         services: &ServiceMap,
+        secrets: &mut Secrets,
         problems: &mut Problems,
     ) -> BTreeSet<HostPattern> {
         if std::mem::take(&mut self.reclassify) {
@@ -159,7 +161,8 @@ impl Ingresses {
             self.check(&name, services, problems);
         }
         let mut touched = std::mem::take(&mut self.touched);
-        touched.retain(|host| self.commit_host(host, routes, services, problems));
+        touched.extend(secrets.take_stale_upstreams());
+        touched.retain(|host| self.commit_host(host, routes, services, secrets, problems));
         touched
     }
 
@@ -168,6 +171,7 @@ impl Ingresses {
         host: &HostPattern,
         routes: &mut RouteTable,
         services: &ServiceMap,
+        secrets: &mut Secrets,
         problems: &mut Problems,
     ) -> bool {
         let claims = self.hosts.get(host).into_iter().flatten();
@@ -191,10 +195,16 @@ impl Ingresses {
         {
             problems.set(Aspect::Conflicts(name, host.clone()), Vec::new());
         }
+        let mut verified_by = BTreeSet::new();
         let Some(mut new) = new else {
+            secrets.set_upstream_authorities(host, verified_by);
             return routes.hosts.remove_mut(host);
         };
-        self.policies.apply(host, &mut new, &mut |_| None);
+        self.policies.apply(host, &mut new, &mut |SecretRef(name)| {
+            verified_by.insert(name.clone());
+            secrets.upstream_authorities(name)
+        });
+        secrets.set_upstream_authorities(host, verified_by);
         if routes.hosts.get(host).is_some_and(|old| **old == new) {
             return false;
         }
@@ -291,7 +301,7 @@ fn missing_backends(name: &ObjectName, ingress: &Ingress, services: &ServiceMap)
                     Quoted(&backend.service.to_string())
                 ),
             ),
-            Some(service) if service.port(&backend.port).is_none() => report.add(
+            Some(service) if !service.has_port(&backend.port) => report.add(
                 Reason::BackendPortNotFound,
                 format_args!("{field}.port"),
                 format_args!(

@@ -1,3 +1,5 @@
+mod upstreams;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -10,6 +12,7 @@ use super::problems::{Aspect, Problems};
 use crate::Kind;
 use crate::problem::{Problem, Quoted, Reason, Report};
 use crate::tls::{Certificate, Certificates, Secret, authorities};
+use upstreams::Upstreams;
 
 /// A certificate that ends so soon is reported, as by ingress-nginx: 10 days, in seconds.
 const SOON: i64 = 10 * 24 * 60 * 60;
@@ -27,6 +30,7 @@ pub(super) struct Secrets {
     policies: BTreeMap<HostPattern, Arc<TlsPolicy>>,
     /// Hosts by the Secrets that they need.
     users: BTreeMap<ObjectName, BTreeSet<HostPattern>>,
+    upstreams: Upstreams,
     /// Not the same Secrets are needed as before.
     wanted_changed: bool,
     /// Secrets that are to be looked at again.
@@ -85,6 +89,7 @@ impl Secrets {
     /// The source has told of every Secret that exists.
     pub(super) fn complete(&mut self) {
         self.complete = true;
+        self.upstreams.told_all();
     }
 
     pub(super) fn names(&self) -> Vec<ObjectName> {
@@ -110,7 +115,8 @@ impl Secrets {
 
     /// All Secrets that hosts and the default certificate need.
     fn wanted(&self) -> impl Iterator<Item = &ObjectName> {
-        self.users.keys().chain(&self.certificates.default)
+        let users = self.users.keys().chain(self.upstreams.users.keys());
+        users.chain(&self.certificates.default)
     }
 
     /// Whether the source has answered for every Secret that is needed.
@@ -125,6 +131,7 @@ impl Secrets {
     fn tell(&mut self, name: &ObjectName, told: Told) {
         self.told.insert(name.clone(), told);
         self.touched.insert(name.clone());
+        self.upstreams.told(name);
     }
 
     /// Takes in what became of the hosts in `changed`, and then of Secrets.
@@ -147,11 +154,16 @@ impl Secrets {
         for name in std::mem::take(&mut self.touched) {
             let used = self.users.contains_key(&name);
             let is_default = self.certificates.default.as_ref() == Some(&name);
-            if !used && !is_default {
+            let verifies = self.upstreams.users.contains_key(&name);
+            if !used && !is_default && !verifies {
                 self.forget(&name, problems);
                 continue;
             }
-            let (changed, found) = self.look_at(&name);
+            let (changed, mut found) = match used || is_default {
+                true => self.look_at(&name),
+                false => (false, Vec::new()),
+            };
+            found.extend(self.judge_upstream_authorities(&name));
             problems.set(Aspect::Object(Kind::Secret, name.clone()), found);
             let hosts = self.users.get(&name).into_iter().flatten();
             affected.extend(hosts.cloned());
@@ -194,6 +206,7 @@ impl Secrets {
     fn forget(&mut self, name: &ObjectName, problems: &mut Problems) {
         self.certificates.certificates.remove(name);
         self.certificates.authorities.remove(name);
+        self.upstreams.forget(name);
         if !self.complete {
             self.told.remove(name);
         }

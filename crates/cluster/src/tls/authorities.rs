@@ -6,6 +6,13 @@ use super::certificate::certificates;
 use super::error::SecretError;
 use super::secret::{Field, Secret};
 
+/// The authorities of a Secret's `ca.crt` as they stand there, for the certificates of upstreams.
+pub(crate) fn authorities_pem(secret: &Secret) -> Result<Arc<str>, SecretError> {
+    authorities(secret)?;
+    let pem = secret.get(Field::Authorities).unwrap_or_default();
+    Ok(String::from_utf8_lossy(pem).into())
+}
+
 /// The authorities of a Secret's `ca.crt`, for the certificates of clients.
 pub(crate) fn authorities(secret: &Secret) -> Result<Arc<RootCertStore>, SecretError> {
     let mut store = RootCertStore::empty();

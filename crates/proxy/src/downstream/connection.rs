@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderValue;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -16,6 +17,7 @@ use hyper_util::rt::TokioIo;
 
 use super::arrival::Arrival;
 use super::http2;
+use super::parked;
 use super::watch::{Stall, Upload, Watch};
 use super::wire::Wire;
 use crate::body::ResponseBody;
@@ -33,7 +35,7 @@ use crate::worker::Worker;
 
 /// An idle connection gets this long after a drain has begun for a last request, whose response says so:
 /// closed at once, it could meet a request on its way. nginx has `keepalive_min_timeout` for this.
-const LAST_REQUEST: Duration = Duration::from_secs(2);
+pub(super) const LAST_REQUEST: Duration = Duration::from_secs(2);
 
 /// After our last response the client may still be sending; closing at once would reset the connection
 /// and could destroy the response on its way. nginx's `lingering_timeout`.
@@ -119,6 +121,8 @@ enum End {
     Done(Result<(), hyper::Error>),
     /// Somebody was too slow.
     Stalled(Stall),
+    /// It is not over, but may take a while to go on.
+    Quiet,
 }
 
 /// Serves a connection to its end.
@@ -155,23 +159,37 @@ async fn http1(worker: Rc<Worker>, stream: Stream, sender: Rc<Sender>, tls: Opti
     )));
     let client = Client::new(worker, wire.clone(), sender, tls, Protocol::Http1);
     let client = Rc::new(client);
-    let handler = client.clone();
-    let service = service_fn(move |request| {
-        handler
-            .requests
-            .set(handler.requests.get().saturating_add(1));
-        let exchange = exchange::serve(handler.clone(), request);
-        debug_assert!(size_of_val(&exchange) <= REQUEST_SIZE);
-        exchange
-    });
-    let socket = TokioIo::new(Observed::new(stream, wire));
-    let mut http = client.worker.to_client.serve_connection(socket, service);
+    let mut stream = stream;
+    let mut early = Bytes::new();
     let mut told = false;
-    let end = poll_fn(|context| drive(&mut http, &client, &mut told, context)).await;
-    let parts = http.into_parts();
-    let stream = parts.io.into_inner().into_inner();
-    let early = !parts.read_buf.is_empty();
-    close(&client, end, stream, early).await;
+    let end = loop {
+        let handler = client.clone();
+        let service = service_fn(move |request| {
+            handler
+                .requests
+                .set(handler.requests.get().saturating_add(1));
+            let exchange = exchange::serve(handler.clone(), request);
+            debug_assert!(size_of_val(&exchange) <= REQUEST_SIZE);
+            exchange
+        });
+        let socket = TokioIo::new(Observed::with_early(stream, wire.clone(), early));
+        let mut http = client.worker.to_client.serve_connection(socket, service);
+        let end = poll_fn(|context| drive(&mut http, &client, &mut told, context)).await;
+        let parts = http.into_parts();
+        stream = parts.io.into_inner().into_inner();
+        early = parts.read_buf;
+        match end {
+            End::Quiet if early.is_empty() => {
+                if let Err(stall) = parked::wait(&client, &mut stream).await {
+                    break End::Stalled(stall);
+                }
+            }
+            // The beginning of a request came behind the last one.
+            End::Quiet => wire.watch.received(),
+            end => break end,
+        }
+    };
+    close(&client, end, stream, !early.is_empty()).await;
 }
 
 type Http<S> = http1::Connection<TokioIo<Observed<Stream, Rc<Wire>>>, S>;
@@ -198,12 +216,13 @@ where
             Pin::new(&mut *http).graceful_shutdown();
         }
     }
-    watch
-        .supervise(context, |context| Pin::new(&mut *http).poll(context))
-        .map(|end| match end {
-            Ok(result) => End::Done(result),
-            Err(stall) => End::Stalled(stall),
-        })
+    let end = watch.supervise(context, |context| Pin::new(&mut *http).poll(context));
+    match end {
+        Poll::Ready(Ok(result)) => Poll::Ready(End::Done(result)),
+        Poll::Ready(Err(stall)) => Poll::Ready(End::Stalled(stall)),
+        Poll::Pending if !*told && watch.is_quiet(parked::AFTER) => Poll::Ready(End::Quiet),
+        Poll::Pending => Poll::Pending,
+    }
 }
 
 async fn close(client: &Rc<Client>, end: End, mut stream: Stream, early: bool) {
@@ -241,7 +260,7 @@ async fn close(client: &Rc<Client>, end: End, mut stream: Stream, early: bool) {
             stream.try_write(REQUEST_TIMEOUT);
             reject(client, Rejection::HeadTimeout);
         }
-        End::Stalled(_) => {}
+        End::Stalled(_) | End::Quiet => {}
     }
 }
 

@@ -308,6 +308,20 @@ impl Watch {
         matches!(self.phase.get(), Phase::Idle { .. })
     }
 
+    /// Whether nothing has moved for so long that the connection need not be ready for more at once. Looks
+    /// again when that may be so.
+    pub(crate) fn is_quiet(&self, quiet: Duration) -> bool {
+        let Phase::Idle { since } = self.phase.get() else {
+            return false;
+        };
+        let at = since.after(quiet);
+        if self.clock.now() < at {
+            self.deadline.arm(at);
+            return false;
+        }
+        self.write_blocked.get().is_none()
+    }
+
     fn answer(&self, answer: Answer) {
         if self.multiplexed
             && let Phase::Exchanging {

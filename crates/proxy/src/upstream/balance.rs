@@ -60,7 +60,7 @@ impl Balancer {
             Endpoints::Usable(_) | Endpoints::None => return Err(Kind::NoEndpoints),
             Endpoints::NoService => return Err(Kind::NoService),
             Endpoints::NoPort => return Err(Kind::NoPort),
-            Endpoints::Unsupported => return Err(Kind::UnsupportedService),
+            Endpoints::Unresolved => return Err(Kind::UnresolvedHost),
         };
         let mut groups = self.groups.borrow_mut();
         let group = groups

@@ -89,6 +89,39 @@ fn a_head_that_never_ends_is_408() {
 }
 
 #[test]
+fn the_beginning_of_a_head_behind_another_request_is_a_head_that_never_ends() {
+    let upstream = Upstream::echo("a");
+    let config = timeouts(|timeouts| timeouts.head = SHORT);
+    let proxy = Proxy::configured(single(&[upstream.address]), config);
+    let mut client = Client::connect(proxy.address);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHo");
+    assert_eq!(client.response().status, 200);
+    assert_eq!(client.response().status, 408);
+}
+
+/// Buffers are given up between requests; what is in them is not, and neither is the connection.
+#[test]
+fn requests_go_on_after_a_pause_wherever_it_falls() {
+    let upstream = Upstream::echo("a");
+    let proxy = Proxy::to(&upstream);
+    let mut client = Client::connect(proxy.address);
+    let pause = || std::thread::sleep(2 * SHORT);
+    pause();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHo");
+    assert_eq!(client.response().status, 200);
+    pause();
+    client.send("st: a\r\n\r\n");
+    assert_eq!(client.response().status, 200);
+    pause();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n");
+    pause();
+    client.send("hi");
+    assert_eq!(client.response().body, "a:hi");
+    pause();
+    assert_eq!(client.get("a", "/").status, 200);
+}
+
+#[test]
 fn an_idle_client_is_let_go_without_a_word() {
     let upstream = Upstream::echo("a");
     let config = timeouts(|timeouts| timeouts.idle = SHORT);

@@ -1,15 +1,17 @@
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use fairway_model::{Node, ObjectName, Service, ServiceMap};
 
-use super::{Upstream, UpstreamKey};
+use super::{Aliases, Upstream, UpstreamKey};
 
 /// The upstreams that routes refer to, one for each Service port that is named.
 #[derive(Debug, Default)]
 pub(crate) struct Upstreams {
     /// A Service has few ports, and nearly always one that is named.
     services: HashMap<ObjectName, Vec<Entry>>,
+    aliases: Aliases,
     /// Whose requests they are.
     node: Arc<Node>,
 }
@@ -36,7 +38,8 @@ impl Upstreams {
             return entry.upstream.clone();
         }
         let service = services.get(&key.service).map(Arc::as_ref);
-        let upstream = Arc::new(Upstream::new(key, service, &self.node));
+        self.aliases.note(&key.service, service);
+        let upstream = Arc::new(Upstream::new(key, service, &self.node, &self.aliases));
         ports.reserve_exact(1);
         ports.push(Entry {
             upstream: upstream.clone(),
@@ -59,13 +62,35 @@ impl Upstreams {
         }
         if ports.is_empty() {
             self.services.remove(&key.service);
+            self.aliases.forget(&key.service);
         }
     }
 
     /// Brings all upstreams of a Service up to date.
-    pub(crate) fn refresh(&self, name: &ObjectName, service: Option<&Service>) {
-        for entry in self.services.get(name).into_iter().flatten() {
-            entry.upstream.update(service, &self.node);
+    pub(crate) fn refresh(&mut self, name: &ObjectName, service: Option<&Service>) {
+        let Some(entries) = self.services.get(name) else {
+            return;
+        };
+        self.aliases.note(name, service);
+        for entry in entries {
+            entry.upstream.update(service, &self.node, &self.aliases);
+        }
+    }
+
+    /// The hosts outside of the cluster that Services are aliases of.
+    pub(crate) fn external_hosts(&self) -> impl Iterator<Item = &str> {
+        self.aliases.hosts()
+    }
+
+    /// Sets where a host outside of the cluster is.
+    pub(crate) fn locate_host(
+        &mut self,
+        host: &str,
+        addresses: Vec<IpAddr>,
+        services: &ServiceMap,
+    ) {
+        for name in self.aliases.locate(host, addresses) {
+            self.refresh(&name, services.get(&name).map(Arc::as_ref));
         }
     }
 
@@ -76,8 +101,11 @@ impl Upstreams {
         }
         let before = std::mem::replace(&mut self.node, node.clone());
         if before.name != node.name || before.zone != node.zone {
-            for name in self.services.keys() {
-                self.refresh(name, services.get(name).map(Arc::as_ref));
+            for (name, entries) in &self.services {
+                let service = services.get(name).map(Arc::as_ref);
+                for entry in entries {
+                    entry.upstream.update(service, &self.node, &self.aliases);
+                }
             }
         }
     }

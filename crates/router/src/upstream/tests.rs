@@ -31,7 +31,7 @@ fn number(number: u16) -> BackendPort {
 }
 
 fn endpoints(service: Option<&Service>, port: &BackendPort) -> Endpoints {
-    Endpoints::of(service, port, &Node::default())
+    Endpoints::of(service, port, &Node::default(), &Aliases::default())
 }
 
 fn usable(addresses: &[&str]) -> Endpoints {
@@ -95,7 +95,7 @@ fn says_why_nothing_is_usable() {
 
     let mut alias = service("web", [("10.0.0.1:8080", READY)]);
     alias.kind = ServiceKind::ExternalName("example.com".into());
-    assert_eq!(endpoints(Some(&alias), &number(80)), Endpoints::Unsupported);
+    assert_eq!(endpoints(Some(&alias), &number(80)), Endpoints::Unresolved);
 }
 
 #[test]
@@ -119,11 +119,11 @@ fn an_update_without_a_change_keeps_the_value_in_place() {
         service: name("web"),
         port: number(80),
     };
-    let upstream = Upstream::new(key, Some(&web), &Node::default());
+    let upstream = Upstream::new(key, Some(&web), &Node::default(), &Aliases::default());
     let before = upstream.endpoints().clone();
-    upstream.update(Some(&web), &Node::default());
+    upstream.update(Some(&web), &Node::default(), &Aliases::default());
     assert!(Arc::ptr_eq(&before, &upstream.endpoints()));
-    upstream.update(None, &Node::default());
+    upstream.update(None, &Node::default(), &Aliases::default());
     assert_eq!(**upstream.endpoints(), Endpoints::NoService);
 }
 
@@ -134,7 +134,7 @@ fn the_app_protocol_is_that_of_the_port() {
         service: name("web"),
         port: number(80),
     };
-    let upstream = Upstream::new(key, Some(&web), &Node::default());
+    let upstream = Upstream::new(key, Some(&web), &Node::default(), &Aliases::default());
     for (name, protocol) in [
         ("kubernetes.io/h2c", Some(UpstreamProtocol::Http2)),
         ("https", Some(UpstreamProtocol::Https)),
@@ -143,10 +143,10 @@ fn the_app_protocol_is_that_of_the_port() {
         ("example.com/unknown", None),
     ] {
         web.ports[0].app_protocol = Some(name.into());
-        upstream.update(Some(&web), &Node::default());
+        upstream.update(Some(&web), &Node::default(), &Aliases::default());
         assert_eq!(upstream.protocol(), protocol, "{name}");
     }
-    upstream.update(None, &Node::default());
+    upstream.update(None, &Node::default(), &Aliases::default());
     assert_eq!(upstream.protocol(), None);
 }
 
@@ -172,7 +172,7 @@ fn hints_for_this_node_or_zone_come_first_and_the_others_stay() {
         ..UsableEndpoint::new(first)
     };
     assert_eq!(
-        Endpoints::of(Some(&web), &number(80), &here),
+        Endpoints::of(Some(&web), &number(80), &here, &Aliases::default()),
         Endpoints::Usable([UsableEndpoint::new(second), remote].into())
     );
     // Nobody is meant for this zone, or it is not known: all are alike.
@@ -209,4 +209,41 @@ fn weights_of_the_service_are_kept_and_zero_gets_nothing() {
         endpoints(Some(&web), &number(80)),
         usable(&listed.map(|(address, _)| address))
     );
+}
+
+#[test]
+fn an_alias_is_where_its_host_is() {
+    let alias = |ports: Vec<ServicePort>| Service {
+        kind: ServiceKind::ExternalName("db.example".into()),
+        ports,
+        ..Service::new(ObjectName::new("default", "db"))
+    };
+    let mut elsewhere = ServicePort::new(Protocol::Tcp, port(80));
+    elsewhere.name = "http".into();
+    elsewhere.external_port = Some(port(8080));
+    let mut hosts = Aliases::default();
+    let of = |service: &Service, port: BackendPort, hosts: &Aliases| {
+        Endpoints::of(Some(service), &port, &Node::default(), hosts)
+    };
+    let (bare, named) = (alias(Vec::new()), alias(vec![elsewhere]));
+    let name = || BackendPort::Name("http".into());
+    hosts.note(&bare.name, Some(&bare));
+    assert_eq!(of(&bare, number(80), &hosts), Endpoints::Unresolved);
+    let addresses = ["2001:db8::1", "192.0.2.1"].map(|it| it.parse().unwrap());
+    let aliases = hosts.locate("db.example", addresses.to_vec());
+    assert_eq!(aliases, std::slice::from_ref(&bare.name));
+    assert_eq!(
+        of(&bare, number(5432), &hosts),
+        usable(&["192.0.2.1:5432", "[2001:db8::1]:5432"])
+    );
+    assert_eq!(of(&bare, name(), &hosts), Endpoints::NoPort);
+    let both = usable(&["192.0.2.1:8080", "[2001:db8::1]:8080"]);
+    assert_eq!(of(&named, number(80), &hosts), both);
+    assert_eq!(of(&named, name(), &hosts), both);
+    assert_eq!(of(&named, number(8080), &hosts), Endpoints::NoPort);
+
+    // Another Service of the name is no alias, and the host is nobody's any more.
+    hosts.note(&bare.name, None);
+    assert_eq!(hosts.hosts().count(), 0);
+    assert_eq!(hosts.locate("db.example", addresses.to_vec()), []);
 }

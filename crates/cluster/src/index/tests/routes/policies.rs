@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use fairway_model::{RoutePolicies, RoutePolicy, UpstreamPolicy};
+use fairway_model::{RoutePolicies, RoutePolicy, SecretRef, UpstreamAuthorities, UpstreamPolicy};
+use fairway_testkit::certificates::Authority;
 
 use super::*;
 
@@ -72,4 +73,84 @@ fn a_change_of_one_ingress_leaves_what_was_set_for_others() {
     apply(&mut index, &ingress("b", 0, &other));
     let after = policy(&index, "a.example");
     assert!(Arc::ptr_eq(&before, &after));
+}
+
+const CA: &str = "default/upstream-ca";
+
+/// Upstreams of an Ingress are verified by a Secret.
+fn verified(ingress: &str) -> Options {
+    let mut policy = RoutePolicy::default();
+    policy.selector.ingress = Some(ObjectName::new("default", ingress));
+    let secret = SecretRef(ObjectName::new("default", "upstream-ca"));
+    policy.settings.upstream.authorities = Some(UpstreamAuthorities::Secret(secret));
+    Options {
+        policies: RoutePolicies::new(vec![policy]),
+        ..Options::default()
+    }
+}
+
+fn secret(pem: &str) -> String {
+    let content = serde_json::to_string(pem).unwrap();
+    format!(
+        "---\n{{apiVersion: v1, kind: Secret, metadata: {{name: upstream-ca}}, \
+         stringData: {{ca.crt: {content}}}}}\n"
+    )
+}
+
+fn trusted(index: &Index) -> Option<Arc<str>> {
+    policy(index, "a.example").tls.authorities.clone()
+}
+
+#[test]
+fn upstreams_are_verified_by_a_secret_that_comes_and_changes() {
+    let mut index = index(verified("a"), &two_ingresses());
+    index.update().unwrap();
+    let wanted = index.newly_wanted_secrets().unwrap();
+    assert!(wanted.contains(&ObjectName::new("default", "upstream-ca")));
+    assert_eq!(trusted(&index).as_deref(), Some(""), "nobody is trusted");
+    let told = problems(&index).concat();
+    assert!(
+        told.contains("Secret default/upstream-ca does not exist"),
+        "{told}"
+    );
+    assert!(told.contains("with 503 until then, on a.example"), "{told}");
+
+    let [one, other] = ["one", "other"].map(|name| Authority::new(name).unwrap().pem());
+    let a = HostPattern::Exact("a.example".into());
+    let changes = apply(&mut index, &secret(&one));
+    assert_eq!(changes.hosts, BTreeSet::from([a.clone()]));
+    assert_eq!(trusted(&index).as_deref(), Some(&*one));
+    let told = problems(&index).concat();
+    assert!(!told.contains("Secret"), "{told}");
+
+    apply(&mut index, &secret(&other));
+    assert_eq!(trusted(&index).as_deref(), Some(&*other));
+    apply(&mut index, &secret("garbage"));
+    assert_eq!(
+        trusted(&index).as_deref(),
+        Some(&*other),
+        "the last good ones"
+    );
+    let told = problems(&index).concat();
+    assert!(
+        told.contains("its last good authorities stay in use"),
+        "{told}"
+    );
+
+    let changes = delete(&mut index, Kind::Secret, CA);
+    assert_eq!(changes.hosts, BTreeSet::from([a]));
+    assert_eq!(trusted(&index).as_deref(), Some(""));
+}
+
+#[test]
+fn a_secret_that_no_upstream_needs_any_more_is_forgotten() {
+    let pem = Authority::new("one").unwrap().pem();
+    let mut index = index(verified("a"), &(two_ingresses() + &secret(&pem)));
+    index.update().unwrap();
+    assert_eq!(trusted(&index).as_deref(), Some(&*pem));
+    assert_eq!(index.newly_wanted_secrets().unwrap().len(), 1);
+    index.set_policies(RoutePolicies::default());
+    index.update().unwrap();
+    assert_eq!(trusted(&index), None);
+    assert_eq!(index.newly_wanted_secrets().unwrap(), BTreeSet::new());
 }

@@ -1,0 +1,184 @@
+//! Where hosts outside of the cluster are, which Services of type ExternalName are aliases of.
+//!
+//! They are looked up by the system's resolver, which reads the `resolv.conf` that Kubernetes writes, and
+//! again and again at a fixed interval: the system does not tell how long an answer is good for. What
+//! comes back is judged address by address, and endpoints are made of addresses, never of names, so that
+//! nobody can answer the judge with one address and the router with another.
+
+mod judge;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fairway_model::{HostPattern, Node};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+use self::judge::judge;
+
+/// Between two lookups: the longest time for which CoreDNS keeps an answer in its default configuration.
+const EVERY: Duration = Duration::from_secs(30);
+
+/// Before one that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// For how long the last good answer is used while there is no other one.
+const STALE: Duration = Duration::from_secs(300);
+
+/// Lookups at once: each blocks a thread, for as long as servers do not answer.
+const LOOKUPS: usize = 4;
+
+/// Most hosts that are looked up, and most addresses of one that are used.
+const HOSTS: usize = 1000;
+const ADDRESSES: usize = 32;
+
+/// The hosts that are followed. Nobody is followed any more when this is dropped.
+pub(super) struct ExternalHosts {
+    followed: BTreeMap<Box<str>, Followed>,
+    slots: Arc<Semaphore>,
+    found: mpsc::Receiver<(Box<str>, Vec<IpAddr>)>,
+    sender: mpsc::Sender<(Box<str>, Vec<IpAddr>)>,
+}
+
+struct Followed {
+    /// None for one that is not looked up.
+    task: Option<AbortHandle>,
+    /// Addresses that must not be asked, as reported.
+    refused: BTreeSet<IpAddr>,
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+impl ExternalHosts {
+    pub(super) fn new() -> Self {
+        // Whoever looks up waits for the reader.
+        let (sender, found) = mpsc::channel(LOOKUPS);
+        Self {
+            followed: BTreeMap::new(),
+            slots: Arc::new(Semaphore::new(LOOKUPS)),
+            found,
+            sender,
+        }
+    }
+
+    /// Follows these hosts and no others.
+    pub(super) fn follow<'a>(&mut self, hosts: impl Iterator<Item = &'a str>) {
+        let wanted: BTreeSet<&str> = hosts.collect();
+        self.followed.retain(|host, _| wanted.contains(&**host));
+        for host in wanted {
+            if self.followed.contains_key(host) {
+                continue;
+            }
+            let task = self.lookups_of(host);
+            let followed = Followed {
+                task,
+                refused: BTreeSet::new(),
+            };
+            self.followed.insert(host.into(), followed);
+        }
+    }
+
+    fn lookups_of(&self, host: &str) -> Option<AbortHandle> {
+        let Some(name) = absolute(host) else {
+            warn!(host = %host.escape_debug(), "no DNS name: requests for Services that are aliases of it are answered with 503");
+            return None;
+        };
+        if self.followed.len() >= HOSTS {
+            warn!(
+                host,
+                "too many hosts outside of the cluster: requests for this one are answered with 503"
+            );
+            return None;
+        }
+        let (host, slots, sender) = (host.into(), self.slots.clone(), self.sender.clone());
+        let lookup = async move || {
+            let slot = slots.acquire().await;
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await;
+            drop(slot);
+            found.map(|addresses| addresses.map(|it| it.ip()).collect())
+        };
+        Some(tokio::spawn(watch(host, lookup, sender)).abort_handle())
+    }
+
+    /// The next host that has other addresses than before, and those of them that may be asked.
+    pub(super) async fn next(&mut self, node: &Node) -> (Box<str>, Vec<IpAddr>) {
+        loop {
+            let Some((host, mut addresses)) = self.found.recv().await else {
+                return std::future::pending().await; // we hold a sender
+            };
+            let Some(followed) = self.followed.get_mut(&host) else {
+                continue; // found after nobody wanted it any more
+            };
+            addresses.truncate(ADDRESSES);
+            let mut refused = BTreeSet::new();
+            addresses.retain(|address| match judge(*address, node) {
+                Ok(()) => true,
+                Err(what) => {
+                    if !followed.refused.contains(address) {
+                        warn!(%host, %address, "the host of an ExternalName is {what}, which is never asked");
+                    }
+                    refused.insert(*address);
+                    false
+                }
+            });
+            followed.refused = refused;
+            return (host, addresses);
+        }
+    }
+}
+
+/// Looks a host up for as long as somebody wants to know, and tells when the answer is another one.
+async fn watch(
+    host: Box<str>,
+    lookup: impl AsyncFn() -> io::Result<BTreeSet<IpAddr>>,
+    sender: mpsc::Sender<(Box<str>, Vec<IpAddr>)>,
+) {
+    let mut known: Option<BTreeSet<IpAddr>> = None;
+    let mut good = Instant::now();
+    loop {
+        let (found, pause) = match lookup().await {
+            Ok(found) => {
+                good = Instant::now();
+                (Some(found), EVERY)
+            }
+            Err(error) => {
+                if known.is_none() {
+                    warn!(%host, %error, "cannot find the host of an ExternalName: requests for it are answered with 503");
+                }
+                let is_stale = known.is_none() || good.elapsed() >= STALE;
+                (is_stale.then(BTreeSet::new), AGAIN)
+            }
+        };
+        if let Some(found) = found.filter(|found| known.as_ref() != Some(found)) {
+            known = Some(found.clone());
+            let addresses = found.into_iter().collect();
+            if sender.send((host.clone(), addresses)).await.is_err() {
+                return;
+            }
+        }
+        sleep(pause).await;
+    }
+}
+
+/// The name with a dot at the end, which keeps the resolver from trying it in other domains first. None for
+/// what cannot be a name, such as an address.
+fn absolute(host: &str) -> Option<String> {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    match fairway_cluster::host_pattern(name) {
+        Ok(HostPattern::Exact(name)) => Some(format!("{name}.")),
+        _ => None,
+    }
+}
