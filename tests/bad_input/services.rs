@@ -138,6 +138,11 @@ fn a_node_port_may_be_any_port_even_one_in_use(feed: Feed) {
     let service = service.tcp("tcp", 80).node_port(443);
     cluster.apply("web", [service.udp("udp", 80).node_port(443)]);
     cluster.start();
+    let agent = cluster.agent("node-1");
+    let server = node.ip(Family::V4);
+    let told = ["TCP", "UDP"].map(|it| format!("a process listens on {it} {server}:443, where"));
+    let told = told.each_ref().map(String::as_str);
+    Told(&agent).wait(&told);
     let answered = |expected: &str| {
         for family in Family::BOTH {
             for ask in TCP_AND_UDP {
@@ -153,7 +158,8 @@ fn a_node_port_may_be_any_port_even_one_in_use(feed: Feed) {
     answered("pod-1-1");
     cluster.delete("web");
     answered("host");
-    Told(&cluster.agent("node-1")).nothing_else(&[]);
+    Told(&agent).once(&told);
+    Told(&agent).nothing_else(&told);
 }
 
 fn a_thousand_overlapping_ranges_are_one(feed: Feed) {

@@ -86,6 +86,8 @@ impl Frontend {
         };
         if let SetName::NodePortEndpoints(_)
         | SetName::LocalNodePortEndpoints(_)
+        | SetName::MaglevNodePortEndpoints(_)
+        | SetName::LocalMaglevNodePortEndpoints(_)
         | SetName::NodePortConnections = element.set
         {
             let (protocol, port) = protocol_and_port(fields)?;

@@ -122,7 +122,7 @@ impl FlowChanges {
             }
         }
         let sets = observed.sets.iter();
-        let maps = sets.filter(|set| set.ours.and_then(SetName::class).is_some());
+        let maps = sets.filter(|set| set.ours.and_then(SetName::slots).is_some());
         for element in maps.flat_map(|set| &set.elements) {
             let known = Frontend::of_key(context.family, element);
             let Some(frontend) = known.filter(|it| it.protocol() == Protocol::Udp) else {

@@ -7,7 +7,10 @@ use fairway_model::*;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Bytes, Element, Family, Observed, ObservedSet, Options, Planner, SetName, SlotClass};
+use crate::{
+    Bytes, Element, Family, HashedBy, MaglevTable, Observed, ObservedSet, Options, Planner,
+    SetName, SlotClass, TableSize,
+};
 
 mod random;
 
@@ -376,6 +379,10 @@ fn at_the_start_everything_is_looked_at() {
     };
     let class = |count| SlotClass::of(count).unwrap();
     let node_port = Bytes::new().protocol(Protocol::Udp).port(NODE_PORT);
+    let other_port = Port::new(30_099).unwrap();
+    let hashed_node_port = Bytes::new().protocol(Protocol::Udp).port(other_port);
+    let (by, size) = (HashedBy::Client, TableSize::of(2));
+    let hashed = MaglevTable { by, size };
     let observed = Observed {
         table: true,
         sets: vec![
@@ -388,6 +395,14 @@ fn at_the_start_everything_is_looked_at() {
             ),
             set(SetName::Endpoints(class(1)), vec![key(67, Protocol::Tcp)]),
             set(SetName::NodePortEndpoints(class(1)), vec![node_port]),
+            set(
+                SetName::MaglevEndpoints(hashed),
+                vec![key(68, Protocol::Udp).slot(7)],
+            ),
+            set(
+                SetName::MaglevNodePortEndpoints(hashed),
+                vec![hashed_node_port.slot(7)],
+            ),
         ],
         ..Observed::default()
     };
@@ -404,6 +419,9 @@ fn at_the_start_everything_is_looked_at() {
     // The Service that these were for was deleted while nobody looked.
     assert_eq!(verdict(udp([10, 96, 0, 66], DNS, Some(1))), Verdict::Stale);
     assert_eq!(verdict(udp([10, 96, 0, 66], DNS, None)), Verdict::Keep);
+    assert_eq!(verdict(udp([10, 96, 0, 68], DNS, Some(1))), Verdict::Stale);
+    let to_other_port = udp(NODE, other_port, Some(1));
+    assert_eq!(verdict(to_other_port), Verdict::StaleOnNodePort);
     // The node port has an owner.
     assert_eq!(verdict(udp(NODE, NODE_PORT, Some(1))), Verdict::Keep);
 }
