@@ -1,14 +1,18 @@
 //! `--count-connections`: how many connections Services and endpoints got.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use fairway_model::Protocol;
 use fairway_testkit::objects::{Object, Service, endpoint_slices};
-use fairway_testkit::{Echo, Family, Lab, ask};
+use fairway_testkit::{Churn, Echo, Family, Lab, ask};
 
 use crate::support::{Cluster, Feed, TCP_AND_UDP, becomes, fed_both_ways};
 
-fed_both_ways!(connections_are_counted_by_endpoint);
+fed_both_ways!(
+    connections_are_counted_by_endpoint,
+    counting_begins_and_ends_without_a_lost_packet,
+);
 
 const PORTS: [(&str, Protocol, u16); 2] = [
     ("tcp", Protocol::Tcp, Echo::LINES),
@@ -121,4 +125,59 @@ fn connections_are_counted_by_endpoint(feed: Feed) {
     ask::tcp(node.ns(), cluster.cluster_ip(Family::V4, 10, 80)).unwrap();
     let one = BTreeMap::from([("default web tcp".to_owned(), 1)]);
     assert_eq!(of_service(&cluster), one);
+}
+
+/// By a file of the configuration: what it says of the tables is followed while they are in use.
+fn counting_begins_and_ends_without_a_lost_packet(feed: Feed) {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let directory = tempfile::TempDir::new().unwrap();
+    let file = directory.path().join("fairway.yaml");
+    let configure = |counting: bool| {
+        let new = directory.path().join(".new");
+        let text = format!(
+            "apiVersion: fairway.dev/v1alpha1\n\
+             kind: FairwayConfiguration\n\
+             drainSeconds: 1\n\
+             countConnections: {counting}\n"
+        );
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, &file).unwrap();
+    };
+    configure(false);
+    let cluster = Cluster::new(feed, Lab::builder().nodes(1).pods_per_node(2));
+    let cluster = cluster.with_flags(&["--config", file.to_str().unwrap()]);
+    let lab = cluster.lab();
+    cluster.apply("web", [web(&cluster)]);
+    cluster.apply("endpoints", endpoint_slices("web", &PORTS, &lab.pods()));
+    cluster.start();
+    let servers = Family::BOTH.map(|family| cluster.cluster_ip(family, 10, 80));
+    let churns = [
+        Churn::tcp(servers).start(lab.pod("pod-1-1").ns()),
+        Churn::udp(servers).start(lab.pod("pod-1-1").ns()),
+    ];
+    let go_on = || {
+        for churn in &churns {
+            churn.wait_for_more(100, PATIENCE).unwrap();
+        }
+    };
+    let sets = || {
+        let tables = cluster.tables("node-1");
+        ["set connections {", "set node-port-connections {"].map(|set| tables.matches(set).count())
+    };
+    go_on();
+    assert_eq!(sets(), [0, 0]);
+    configure(true);
+    becomes([2, 2], "the sets that count", sets);
+    go_on();
+    becomes(true, "that connections are counted", || {
+        let counted = of_service(&cluster);
+        ["tcp", "udp"].map(|port| counted.contains_key(&format!("default web {port}"))) == [true; 2]
+    });
+    configure(false);
+    becomes([0, 0], "the sets that count", sets);
+    go_on();
+    for churn in churns {
+        let report = churn.stop().unwrap();
+        assert_eq!(report.failed(), 0, "{report}");
+    }
 }

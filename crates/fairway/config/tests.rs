@@ -326,3 +326,64 @@ fn node_ports_are_served_where_the_flag_says() {
     let loopback = run(&["--nodeport-addresses", "127.0.0.0/8", "--masquerade-all"]).unwrap();
     assert!(loopback.warnings[0].contains("loopback"));
 }
+
+#[test]
+fn what_operators_see_is_chosen_by_flags() {
+    let observation = run(&[]).unwrap().observation;
+    assert_eq!(observation.access_log, observation::AccessLog::Stdout);
+    assert_eq!(observation.access_log_format.to_string(), "json");
+    assert_eq!(
+        (observation.tracing, observation.ingress_nginx),
+        (false, None)
+    );
+
+    let flags = [
+        "--access-log=/var/log/a.log",
+        "--access-log-format=$remote_addr \"$request\"",
+        "--ingress-nginx-metrics",
+        "--controller=k8s.io/ingress-nginx",
+        "--metrics-max-routes=5",
+    ];
+    let observation = run(&flags).unwrap().observation;
+    let file = observation::AccessLog::File("/var/log/a.log".into());
+    assert_eq!(observation.access_log, file);
+    assert_eq!(observation.metrics_max_routes, 5);
+    let controller = observation.ingress_nginx.unwrap();
+    assert_eq!(controller.class, "k8s.io/ingress-nginx");
+    assert_eq!(controller.pod, "Host-1.example");
+
+    for (flag, said) in [
+        ("--access-log=syslog", "expected stdout, off, or a file"),
+        ("--access-log=access.log", "expected stdout, off, or a file"),
+        (
+            "--access-log-format=$status $geoip_city",
+            "no variable $geoip_city",
+        ),
+        ("--access-log-format=upstreaminfo", "names no variable"),
+        ("--trace-sample-ratio=1.5", "a number from 0 to 1"),
+        ("--trace-sample-ratio=NaN", "a number from 0 to 1"),
+    ] {
+        let problem = problem(&[flag]);
+        let name = flag.split('=').next().unwrap();
+        assert!(
+            problem.contains(said) && problem.starts_with(name),
+            "{problem}"
+        );
+    }
+}
+
+#[test]
+fn traces_are_exported_by_builds_that_can() {
+    let endpoint = "--otlp-endpoint=http://collector:4318/v1/traces";
+    match run(&[endpoint]) {
+        Ok(config) => assert!(cfg!(feature = "otlp") && config.observation.tracing),
+        Err(error) => {
+            let said = error.to_string();
+            assert!(
+                !cfg!(feature = "otlp") && said.contains("feature otlp"),
+                "{said}"
+            );
+        }
+    }
+    assert!(problem(&["--otlp-endpoint=https://collector"]).starts_with("--otlp-endpoint"));
+}

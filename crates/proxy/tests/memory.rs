@@ -217,7 +217,7 @@ fn bodies_of_any_length_take_the_same_memory() {
 #[test]
 fn a_connection_between_requests_keeps_no_buffers() {
     const CONNECTIONS: usize = 50;
-    /// Counted when this was written: 2.4 KiB, of tasks, timers, and what the connection knows of its client.
+    /// Counted when this was written: 2.2 KiB, of tasks, timers, and what the connection knows of its client.
     const EACH: isize = 3 * 1024;
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let endpoint = endpoint(|mut stream| {

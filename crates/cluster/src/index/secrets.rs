@@ -89,6 +89,9 @@ impl Secrets {
     /// The source has told of every Secret that exists.
     pub(super) fn complete(&mut self) {
         self.complete = true;
+        // What was asked for before, and not answered, does not exist.
+        let wanted: Vec<ObjectName> = self.wanted().cloned().collect();
+        self.touched.extend(wanted);
         self.upstreams.told_all();
     }
 

@@ -175,9 +175,12 @@ async fn http1(worker: Rc<Worker>, stream: Stream, sender: Rc<Sender>, tls: Opti
         let socket = TokioIo::new(Observed::with_early(stream, wire.clone(), early));
         let mut http = client.worker.to_client.serve_connection(socket, service);
         let end = poll_fn(|context| drive(&mut http, &client, &mut told, context)).await;
-        let parts = http.into_parts();
-        stream = parts.io.into_inner().into_inner();
-        early = parts.read_buf;
+        let http1::Parts { io, read_buf, .. } = http.into_parts();
+        stream = io.into_inner().into_inner();
+        // An empty one would hold on to its buffer.
+        early = Some(read_buf)
+            .filter(|it| !it.is_empty())
+            .unwrap_or_default();
         match end {
             End::Quiet if early.is_empty() => {
                 if let Err(stall) = parked::wait(&client, &mut stream).await {

@@ -139,7 +139,7 @@ impl Candidates<'_> {
 
     /// Rendezvous hashing (Thaler and Ravishankar 1998), weighted as by Mosharaf and Schindelhauer: every
     /// endpoint has a score for every key, and the best one that may be asked has the key. When one goes,
-    /// only its keys move, each to another endpoint. See `docs/decisions/0012-rendezvous-hashing.md`.
+    /// only its keys move, each to another endpoint. See `docs/decisions/0013-rendezvous-hashing.md`.
     fn by_hash(self, key: u64, may: impl Fn(usize) -> bool) -> Option<usize> {
         let scored = (self.endpoints.iter().enumerate())
             .filter(|(place, _)| may(*place))

@@ -79,6 +79,10 @@ fn metrics_name_declared_objects_only() {
             404
         );
     }
+    for number in 0..20 {
+        let request = format!("FOO{number} / HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+        ask(proxy.address, request);
+    }
     assert_eq!(
         ask(
             proxy.address,
@@ -89,7 +93,7 @@ fn metrics_name_declared_objects_only() {
     );
     let head = "GET / HTTP/1.1\r\nHost: shop.example\r\nX_Y: 1\r\n\r\n";
     assert_eq!(ask(proxy.address, head).status, 200);
-    proxy.log_lines(26);
+    proxy.log_lines(46);
 
     for (path, count) in [("/", 4.0), ("/cart", 1.0)] {
         let labels = format!(
@@ -122,7 +126,7 @@ fn metrics_name_declared_objects_only() {
         proxy.metric("fairway_proxy_underscore_headers_dropped_total"),
         1.0
     );
-    assert!(!proxy.metrics().contains("h1.example"));
+    assert!(!proxy.metrics().contains("h1.example") && !proxy.metrics().contains("FOO"));
     let series: Vec<_> = proxy.metrics().lines().map(str::to_owned).collect();
     let names: std::collections::BTreeSet<_> = series
         .iter()

@@ -69,3 +69,37 @@ fn an_ingress_is_accepted_once_for_what_it_says() {
     delete(&mut index, Kind::Ingress, "default/b");
     assert_eq!(accepted(index.take_news()), []);
 }
+
+#[test]
+fn a_secret_that_no_list_has_is_missing_whichever_comes_first() {
+    let tls = format!(
+        "tls: [{{hosts: [a.example], secretName: a}}], {}",
+        backend()
+    );
+    let yaml = format!("{CLASS}{}{}", service(), ingress("a", 1, &tls));
+    let missing = |index: &Index| {
+        let problems = index.problems();
+        let secrets = problems.filter(|problem| problem.object.kind == "Secret");
+        secrets.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let expected = "Secret default/a does not exist; a.example is served with the default \
+                    certificate until it does";
+    for look_between in [false, true] {
+        let mut index = Index::new(Options::default());
+        let lists = super::super::lists(crate::manifests::objects(&yaml));
+        let (secrets, others): (Vec<_>, Vec<_>) =
+            lists.partition(|event| matches!(event, Event::Replace(Kind::Secret, _)));
+        for event in others {
+            index.apply(event);
+        }
+        if look_between {
+            assert!(index.update().is_none(), "there may be a certificate");
+            assert_eq!(missing(&index), [""; 0]);
+        }
+        for event in secrets {
+            index.apply(event);
+        }
+        assert!(index.update().is_some());
+        assert_eq!(missing(&index), [expected]);
+    }
+}
