@@ -58,7 +58,7 @@ impl Observation {
                 pod: environment
                     .pod_name
                     .clone()
-                    .unwrap_or(environment.host_name.clone()),
+                    .unwrap_or_else(|| environment.host_name.trim().to_owned()),
             }),
             tracing: args.tracing || otlp_endpoint.is_some(),
             trace_sample_ratio: ratio(args.trace_sample_ratio)?,

@@ -38,7 +38,8 @@ pub(super) enum Read {
 /// What is tolerated: RFC 9112 allows it where nobody can be misled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum From {
-    /// A client may end lines of the head with LF alone, and send empty lines before a request.
+    /// A client may end lines of the head with LF alone, and send empty lines before a request. What it
+    /// says in trailers is not looked at: the router writes them anew, or drops them.
     Client,
     /// The router may not.
     Router,
@@ -166,8 +167,8 @@ impl<'a> Lines<'a> {
             let size = line
                 .split(|byte| matches!(byte, b';' | b' ' | b'\t'))
                 .next();
-            let size = std::str::from_utf8(size.unwrap_or_default());
-            let size = size.ok().filter(|size| (1..=16).contains(&size.len()));
+            let size = std::str::from_utf8(size.unwrap_or_default()).ok();
+            // No sign, which the library takes; as many zeros before it as there are.
             let digits = size.filter(|size| size.bytes().all(|byte| byte.is_ascii_hexdigit()));
             let size = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
             let size = size.ok_or(End::Refused("chunk size"))?;
@@ -179,9 +180,28 @@ impl<'a> Lines<'a> {
                 return Err(End::Refused("chunk end"));
             }
         }
-        self.fields()?;
         self.from = head;
-        Ok(())
+        match head {
+            From::Client => self.trailers(),
+            From::Router => self.fields().map(drop),
+        }
+    }
+
+    /// Lines up to an empty one, whatever they say.
+    fn trailers(&mut self) -> Result<(), End> {
+        loop {
+            let rest = &self.bytes[self.at..];
+            let end = rest.iter().position(|byte| *byte == b'\r');
+            let end = end.ok_or(End::Incomplete)?;
+            match rest.get(end + 1) {
+                None => return Err(End::Incomplete),
+                Some(b'\n') => self.at += end + 2,
+                Some(_) => return Err(End::Refused("line end")),
+            }
+            if end == 0 {
+                return Ok(());
+            }
+        }
     }
 }
 
@@ -249,8 +269,11 @@ mod tests {
         for (body, whole) in [
             ("5\r\nhello\r\n0\r\n\r\n", true),
             ("5;x\r\nhello\r\n0\r\nX: y\r\n\r\n", true),
+            ("5\r\nhello\r\n0\r\n\nX: y\r\n\r\n", true),
             ("5\r\nhelloX0\r\n\r\n", false),
+            ("00000000000000005\r\nhello\r\n00\r\n\r\n", true),
             ("0x5\r\nhello\r\n0\r\n\r\n", false),
+            ("+5\r\nhello\r\n0\r\n\r\n", false),
             ("5\nhello\r\n0\r\n\r\n", false),
             ("5\r\nhello\r\n0\r\n", false),
         ] {

@@ -98,7 +98,8 @@ fn clients_show_certificates_where_a_policy_wants_them(feed: Feed) {
 - selector: {ingress: default/strict}
   clientCertificates: {authorities: default/clients}
 - selector: {host: open.example}
-  clientCertificates: {mode: none}",
+  clientCertificates: {mode: none}
+- redirectToHttps: false",
     );
     let site = &governed.site;
     let [root, stranger] = ["clients", "strangers"].map(|name| Authority::new(name).unwrap());
@@ -155,8 +156,11 @@ fn clients_show_certificates_where_a_policy_wants_them(feed: Feed) {
     assert_eq!(answer.header("ssl-client-subject-dn"), [""; 0]);
     let answer = seen(&curl(site, "open.example", &forged)).unwrap();
     assert_eq!(answer.header("ssl-client-verify"), [""; 0]);
-    // Nobody gets in by leaving TLS out.
-    assert_eq!(site.get("strict.example", "/").status, 308);
+    // A policy lets clear text in, but nobody gets around a certificate by leaving TLS out.
+    assert_eq!(site.answers("open.example", "/"), "web");
+    for host in ["strict.example", "some.example"] {
+        assert_eq!(site.get(host, "/").status, 308, "{host}");
+    }
 }
 
 fn upstreams_are_verified_and_passed_through(feed: Feed) {

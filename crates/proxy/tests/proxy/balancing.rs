@@ -73,6 +73,22 @@ fn a_cookie_decides() {
     stays(&proxy, (0..30).map(user));
 }
 
+/// Scenario 108: names that are nearly the cookie's, without names, without values; and a value of 50 KB.
+#[test]
+fn cookies_decide_however_large_and_strange_they_are() {
+    let (proxy, _upstreams) = hashed(HashKey::Cookie("session".into()));
+    let strange = "xsession=1; session2=\"; =; ;; session; Session=9; ".repeat(1000);
+    let large = "%ff".repeat(17_000);
+    let user = |number| {
+        let cookie = match number % 2 {
+            0 => format!("{strange}session={number}"),
+            _ => format!("session={large}{number}"),
+        };
+        format!("GET / HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\n\r\n")
+    };
+    stays(&proxy, (0..20).map(user));
+}
+
 #[test]
 fn path_and_query_decide() {
     let (proxy, _upstreams) = hashed(HashKey::Uri);
