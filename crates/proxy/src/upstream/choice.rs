@@ -38,6 +38,11 @@ impl Choice {
 
     /// The next endpoint that was not asked yet.
     pub(crate) fn next(&mut self, policy: &UpstreamPolicy) -> Option<Rc<Endpoint>> {
+        if self.asked == 0 {
+            // Streams of HTTP/2 are planned together and sent later: another request may have followed a
+            // change meanwhile that took all of these away.
+            self.members = self.group.members();
+        }
         if !self.has_more() {
             return None;
         }

@@ -61,6 +61,11 @@ impl Group {
         }
     }
 
+    /// The endpoints that were followed last.
+    pub(super) fn members(&self) -> Rc<Members> {
+        self.members.borrow().clone()
+    }
+
     /// Follows what the upstream has by now; false where it has nothing to offer any more.
     pub(super) fn refresh(&self) -> bool {
         let upstream = self.upstream.upgrade();
