@@ -1,7 +1,7 @@
 //! What goes through the gate: the bytes of a client, by way of the router, to an endpoint.
 //!
 //! The client's bytes are read by a reader of our own that refuses whatever could be read in two ways
-//! ([`reader`]). Whatever arrives at the endpoint must be one of the requests it has found, in order, with
+//! (`reader`). Whatever arrives at the endpoint must be one of the requests it has found, in order, with
 //! the same method, framing and body, for the same path, and with no header that the client did not send or
 //! the router set. What the reader refuses must not arrive, nor anything behind it.
 
