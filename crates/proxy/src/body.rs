@@ -68,7 +68,6 @@ impl RequestBody {
     fn finish(&mut self) {
         if !self.complete {
             self.complete = true;
-            self.wire.body_complete();
             self.wire
                 .watch
                 .upload(Upload::Complete(self.wire.watch.now()));

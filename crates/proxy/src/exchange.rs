@@ -110,7 +110,7 @@ fn plan(
     reader: &Reader,
     record: &mut Record,
 ) -> Result<Plan, ProxyError> {
-    let seen = client.wire.head_complete(!request.body().is_end_stream());
+    let seen = client.wire.head_complete();
     let admitted = gate::admit(&request, seen, &client.worker.config.limits)?;
     if request.uri().path() == "*" {
         let mut response = Response::new(Bytes::new());

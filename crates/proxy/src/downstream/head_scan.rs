@@ -2,14 +2,22 @@
 //!
 //! hyper drops a Content-Length that stands beside a Transfer-Encoding, merges repeated equal ones, and
 //! cuts a fragment off the target: safe, but then nobody can refuse what only an attacker sends. This
-//! looks at the lines of the head as they are read. It never decides where a message ends: it only
-//! counts, and when it has not seen a head from its start (pipelining), it has nothing to say.
+//! looks at the lines of each head as they are read. It finds the next head behind a body by the same
+//! framing, but never decides where a message ends: it only counts. Where it loses its way, in what hyper
+//! refuses, it has nothing more to say.
+
+use std::collections::VecDeque;
 
 use memchr::memchr;
 
 const CONTENT_LENGTH: &[u8] = b"content-length:";
 const TRANSFER_ENCODING: &[u8] = b"transfer-encoding:";
-const LONGEST: usize = TRANSFER_ENCODING.len();
+/// As much of a line as is looked at: a Content-Length of 20 digits with some blanks before it.
+const LONGEST: usize = 48;
+
+/// Most heads that may be read before the first of them is asked for: a pipeline as long as hyper's read
+/// buffer may have more, but no client does.
+const MOST_WAITING: usize = 1024;
 
 /// Lines of one head that matter for its framing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,14 +28,17 @@ pub(crate) struct HeadSeen {
     pub(crate) fragment: bool,
 }
 
-/// Scans a head that arrives in pieces.
+/// Scans the requests of a connection, which arrive in pieces.
 #[derive(Debug, Default)]
 pub(crate) struct HeadScan {
+    /// Of heads that are complete, and were not asked for yet.
+    waiting: VecDeque<HeadSeen>,
+    /// Of the head that is being read.
     seen: HeadSeen,
+    length: u64,
     at: At,
     /// The start of a line that is not complete yet.
-    partial: [u8; LONGEST],
-    partial_len: usize,
+    partial: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,33 +46,59 @@ enum At {
     #[default]
     RequestLine,
     Fields,
-    End,
+    /// So many bytes before the next request.
+    Body(u64),
+    ChunkSize,
+    ChunkData(u64),
+    ChunkEnd,
+    Trailers,
+    Lost,
 }
 
 impl HeadScan {
     /// Takes the next bytes from the wire.
     pub(crate) fn feed(&mut self, mut bytes: &[u8]) {
-        while self.at != At::End && !bytes.is_empty() {
-            let Some(end) = memchr(b'\n', bytes) else {
-                self.keep(bytes);
-                return;
-            };
-            let (line, rest) = bytes.split_at(end);
-            if self.partial_len == 0 {
-                self.line(line, line);
-            } else {
-                self.keep(line);
-                let start = self.partial;
-                self.line(&start[..self.partial_len], line);
-                self.partial_len = 0;
+        while !bytes.is_empty() {
+            match self.at {
+                At::Lost => return,
+                At::Body(left) => {
+                    let (rest, left) = skip(bytes, left);
+                    bytes = rest;
+                    self.at = match left {
+                        0 => At::RequestLine,
+                        left => At::Body(left),
+                    };
+                }
+                At::ChunkData(left) => {
+                    let (rest, left) = skip(bytes, left);
+                    bytes = rest;
+                    self.at = match left {
+                        0 => At::ChunkEnd,
+                        left => At::ChunkData(left),
+                    };
+                }
+                _ => {
+                    let Some(end) = memchr(b'\n', bytes) else {
+                        self.keep(bytes);
+                        return;
+                    };
+                    let (line, rest) = bytes.split_at(end);
+                    if self.partial.is_empty() {
+                        self.line(line, line);
+                    } else {
+                        self.keep(line);
+                        let start = std::mem::take(&mut self.partial);
+                        self.line(&start, line);
+                    }
+                    bytes = &rest[1..];
+                }
             }
-            bytes = &rest[1..];
         }
     }
 
-    /// What was seen; starts over for the next head.
+    /// What was seen of the next head.
     pub(crate) fn take(&mut self) -> HeadSeen {
-        std::mem::take(self).seen
+        self.waiting.pop_front().unwrap_or_default()
     }
 
     /// `start` is how the line begins, `tail` what of it arrived last.
@@ -73,28 +110,77 @@ impl HeadScan {
                 self.seen.fragment |= memchr(b'#', tail).is_some();
                 self.at = At::Fields;
             }
-            At::Fields if blank => self.at = At::End,
-            At::Fields => match start[0] {
-                b'c' | b'C' if starts_with(start, CONTENT_LENGTH) => {
-                    self.seen.content_lengths = self.seen.content_lengths.saturating_add(1);
+            At::Fields if blank => self.end_head(),
+            At::Fields => self.field(start),
+            At::ChunkSize => {
+                self.at = match chunk_size(start) {
+                    Some(0) => At::Trailers,
+                    Some(size) => At::ChunkData(size),
+                    None => At::Lost,
                 }
-                b't' | b'T' if starts_with(start, TRANSFER_ENCODING) => {
-                    self.seen.transfer_encodings = self.seen.transfer_encodings.saturating_add(1);
-                }
-                _ => {}
-            },
-            At::End => {}
+            }
+            At::ChunkEnd => self.at = At::ChunkSize,
+            At::Trailers if blank => self.at = At::RequestLine,
+            At::Trailers | At::Body(_) | At::ChunkData(_) | At::Lost => {}
         }
+    }
+
+    fn field(&mut self, line: &[u8]) {
+        match line[0] {
+            b'c' | b'C' if starts_with(line, CONTENT_LENGTH) => {
+                self.seen.content_lengths = self.seen.content_lengths.saturating_add(1);
+                let value = line[CONTENT_LENGTH.len()..].trim_ascii();
+                let length = std::str::from_utf8(value).ok();
+                match length.and_then(|length| length.parse().ok()) {
+                    Some(length) => self.length = length,
+                    // hyper refuses it, or it has more blanks before it than anybody writes.
+                    None => self.at = At::Lost,
+                }
+            }
+            b't' | b'T' if starts_with(line, TRANSFER_ENCODING) => {
+                self.seen.transfer_encodings = self.seen.transfer_encodings.saturating_add(1);
+            }
+            _ => {}
+        }
+    }
+
+    fn end_head(&mut self) {
+        if self.waiting.len() == MOST_WAITING {
+            self.at = At::Lost;
+            return;
+        }
+        let seen = std::mem::take(&mut self.seen);
+        let length = std::mem::take(&mut self.length);
+        self.waiting.push_back(seen);
+        self.at = match (seen.transfer_encodings, length) {
+            (0, 0) => At::RequestLine,
+            (0, length) => At::Body(length),
+            _ => At::ChunkSize,
+        };
     }
 
     fn keep(&mut self, bytes: &[u8]) {
         if self.at == At::RequestLine {
             self.seen.fragment |= memchr(b'#', bytes).is_some();
         }
-        let count = bytes.len().min(LONGEST - self.partial_len);
-        self.partial[self.partial_len..][..count].copy_from_slice(&bytes[..count]);
-        self.partial_len += count;
+        let count = bytes.len().min(LONGEST - self.partial.len());
+        self.partial.extend_from_slice(&bytes[..count]);
     }
+}
+
+/// What is left of the bytes, and of the number of bytes to skip.
+fn skip(bytes: &[u8], count: u64) -> (&[u8], u64) {
+    match usize::try_from(count) {
+        Ok(count) if count <= bytes.len() => (&bytes[count..], 0),
+        _ => (&[], count - bytes.len() as u64),
+    }
+}
+
+/// Of a line `1a; extension`.
+fn chunk_size(line: &[u8]) -> Option<u64> {
+    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit());
+    let digits = &line[..digits.count()];
+    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 fn starts_with(line: &[u8], name: &[u8]) -> bool {
@@ -106,40 +192,72 @@ fn starts_with(line: &[u8], name: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn scan(pieces: &[&[u8]]) -> HeadSeen {
+    fn scan(pieces: &[&[u8]]) -> Vec<HeadSeen> {
         let mut scan = HeadScan::default();
         for piece in pieces {
             scan.feed(piece);
         }
-        scan.take()
+        scan.waiting.into()
     }
 
     const SMUGGLE: &[u8] =
         b"\r\nPOST /a#b HTTP/1.1\r\nHost: a\r\nX: content-length: 1\r\ncontent-LENGTH: 5\r\n\
-        Content-Length:5\r\nTransfer-Encoding: chunked\r\n\r\nContent-Length: 9\r\n";
+        Content-Length:5\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const SEEN: HeadSeen = HeadSeen {
+        content_lengths: 2,
+        transfer_encodings: 1,
+        fragment: true,
+    };
 
-    #[test]
-    fn counts_lines_of_the_head_only() {
-        let expected = HeadSeen {
-            content_lengths: 2,
-            transfer_encodings: 1,
-            fragment: true,
-        };
-        assert_eq!(scan(&[SMUGGLE]), expected);
-        for split in 0..SMUGGLE.len() {
-            let (a, b) = SMUGGLE.split_at(split);
+    #[track_caller]
+    fn sees_in_any_pieces(bytes: &[u8], expected: &[HeadSeen]) {
+        assert_eq!(scan(&[bytes]), expected);
+        for split in 0..bytes.len() {
+            let (a, b) = bytes.split_at(split);
             assert_eq!(scan(&[a, b]), expected, "split at {split}");
         }
-        let bytes: Vec<_> = SMUGGLE.chunks(1).collect();
-        assert_eq!(scan(&bytes), expected);
+        let pieces: Vec<_> = bytes.chunks(1).collect();
+        assert_eq!(scan(&pieces), expected);
     }
 
     #[test]
-    fn starts_over_after_take() {
+    fn counts_lines_of_the_head_only() {
+        sees_in_any_pieces(&[SMUGGLE, b"Content-Length: 9\r\n"].concat(), &[SEEN]);
+    }
+
+    #[test]
+    fn finds_the_head_behind_every_kind_of_body() {
+        let none = b"GET / HTTP/1.1\nHost: a\n\n";
+        let sized = b"POST / HTTP/1.1\r\nContent-Length:  0012 \r\n\r\nGET /# \r\n\r\n\n";
+        let chunked = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n\
+            00c;a=b\r\nGET /# \r\n\r\n\n\r\n0\r\nA: #\r\n\r\n";
+        let lines = |content_lengths, transfer_encodings| HeadSeen {
+            content_lengths,
+            transfer_encodings,
+            fragment: false,
+        };
+        sees_in_any_pieces(
+            &[none, &sized[..], chunked, SMUGGLE].concat(),
+            &[lines(0, 0), lines(1, 0), lines(0, 1), SEEN],
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_ends_it() {
+        let bad = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n";
+        assert_eq!(scan(&[bad, SMUGGLE]).len(), 1);
+        let bad = b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n";
+        assert_eq!(scan(&[bad, SMUGGLE]), []);
+        let many = b"\nGET / HTTP/1.1\n\n".repeat(2 * MOST_WAITING);
+        assert_eq!(scan(&[&many]).len(), MOST_WAITING);
+    }
+
+    #[test]
+    fn heads_come_in_their_order() {
         let mut scan = HeadScan::default();
-        scan.feed(SMUGGLE);
-        scan.take();
-        scan.feed(b"GET / HTTP/1.1\nHost: a\n\n");
+        scan.feed(b"GET /# HTTP/1.1\n\nGET / HTTP/1.1\n");
+        assert!(scan.take().fragment);
+        scan.feed(b"Host: a\n\n");
         assert_eq!(scan.take(), HeadSeen::default());
     }
 }

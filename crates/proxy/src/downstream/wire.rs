@@ -13,8 +13,6 @@ use crate::observed::Observer;
 pub(crate) struct Wire {
     pub(crate) watch: Watch,
     scan: RefCell<HeadScan>,
-    /// Bytes read now belong to a request head.
-    in_head: Cell<bool>,
     /// The client will send nothing more.
     finished: Cell<bool>,
     /// A request brought more than it may.
@@ -26,21 +24,14 @@ impl Wire {
         Self {
             watch,
             scan: RefCell::default(),
-            in_head: Cell::new(true),
             finished: Cell::new(false),
             exceeded: Cell::new(false),
         }
     }
 
-    /// What was seen of the head that was just parsed. What follows is `body`, or the next head.
-    pub(crate) fn head_complete(&self, body: bool) -> HeadSeen {
-        self.in_head.set(!body);
+    /// What was seen of the head that was just parsed.
+    pub(crate) fn head_complete(&self) -> HeadSeen {
         self.scan.borrow_mut().take()
-    }
-
-    /// The request body ended where its framing says it does.
-    pub(crate) fn body_complete(&self) {
-        self.in_head.set(true);
     }
 
     /// The request body is larger than the route allows; there is no other request after this one.
@@ -62,9 +53,7 @@ impl Wire {
 impl Observer for Rc<Wire> {
     fn read(&self, bytes: &[u8]) {
         self.watch.received();
-        if self.in_head.get() {
-            self.scan.borrow_mut().feed(bytes);
-        }
+        self.scan.borrow_mut().feed(bytes);
     }
 
     fn finished(&self) {

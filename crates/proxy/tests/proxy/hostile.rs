@@ -235,6 +235,31 @@ fn pipelined_requests_are_answered_in_order() {
     }
 }
 
+/// One that comes behind another is judged like the first: nothing is mended there instead of refused.
+#[test]
+fn what_is_pipelined_is_judged_as_strictly() {
+    let upstream = Upstream::echo("a");
+    let proxy = Proxy::to(&upstream);
+    for first in [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n1",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n",
+    ] {
+        for second in [
+            "GET /#x HTTP/1.1\r\nHost: a\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n2",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ] {
+            let mut client = Client::connect(proxy.address);
+            client.send(format!("{first}{second}"));
+            let statuses = [client.response().status, client.response().status];
+            assert_eq!(statuses, [200, 400], "{first}{second}");
+            client.expect_close();
+        }
+    }
+    assert_eq!(upstream.requests(), 9);
+}
+
 #[test]
 fn options_star_is_answered_here() {
     let upstream = Upstream::echo("a");

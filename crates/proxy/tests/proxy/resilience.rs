@@ -265,6 +265,7 @@ fn requests_beyond_the_limit_of_an_upstream_wait_and_beyond_that_are_503() {
     });
     let full = || proxy.metric("fairway_proxy_upstream_full_total");
     wait_for("one request too many to be refused", || full() > 0.0);
+    upstream.next_head();
     assert_eq!(upstream.connections(), 1);
     go_on.send(()).unwrap();
     go_on.send(()).unwrap();
