@@ -1,17 +1,16 @@
 //! UDP sockets whose datagrams belong to no flow that the kernel knows from before.
 
-use std::collections::HashMap;
 use std::io::{Error, ErrorKind, Result};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::unix::fs::MetadataExt;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Above the node ports, and below the end of Linux's own range.
 const FIRST_PORT: u16 = 33_000;
 const PORTS: u16 = 27_000;
 
-/// Whose turn is next, by network namespace: tests side by side would soon use up a common turn.
-static NEXT: LazyLock<Mutex<HashMap<u64, u16>>> = LazyLock::new(Mutex::default);
+/// Whose turn is next. One turn for all namespaces, so that a port also tells who has it; questions are not
+/// so many that it goes round within half a minute.
+static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A socket for conversations with this server, at a port that no other had lately.
 ///
@@ -23,7 +22,8 @@ pub(crate) fn fresh_udp(server: SocketAddr) -> Result<UdpSocket> {
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     for _ in 0..PORTS {
-        let port = FIRST_PORT + next_turn()?;
+        let turn = NEXT.fetch_add(1, Ordering::Relaxed) % u32::from(PORTS);
+        let port = FIRST_PORT + u16::try_from(turn).expect("is less than PORTS");
         match UdpSocket::bind(SocketAddr::new(any, port)) {
             Err(error) if error.kind() == ErrorKind::AddrInUse => {}
             Err(error) => return Err(error),
@@ -35,13 +35,4 @@ pub(crate) fn fresh_udp(server: SocketAddr) -> Result<UdpSocket> {
         }
     }
     Err(Error::new(ErrorKind::AddrInUse, "every port is in use"))
-}
-
-fn next_turn() -> Result<u16> {
-    let namespace = std::fs::metadata("/proc/thread-self/ns/net")?.ino();
-    let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
-    let next = next.entry(namespace).or_default();
-    let turn = *next;
-    *next = (turn + 1) % PORTS;
-    Ok(turn)
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use super::retransmissions_here;
-use crate::ask::{AskError, Failure, PATIENCE, Reply, fresh_udp};
+use crate::ask::{AskError, Failure, PATIENCE, Reply};
 use crate::lab::Namespace;
 
 /// Short conversations with line servers, each on a connection (or socket) of its own.
@@ -294,9 +294,13 @@ async fn ask_tcp(server: SocketAddr) -> io::Result<String> {
 }
 
 async fn ask_udp(server: SocketAddr) -> io::Result<String> {
-    let socket = fresh_udp(server)?;
-    socket.set_nonblocking(true)?;
-    let socket = UdpSocket::from_std(socket)?;
+    // It does not matter who answers, so any port is as good.
+    let any = match server {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
+    socket.connect(server).await?;
     socket.send(b"who\n").await?;
     let mut line = Vec::with_capacity(512);
     socket.recv_buf(&mut line).await?;
