@@ -1,7 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use fairway_model::{Endpoint, ObjectName, Protocol, Service, ServiceMap, ServicePort};
+use fairway_model::{
+    Endpoint, ObjectName, Protocol, Service, ServiceKind, ServiceMap, ServicePort,
+};
 
 use crate::convert::slice::Slice;
 
@@ -175,5 +177,7 @@ fn same_ports(old: &Service, new: &Service) -> bool {
         let ports = ports.map(|port| (port.name.clone(), port.port, has_usable_endpoints(port)));
         ports.collect()
     };
-    ports(old) == ports(new)
+    // An alias has every port, and needs no endpoints.
+    let is_alias = |service: &Service| matches!(service.kind, ServiceKind::ExternalName(_));
+    is_alias(old) == is_alias(new) && ports(old) == ports(new)
 }
