@@ -2,6 +2,7 @@
 //! written.
 
 use std::fs;
+use std::time::Duration;
 
 use fairway_testkit::lab::{self, Namespace};
 use fairway_testkit::{Agent, Lab};
@@ -15,12 +16,19 @@ const CLOSE_WAIT: &str = "nf_conntrack_tcp_timeout_close_wait";
 const LIBERAL: &str = "nf_conntrack_tcp_be_liberal";
 const UDP: &str = "nf_conntrack_udp_timeout";
 const UDP_STREAM: &str = "nf_conntrack_udp_timeout_stream";
+const PATIENCE: Duration = Duration::from_secs(20);
 const WRITTEN: &str = "set a kernel setting";
 
 fn setting(namespace: &Namespace, name: &str) -> String {
     let path = format!("/proc/sys/net/netfilter/{name}");
     let value = namespace.run(|| fs::read_to_string(path)).unwrap();
     value.trim().to_owned()
+}
+
+/// All of it until the agent is ready: it answers health checks a moment before its log is read.
+fn log(agent: &Agent) -> String {
+    agent.wait_for_log(": ready", PATIENCE).unwrap();
+    agent.stderr()
 }
 
 fn settings_are_written_where_they_differ_and_once(feed: Feed) {
@@ -41,11 +49,10 @@ fn settings_are_written_where_they_differ_and_once(feed: Feed) {
     // What nobody asked for stays.
     assert_eq!(setting(ns, LIBERAL), liberal);
     assert_eq!(setting(ns, UDP_STREAM), stream);
-    let log = cluster.agent("node-1").stderr();
-    assert_eq!(log.matches(WRITTEN).count(), 3, "{log}");
+    assert_eq!(log(&cluster.agent("node-1")).matches(WRITTEN).count(), 3);
 
     cluster.agent("node-1").kill().unwrap();
-    let log = cluster.start_agent("node-1").stderr();
+    let log = log(&cluster.start_agent("node-1"));
     assert_eq!(log.matches(WRITTEN).count(), 0, "{log}");
 }
 
@@ -63,7 +70,7 @@ fn settings_that_may_not_be_written_are_told_and_left() {
         let arguments = arguments.into_iter().chain([program]);
         let arguments = arguments.chain(cluster.run_arguments("node-1"));
         let agent = Agent::start(ns, "unshare".as_ref(), arguments).unwrap();
-        let log = agent.stderr();
+        let log = log(&agent);
         let line = log.lines().find(|line| line.contains(CLOSE_WAIT));
         let line = line.unwrap_or_else(|| panic!("{log}"));
         assert!(line.contains(" WARN "), "{line}");
