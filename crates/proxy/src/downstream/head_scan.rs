@@ -35,7 +35,10 @@ pub(crate) struct HeadScan {
     waiting: VecDeque<HeadSeen>,
     /// Of the head that is being read.
     seen: HeadSeen,
+    /// Of its body.
     length: u64,
+    /// It has a length that is no number, so nobody knows where the next head begins.
+    is_last: bool,
     at: At,
     /// The start of a line that is not complete yet.
     partial: Vec<u8>,
@@ -133,8 +136,8 @@ impl HeadScan {
                 let length = std::str::from_utf8(value).ok();
                 match length.and_then(|length| length.parse().ok()) {
                     Some(length) => self.length = length,
-                    // hyper refuses it, or it has more blanks before it than anybody writes.
-                    None => self.at = At::Lost,
+                    // hyper refuses it, or overlooks it beside a Transfer-Encoding.
+                    None => self.is_last = true,
                 }
             }
             b't' | b'T' if starts_with(line, TRANSFER_ENCODING) => {
@@ -153,6 +156,7 @@ impl HeadScan {
         let length = std::mem::take(&mut self.length);
         self.waiting.push_back(seen);
         self.at = match (seen.transfer_encodings, length) {
+            _ if self.is_last => At::Lost,
             (0, 0) => At::RequestLine,
             (0, length) => At::Body(length),
             _ => At::ChunkSize,
@@ -246,8 +250,13 @@ mod tests {
     fn what_makes_no_sense_ends_it() {
         let bad = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n";
         assert_eq!(scan(&[bad, SMUGGLE]).len(), 1);
-        let bad = b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n";
-        assert_eq!(scan(&[bad, SMUGGLE]), []);
+        let bad = b"POST / HTTP/1.1\r\nContent-Length: 5, 5\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let seen = HeadSeen {
+            content_lengths: 1,
+            transfer_encodings: 1,
+            fragment: false,
+        };
+        assert_eq!(scan(&[bad, SMUGGLE]), [seen]);
         let many = b"\nGET / HTTP/1.1\n\n".repeat(2 * MOST_WAITING);
         assert_eq!(scan(&[&many]).len(), MOST_WAITING);
     }
