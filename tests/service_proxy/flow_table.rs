@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use fairway_testkit::ask::Conversation;
-use fairway_testkit::objects::endpoint_slice;
 use fairway_testkit::lab::Namespace;
+use fairway_testkit::objects::endpoint_slice;
 use fairway_testkit::{Echo, Family, Lab, nft};
 
 use crate::support::{Cluster, Feed, fed_both_ways, who};
@@ -57,7 +57,8 @@ fn flows(namespace: &Namespace) -> Option<String> {
 
 /// Tries it, and leaves nothing behind.
 fn can_have_flow_tables(namespace: &Namespace) -> bool {
-    let table = "table inet probe { flowtable probe { hook ingress priority 0; devices = { lo }; }; }";
+    let table =
+        "table inet probe { flowtable probe { hook ingress priority 0; devices = { lo }; }; }";
     let added = nft::apply(namespace, table).is_ok();
     nft::apply(namespace, "add table inet probe; delete table inet probe").unwrap();
     added

@@ -231,7 +231,9 @@ pub(super) fn connection_is_translated(writer: &mut Writer) {
 
 /// `flow add @NAME`.
 pub(super) fn offload(writer: &mut Writer, flow_table: &str) {
-    expression(writer, "flow_offload", |writer| writer.string(1, flow_table));
+    expression(writer, "flow_offload", |writer| {
+        writer.string(1, flow_table)
+    });
 }
 
 fn expression(writer: &mut Writer, name: &str, data: impl FnOnce(&mut Writer)) {

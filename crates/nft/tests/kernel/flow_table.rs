@@ -48,7 +48,9 @@ fn a_flow_table_is_there_or_the_kernel_is_named() {
 fn a_table_that_is_there_is_removed() {
     in_namespace(|| {
         nft(&["add table inet fairway-flows"]);
-        nft(&["add chain inet fairway-flows established { type filter hook forward priority 10; }"]);
+        nft(&[
+            "add chain inet fairway-flows established { type filter hook forward priority 10; }",
+        ]);
         FlowTable::open().unwrap().replace(&[]).unwrap();
         assert_eq!(output(&["list", "table", "inet", "fairway-flows"]), None);
     });
