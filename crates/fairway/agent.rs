@@ -4,6 +4,7 @@ mod announcer;
 mod certificate_metrics;
 mod connections;
 mod ending;
+mod flow_table;
 mod flows;
 mod handover;
 mod host_ports;
