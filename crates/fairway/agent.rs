@@ -334,7 +334,9 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 }
                 memory::updated(update);
             }
-            () = optional(ingress.as_mut().map(Ingress::locate_external_host)) => {}
+            problems = optional(ingress.as_mut().map(Ingress::locate_external_host)) => {
+                problems.into_iter().for_each(|problem| cluster.tell(problem));
+            }
             () = optional(service_health.as_mut().map(ServiceHealth::wake)) => {
                 if let Some(service_health) = &mut service_health {
                     service_health.follow().await;
