@@ -34,6 +34,17 @@ enum ValueCondition {
     Regex(Regex),
 }
 
+/// What a rule asks for and a request has not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unmet {
+    /// This method.
+    Method(Arc<str>),
+    /// This header, with another value or at all.
+    Header(Arc<str>),
+    /// This query parameter, with another value or at all.
+    Parameter(Arc<str>),
+}
+
 /// A request of which neither headers nor query are known.
 pub(super) struct NoFields;
 
@@ -44,6 +55,21 @@ impl Conditions {
             headers: compile_fields(&matches.headers)?,
             query: compile_fields(&matches.query)?,
         })
+    }
+
+    /// The first that does not hold; none where [`Conditions::hold`].
+    pub(super) fn unmet(&self, method: &str, fields: &dyn Fields) -> Option<Unmet> {
+        let wanted = self.method.as_ref();
+        if let Some(wanted) = wanted.filter(|wanted| ***wanted != *method) {
+            return Some(Unmet::Method(wanted.clone()));
+        }
+        let header = |it: &&FieldCondition| !it.holds(fields.header(&it.name));
+        if let Some(header) = self.headers.iter().find(header) {
+            return Some(Unmet::Header(header.name.clone()));
+        }
+        let parameter = |it: &&FieldCondition| !it.holds(fields.query_parameter(&it.name));
+        let parameter = self.query.iter().find(parameter);
+        parameter.map(|it| Unmet::Parameter(it.name.clone()))
     }
 
     pub(super) fn hold(&self, method: &str, fields: &dyn Fields) -> bool {
