@@ -22,8 +22,8 @@ mod trace;
 
 pub use check::check;
 pub(crate) use compile::compile;
-pub(crate) use condition::regex_from_start;
 pub use condition::Unmet;
+pub(crate) use condition::regex_from_start;
 pub use problem::{Problem, RuleError};
 pub(crate) use table::HostTable;
 pub use trace::{Advantage, Considered, Trace};

@@ -1,3 +1,4 @@
+mod claims;
 mod host;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -79,7 +79,10 @@ pub(super) fn refuse_rules(on_node_ports: &[Vec<Statement>], unknown: Option<Rul
             comment(Cause::NoLocalEndpoints),
             [in_set(SetName::Dropped), Statement::Drop],
         ),
-        rule(comment(Cause::NoEndpoints), [in_set(SetName::Refused), reject.clone()]),
+        rule(
+            comment(Cause::NoEndpoints),
+            [in_set(SetName::Refused), reject.clone()],
+        ),
     ]);
     for address in on_node_ports {
         let dropped = in_set(SetName::DroppedNodePorts);
@@ -88,7 +91,10 @@ pub(super) fn refuse_rules(on_node_ports: &[Vec<Statement>], unknown: Option<Rul
             join(dropped, address, Statement::Drop),
         ));
         let refused = in_set(SetName::RefusedNodePorts);
-        rules.push(rule(comment(Cause::NoEndpoints), join(refused, address, reject.clone())));
+        rules.push(rule(
+            comment(Cause::NoEndpoints),
+            join(refused, address, reject.clone()),
+        ));
     }
     rules
 }

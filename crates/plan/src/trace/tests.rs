@@ -67,9 +67,18 @@ fn each_refusal_has_its_cause() {
         scene.walk(&from(Sender::Outside)).outcome
     };
     let web = |endpoints: &[u8]| vec![service("web", 0, 1, endpoints)];
-    assert_eq!(of(web(&[]), 80, 1), Outcome::Refused(Some(Cause::NoEndpoints)));
-    assert_eq!(of(web(&[1]), 81, 1), Outcome::Refused(Some(Cause::NoSuchPort)));
-    assert_eq!(of(web(&[1]), 80, 9), Outcome::Dropped(Some(Cause::NoSuchService)));
+    assert_eq!(
+        of(web(&[]), 80, 1),
+        Outcome::Refused(Some(Cause::NoEndpoints))
+    );
+    assert_eq!(
+        of(web(&[1]), 81, 1),
+        Outcome::Refused(Some(Cause::NoSuchPort))
+    );
+    assert_eq!(
+        of(web(&[1]), 80, 9),
+        Outcome::Dropped(Some(Cause::NoSuchService))
+    );
 }
 
 #[test]

@@ -54,8 +54,7 @@ pub enum Advantage {
 impl Precedence {
     /// Why this one comes before the other.
     pub(super) fn advantage_over(self, other: Self) -> Advantage {
-        let same_kind =
-            std::mem::discriminant(&self.path) == std::mem::discriminant(&other.path);
+        let same_kind = std::mem::discriminant(&self.path) == std::mem::discriminant(&other.path);
         if !same_kind {
             Advantage::KindOfPath
         } else if self.path != other.path {

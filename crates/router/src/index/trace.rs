@@ -1,6 +1,6 @@
 //! Everything that was in question for a request, for who asks why.
 
-use fairway_model::{HostPattern, HostRoutes};
+use fairway_model::{HostPattern, HostRoutes, Rule};
 
 use super::condition::Unmet;
 use super::precedence::Precedence;
@@ -24,8 +24,10 @@ pub struct Trace<'a> {
 /// A rule whose path matches.
 #[derive(Debug)]
 pub struct Considered<'a> {
-    /// The rule.
+    /// As it is compiled.
     pub route: &'a Route,
+    /// As it is declared.
+    pub rule: Option<&'a Rule>,
     /// What else it asks for and the request has not; none where it could answer.
     pub unmet: Option<Unmet>,
     precedence: Precedence,
@@ -57,8 +59,14 @@ impl Index {
                 conditions,
                 route,
             } = candidate;
+            let mut rules = table.source.rules.iter();
             Considered {
                 route,
+                rule: rules.find(|rule| {
+                    rule.id == route.id
+                        && *rule.matches.path.as_str() == route.path
+                        && conditions.are_of(&rule.matches)
+                }),
                 unmet: conditions.unmet(request.method, fields),
                 precedence: *precedence,
             }
@@ -85,6 +93,8 @@ impl HostTable {
     /// All rules whose path matches, in the order in which [`HostTable::find`] asks them.
     fn candidates(&self, path: &str) -> impl Iterator<Item = &Candidate> {
         let regexes = self.regexes_of(path);
-        self.exact(path).chain(regexes).chain(self.prefixes_of(path))
+        self.exact(path)
+            .chain(regexes)
+            .chain(self.prefixes_of(path))
     }
 }

@@ -122,6 +122,10 @@ proptest! {
             let traced = index.trace(request, sent);
             let chosen = traced.as_ref().and_then(|trace| trace.chosen()).map(label);
             prop_assert_eq!(chosen, found);
+            for it in traced.iter().flat_map(|trace| &trace.considered) {
+                let declared = it.rule.map(|rule| &*rule.id.field);
+                prop_assert_eq!(declared, Some(label(it.route)));
+            }
             let entries = index.entries_for(request.host);
             let used = traced.map(|trace| trace.routes);
             let first = entries.first().map(|entry| &*snapshot.routes.hosts[entry]);
