@@ -233,6 +233,13 @@ pub(crate) struct ServiceProxyArgs {
     /// node port of a Service with each endpoint.
     #[arg(long, default_value = "false")]
     pub(crate) count_connections: bool,
+
+    /// Let established TCP connections through Services, whose packets come in here, skip the kernel's chains
+    ///
+    /// A flow table of these interfaces, for example eth0,cni0,flannel.1. Filters of others for forwarded
+    /// packets see only the first packets of such a connection: not beside network policies that look at each.
+    #[arg(long, value_name = "INTERFACE", value_delimiter = ',')]
+    pub(crate) flow_table_interfaces: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]

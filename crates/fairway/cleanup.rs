@@ -1,6 +1,6 @@
 //! `fairway cleanup`: the way out.
 
-use fairway_nft::{Dataplane, Netlink};
+use fairway_nft::{Dataplane, FlowTable, Netlink};
 use fairway_plan::{Change, Family, Transaction};
 
 use crate::agent::AgentLock;
@@ -19,5 +19,6 @@ pub(crate) fn cleanup() -> anyhow::Result<()> {
         netlink.commit(&transaction)?;
         tracing::info!(%family, "removed fairway's table");
     }
+    FlowTable::open()?.replace(&[])?;
     Ok(())
 }

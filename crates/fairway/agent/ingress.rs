@@ -1,6 +1,7 @@
 //! The ingress half: routes and certificates into the proxy's workers.
 
 mod external_hosts;
+mod retired;
 mod tls;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use fairway_router::{Builder, Index};
 use tracing::{info, warn};
 
 use self::external_hosts::ExternalHosts;
+pub(crate) use self::retired::Retired;
 use self::tls::Tls;
 use super::open_files::room_for_connections;
 use crate::config::Config;
@@ -32,6 +34,8 @@ pub(crate) struct Ingress {
     metrics: Metrics,
     /// As configured.
     addresses: Vec<SocketAddr>,
+    /// The longest time from an accepted connection to its first request.
+    last_request: Duration,
     /// Rules that cannot match, as reported.
     problems: BTreeSet<String>,
 }
@@ -65,6 +69,7 @@ impl Ingress {
                 "the limit of open files allows for fewer client connections"
             );
         }
+        let timeouts = config.router.timeouts();
         let bound = fairway_proxy::bind(fairway_proxy::Config {
             http: config.router.http_addresses.clone(),
             https: config.router.https_addresses.clone(),
@@ -75,7 +80,7 @@ impl Ingress {
             proxy_protocol: config.router.proxy_protocol.into(),
             limits,
             memory: config.router.memory(),
-            timeouts: config.router.timeouts(),
+            timeouts: timeouts.clone(),
             access_log: (&config.observation.access_log).into(),
             log_format: config.observation.access_log_format.clone(),
             tracing,
@@ -90,6 +95,7 @@ impl Ingress {
         let handle = bound.serve(routes.clone(), tls.shared(), metrics.clone())?;
         let mut ingress = Self {
             addresses: config.router.addresses().collect(),
+            last_request: timeouts.proxy_header + timeouts.handshake + timeouts.head,
             builder,
             routes,
             tls,
@@ -152,8 +158,14 @@ impl Ingress {
         self.handle.reopen_access_log();
     }
 
-    /// Lets open requests finish, for as long as `grace`.
-    pub(crate) async fn drain(self, grace: Duration) {
-        self.handle.drain(grace).await;
+    /// Accepts no more, and lets what is open finish.
+    pub(crate) fn retire(self) -> Retired {
+        self.handle.begin_drain();
+        Retired {
+            handle: self.handle,
+            routes: self.routes,
+            tls: self.tls.shared(),
+            last_request: self.last_request,
+        }
     }
 }

@@ -10,12 +10,14 @@
 //! ```
 //!
 //! Beside it [`Conntrack`], which finds the flows that a change leaves behind, and
-//! [`listening_sockets`], which finds the processes that a node port takes clients from.
+//! [`listening_sockets`], which finds the processes that a node port takes clients from, and
+//! [`FlowTable`], which lets established connections pass without the chains.
 
 mod batch;
 mod conntrack;
 mod error;
 mod fake;
+mod flow_table;
 mod listeners;
 mod monitor;
 mod netlink;
@@ -28,6 +30,7 @@ use fairway_plan::{Bytes, Element, Family, Observed, SetName, Transaction};
 pub use conntrack::{Conntrack, LocalAddresses, Sweep};
 pub use error::{Errno, Error};
 pub use fake::Fake;
+pub use flow_table::FlowTable;
 pub use listeners::{ListeningSocket, listening_sockets};
 pub use monitor::Monitor;
 pub use netlink::Netlink;
