@@ -29,10 +29,7 @@ pub(crate) fn rule(rule: &model::Rule) -> Rule {
 pub(crate) fn chosen(trace: &Trace<'_>) -> Option<Rule> {
     match winner(&trace.considered) {
         Some(winner) => winner.rule.map(rule),
-        None => trace
-            .default
-            .and_then(|_| trace.routes.default.as_ref())
-            .map(rule),
+        None => trace.default.and(trace.routes.default.as_ref()).map(rule),
     }
 }
 

@@ -219,7 +219,7 @@ impl Text {
 
 fn senders(from: &[String]) -> String {
     match from {
-        [one, others @ .., last] if others.is_empty() => format!("{one} and {last}"),
+        [one, last] => format!("{one} and {last}"),
         [one] => one.clone(),
         _ => "everybody".to_owned(),
     }
