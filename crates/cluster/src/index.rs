@@ -14,7 +14,9 @@ mod services;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fairway_model::{Changes, Node, ObjectName, RoutePolicies, Snapshot, Trigger, Update};
+use fairway_model::{
+    Changes, HostPattern, IngressClaim, Node, ObjectName, RoutePolicies, Snapshot, Trigger, Update,
+};
 use ipnet::IpNet;
 
 pub(crate) use interner::Interner;
@@ -205,6 +207,11 @@ impl Index {
     /// All that is wrong right now, sorted by object.
     pub(crate) fn problems(&self) -> impl Iterator<Item = &Problem> {
         self.problems.iter()
+    }
+
+    /// What all Ingresses ask for these hosts, oldest first.
+    pub(crate) fn claims_on(&self, hosts: &[HostPattern]) -> Vec<IngressClaim> {
+        self.ingresses.claims_on(hosts)
     }
 
     /// Problems that came up since this was last asked for, and were logged; and Ingresses that came

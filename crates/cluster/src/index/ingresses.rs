@@ -1,4 +1,5 @@
 mod backends;
+mod claims;
 mod host;
 
 use std::collections::{BTreeMap, BTreeSet};
