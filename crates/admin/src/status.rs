@@ -36,6 +36,8 @@ pub(crate) use site::StatusSite;
 pub struct Status {
     /// Of fairway.
     pub version: &'static str,
+    /// The moment.
+    pub at: SystemTime,
     /// Since when there has been something to tell: the first complete state of this configuration.
     pub since: SystemTime,
     /// The cluster, as this node sees it.

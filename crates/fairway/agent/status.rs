@@ -67,6 +67,7 @@ impl Teller {
         let traffic = traffic.into_iter().flatten();
         Status {
             version: env!("CARGO_PKG_VERSION"),
+            at: SystemTime::now(),
             since: self.since,
             snapshot: snapshot.clone(),
             certificates: self.shown(),

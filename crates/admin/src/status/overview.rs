@@ -1,4 +1,4 @@
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -14,6 +14,8 @@ pub(super) struct Overview {
     /// Upper bounds of latencies, in milliseconds.
     latency_bounds_ms: [u64; 12],
     now: String,
+    /// When all this was so, in milliseconds since 1970: rates are differences by this clock.
+    at_ms: u64,
     since: String,
     healthy: bool,
     families: Vec<Family>,
@@ -61,7 +63,7 @@ impl Overview {
         status.traffic.iter().for_each(|route| traffic.add(route));
         let families = health.families.iter().map(|(family, health)| Family {
             family: family.to_string(),
-            last_applied: health.last_applied.map(|at| at.to_string()),
+            last_applied: health.last_applied.map(|at| from_seconds(at.as_second())),
             fresh: health.fresh,
         });
         Self {
@@ -69,6 +71,7 @@ impl Overview {
             node: status.snapshot.node.name.to_string(),
             latency_bounds_ms: Status::LATENCY_BOUNDS_MS,
             now: text(now),
+            at_ms: u64::try_from(since_1970(status.at).as_millis()).unwrap_or(u64::MAX),
             since: text(status.since),
             healthy: health.is_ready(),
             families: families.collect(),
@@ -118,9 +121,12 @@ impl TrafficItem {
 
 /// RFC 3339, in whole seconds.
 pub(super) fn text(time: SystemTime) -> String {
-    let seconds = time.duration_since(SystemTime::UNIX_EPOCH);
-    let seconds = seconds.map_or(0, |it| i64::try_from(it.as_secs()).unwrap_or(i64::MAX));
-    from_seconds(seconds)
+    from_seconds(i64::try_from(since_1970(time).as_secs()).unwrap_or(i64::MAX))
+}
+
+fn since_1970(time: SystemTime) -> Duration {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 /// The same of seconds since 1970; what is beyond all calendars is their end.

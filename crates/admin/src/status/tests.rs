@@ -67,6 +67,7 @@ fn status() -> Status {
     snapshot.routes.hosts.insert_mut(host, Arc::new(routes));
     Status {
         version: "1.2.3",
+        at: SystemTime::UNIX_EPOCH + Duration::from_millis(1500),
         since: SystemTime::UNIX_EPOCH,
         snapshot: Arc::new(snapshot),
         certificates: vec![ShownCertificate {
@@ -134,6 +135,7 @@ async fn each_view_lists_what_there_is() {
         })
     );
     assert_eq!(overview["overview"]["traffic"]["requests"], 7);
+    assert_eq!(overview["overview"]["at_ms"], 1500);
 
     let services = json_of(&site, "view=services&filter=we").await["list"].take();
     assert_eq!(

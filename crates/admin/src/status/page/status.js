@@ -56,14 +56,15 @@ function quantile(buckets, bounds, share) {
   return Infinity;
 }
 
-/** What happened since this was last told of the series; null the first time. */
-function happened(name, traffic, bounds) {
-  const now = performance.now();
+/** What happened since this was last told of the series; null where that is nothing new. */
+function happened(name, traffic, overview) {
   const before = series.get(name);
+  if (before && before.at === overview.at_ms) return null;
   const drawn = before ? before.drawn : { rate: [], errors: [], slow: [], flight: [] };
-  series.set(name, { now, traffic, drawn });
+  series.set(name, { at: overview.at_ms, traffic, drawn });
   if (!before || traffic.requests < before.traffic.requests) return null;
-  const seconds = (now - before.now) / 1000;
+  const seconds = (overview.at_ms - before.at) / 1000;
+  const bounds = overview.latency_bounds_ms;
   const since = (of) => of(traffic) - of(before.traffic);
   const buckets = traffic.latencies.map((count, at) => count - before.traffic.latencies[at]);
   const sample = {
@@ -113,7 +114,7 @@ function showOverview(overview) {
   for (const node of document.querySelectorAll("[data-count]")) {
     say(node, overview.counts[node.dataset.count].toLocaleString("en"));
   }
-  const sample = happened("all", overview.traffic, overview.latency_bounds_ms);
+  const sample = happened("all", overview.traffic, overview);
   if (sample) {
     say(get("rate"), rounded(sample.rate));
     say(get("errors"), rounded(sample.errors));
@@ -187,11 +188,14 @@ const DESCRIBE = {
       [element("p", it.object), element("p", it.field, "quiet")],
       [element("p", "none yet", "quiet traffic"), element("div", undefined, "small-chart")],
     ],
-    live(it, row, bounds) {
+    live(it, row, overview) {
       if (!it.traffic) return;
-      const sample = happened(this.key(it), it.traffic, bounds);
+      const sample = happened(this.key(it), it.traffic, overview);
       const told = row.querySelector(".traffic");
-      if (!sample) return say(told, `${it.traffic.requests.toLocaleString("en")} in all`);
+      if (!sample) {
+        if (!row.querySelector("svg")) say(told, `${it.traffic.requests.toLocaleString("en")} in all`);
+        return;
+      }
       say(told, `${rounded(sample.rate)}/s, half in ${milliseconds(sample.half)}, 99% in ${milliseconds(sample.slow)}, ${rounded(sample.errors)} errors/s`);
       chart(row.querySelector(".small-chart"), sample.drawn.rate, `${rounded(sample.rate)} requests a second`);
     },
@@ -219,7 +223,7 @@ const DESCRIBE = {
   },
 };
 
-function showList(view, list, bounds) {
+function showList(view, list, overview) {
   const describe = DESCRIBE[view];
   const layout = COLUMNS[view].length === 4 ? "four" : "wide-last";
   const head = get("columns");
@@ -257,7 +261,7 @@ function showList(view, list, bounds) {
       rows.set(key, row);
     }
     if (body.children[at] !== row) body.insertBefore(row, body.children[at] || null);
-    if (describe.live) describe.live(item, row, bounds);
+    if (describe.live) describe.live(item, row, overview);
   });
   for (const [key, row] of rows) {
     if (!wanted.has(key)) {
@@ -294,7 +298,7 @@ async function refresh() {
     // Answers to questions of before are of no interest.
     if (asked !== state.asked) return;
     showOverview(told.overview);
-    if (told.list) showList(state.view, told.list, told.overview.latency_bounds_ms);
+    if (told.list) showList(state.view, told.list, told.overview);
     document.documentElement.dataset.shown = `${state.view} ${(state.shown += 1)}`;
   } catch (error) {
     if (asked !== state.asked) return;
