@@ -108,7 +108,7 @@ impl Figures {
             .collect();
         for round in 0..=effort.rounds {
             for ((site, way), series) in ways.iter().zip(&mut series) {
-                let figures = site.from_client(|| turn(site, *way, effort));
+                let figures = site.in_client(|| turn(site, *way, effort));
                 if round > 0 {
                     series.rounds.push(figures);
                 }

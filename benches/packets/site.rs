@@ -97,7 +97,7 @@ impl Site {
         let client = self.lab.pod(CLIENT).ip(Family::V4);
         for way in self.ways() {
             let target = self.destination(*way);
-            let connected = self.from_client(|| TcpStream::connect(target));
+            let connected = self.in_client(|| TcpStream::connect(target));
             let _client =
                 connected.unwrap_or_else(|error| panic!("{:?}, {way:?}: {error}", self.table));
             let (_, from) = self.listener.accept().expect("it is there already");
@@ -128,7 +128,7 @@ impl Site {
     }
 
     /// Runs on this core in the client's pod.
-    pub(crate) fn from_client<T: Send>(&self, code: impl FnOnce() -> T + Send) -> T {
+    pub(crate) fn in_client<T: Send>(&self, code: impl FnOnce() -> T + Send) -> T {
         self.lab.pod(CLIENT).ns().run(code)
     }
 
