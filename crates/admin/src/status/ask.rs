@@ -17,8 +17,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub struct StatusFeed {
     ask: mpsc::Sender<StatusRequest>,
-    last: Arc<Mutex<Option<(Instant, Arc<Status>)>>>,
+    last: Arc<Mutex<Last>>,
 }
+
+/// What was told, and when.
+type Last = Option<(Instant, Arc<Status>)>;
 
 /// Those who ask.
 #[derive(Debug)]
@@ -58,7 +61,7 @@ impl StatusFeed {
         self.lock().as_ref().map(|(_, status)| status.clone())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Instant, Arc<Status>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Last> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
