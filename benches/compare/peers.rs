@@ -178,11 +178,6 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // A master that is killed leaves its workers behind.
-        for process in self.tree().processes().into_iter().rev() {
-            crate::process::kill(process);
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        crate::process::end(&mut self.child);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Child;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -30,11 +31,6 @@ impl Tree {
             at += 1;
         }
         Self(tree)
-    }
-
-    /// Those above come first.
-    pub(crate) fn processes(&self) -> Vec<u32> {
-        self.0.clone()
     }
 
     /// CPU time of all threads that there are, to the nanosecond; that of threads that ended is not in it.
@@ -77,7 +73,12 @@ pub(crate) fn signal(process: u32, signal: Signal) -> Result<()> {
     Ok(kill_process(process, signal)?)
 }
 
-/// Ends a process that we started, if it is there.
-pub(crate) fn kill(process: u32) {
-    let _ = signal(process, Signal::KILL);
+/// Ends a process that we started, and those below it: a master that is killed leaves its workers behind.
+pub(crate) fn end(child: &mut Child) {
+    let tree = Tree::of(child.id());
+    for process in tree.0.into_iter().rev() {
+        // Fails only when it has ended by itself.
+        let _ = signal(process, Signal::KILL);
+    }
+    let _ = child.wait();
 }

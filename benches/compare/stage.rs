@@ -126,9 +126,7 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        // Fails only when it has ended by itself.
-        let _ = self.origin.kill();
-        let _ = self.origin.wait();
+        crate::process::end(&mut self.origin);
     }
 }
 

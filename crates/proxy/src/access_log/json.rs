@@ -1,5 +1,6 @@
 use std::fmt::Display;
 use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::LONG;
@@ -32,7 +33,7 @@ pub(super) fn format(line: &Line<'_>, time: &Clock, out: &mut Vec<u8>) {
         object.optional("service", service.map(|name| name.as_bytes()));
     }
     if let Some(last) = line.attempts.last() {
-        object.display("endpoint", last.endpoint);
+        object.address("endpoint", last.endpoint);
         object.number("tries", line.attempts.len() as u64);
         if let (Some(_), Some(ended)) = (last.answered, last.ended) {
             object.seconds("upstream_duration", ended.saturating_sub(last.began));
@@ -79,29 +80,30 @@ impl<'a> Object<'a> {
 
     fn number(&mut self, name: &str, value: u64) {
         self.name(name);
-        print(self.out, value);
+        number(self.out, value);
     }
 
     fn seconds(&mut self, name: &str, value: Duration) {
         self.name(name);
-        print(
-            self.out,
-            format_args!("{}.{:06}", value.as_secs(), value.subsec_micros()),
-        );
+        number(self.out, value.as_secs());
+        self.out.push(b'.');
+        digits::<6>(self.out, value.subsec_micros());
     }
 
-    /// For values that need no escaping.
-    fn display(&mut self, name: &str, value: impl Display) {
+    fn address(&mut self, name: &str, value: SocketAddr) {
         self.name(name);
-        print(self.out, format_args!("\"{value}\""));
+        self.out.push(b'"');
+        address(self.out, value);
+        self.out.push(b'"');
     }
 
     fn time(&mut self, name: &str, value: &Clock) {
         self.name(name);
         self.out.push(b'"');
         self.out.extend_from_slice(value.iso());
-        let millis = value.now().subsec_millis();
-        print(self.out, format_args!(".{millis:03}Z\""));
+        self.out.push(b'.');
+        digits::<3>(self.out, value.now().subsec_millis());
+        self.out.extend_from_slice(b"Z\"");
     }
 
     fn name(&mut self, name: &str) {
@@ -113,6 +115,37 @@ impl<'a> Object<'a> {
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
     }
+}
+
+/// In decimal. `format!` and its kin take several times as long, and a line has a dozen numbers.
+fn number(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// In decimal, with zeros in front: the last `N` digits.
+fn digits<const N: usize>(out: &mut Vec<u8>, mut value: u32) {
+    let mut text = [b'0'; N];
+    for digit in text.iter_mut().rev() {
+        *digit += u8::try_from(value % 10).expect("a digit");
+        value /= 10;
+    }
+    out.extend_from_slice(&text);
+}
+
+fn address(out: &mut Vec<u8>, value: SocketAddr) {
+    match value.ip() {
+        IpAddr::V4(ip) => {
+            for (index, octet) in ip.octets().into_iter().enumerate() {
+                if index > 0 {
+                    out.push(b'.');
+                }
+                number(out, octet);
+            }
+        }
+        IpAddr::V6(ip) => print(out, format_args!("[{ip}]")),
+    }
+    out.push(b':');
+    number(out, value.port());
 }
 
 fn print(out: &mut Vec<u8>, value: impl Display) {
