@@ -10,4 +10,5 @@ mod ingress;
 mod lifecycle;
 mod scenarios;
 mod service_proxy;
+mod status_page;
 mod support;
