@@ -17,6 +17,7 @@ mod node_events;
 mod open_files;
 mod pod_networks;
 mod process;
+mod questions;
 mod reload;
 mod retiring;
 mod service_health;
@@ -53,10 +54,12 @@ pub(crate) use self::lock::AgentLock;
 use self::loopback::Loopback;
 use self::pod_networks::PodNetworks;
 use self::process::Process;
+pub(crate) use self::questions::admin_address;
 use self::service_health::ServiceHealth;
 use self::speaker::Speaker;
 use self::tables::Tables;
 use crate::config::{Config, Loader, Source};
+use crate::explain::Now;
 use crate::kernel::Kernel;
 use crate::memory;
 
@@ -245,6 +248,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
         )?),
         false => None,
     };
+    let mut questions = questions::listen()?;
     info!("ready");
 
     let mut snapshot = first.snapshot.clone();
@@ -308,6 +312,11 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 process.former = ingress;
                 return Ok(Next::Successor(successor));
             }
+            Some(asked) = questions.recv() => {
+                let now = Now { snapshot: snapshot.clone(), cluster: &cluster };
+                let index = ingress.as_ref().map(Ingress::index);
+                asked.answer_from(config, &now, index);
+            }
             update = cluster.next() => {
                 snapshot = update.snapshot.clone();
                 tell_node(&health, config, &snapshot);
@@ -360,7 +369,9 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
 }
 
 /// Where objects come from, and where Events about them go.
-async fn source(config: &Config) -> anyhow::Result<(fairway_cluster::Source, EventRecorder)> {
+pub(crate) async fn source(
+    config: &Config,
+) -> anyhow::Result<(fairway_cluster::Source, EventRecorder)> {
     let kubeconfig = match &config.source {
         Source::Manifests(directory) => {
             let source = fairway_cluster::Source::Manifests(directory.clone());
@@ -374,7 +385,7 @@ async fn source(config: &Config) -> anyhow::Result<(fairway_cluster::Source, Eve
     Ok((fairway_cluster::Source::Api(client), recorder))
 }
 
-fn cluster_options(config: &Config) -> fairway_cluster::Options {
+pub(crate) fn cluster_options(config: &Config) -> fairway_cluster::Options {
     fairway_cluster::Options {
         node_name: config.node_name.as_str().into(),
         ingress_class: config.router.ingress_class.clone(),

@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Initialize(Box<Config>),
     Demo(Demo),
     Render(Render),
+    Explain(Explain),
+    Doctor(Doctor),
     Cleanup,
 }
 
@@ -133,6 +135,35 @@ pub(crate) struct Render {
     pub(crate) rules: Rules,
 }
 
+/// The configuration of `explain`.
+#[derive(Debug)]
+pub(crate) struct Explain {
+    pub(crate) question: fairway_explain::Question,
+    /// By what objects are to be read; without it the agent of this node is asked.
+    pub(crate) config: Option<Box<Config>>,
+    pub(crate) output: Output,
+}
+
+/// The configuration of `doctor`.
+#[derive(Debug)]
+pub(crate) struct Doctor {
+    /// What a fairway on this node would be asked to do.
+    pub(crate) config: Box<Config>,
+    /// Whether there is a service account to ask the API server with.
+    pub(crate) in_cluster: bool,
+    pub(crate) output: Output,
+}
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
 /// What defaults are taken from.
 #[derive(Clone, Debug)]
 pub(crate) struct Environment {
@@ -175,6 +206,8 @@ pub(crate) enum ConfigError {
     },
     #[error("--service-proxy=false and --ingress=false leave nothing to do")]
     NothingToDo,
+    #[error(transparent)]
+    Question(#[from] fairway_explain::QuestionError),
 }
 
 impl Config {

@@ -6,10 +6,13 @@ mod causes;
 mod cleanup;
 mod config;
 mod demo;
+mod doctor;
 mod errand;
+mod explain;
 mod kernel;
 mod logging;
 mod memory;
+mod output;
 mod render;
 
 use std::process::ExitCode;
@@ -34,7 +37,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::WriteConfig(config, path) => errand::write_config(&config, &path)?,
         Command::Initialize(config) => errand::initialize(&config),
         Command::Render(options) => render::render(&options)?,
+        Command::Explain(command) => explain::run(&command)?,
         Command::Cleanup => cleanup::cleanup()?,
+        Command::Doctor(doctor) => return doctor::run(&doctor),
         Command::Demo(demo) => return demo::run(demo),
     }
     Ok(ExitCode::SUCCESS)

@@ -17,11 +17,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use serde::Serialize;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{debug, warn};
 
-use crate::Listener;
+use crate::{Listener, LocalListener};
 
 /// The body of every answer.
 pub type Body = Full<Bytes>;
@@ -39,6 +40,16 @@ pub trait Site: Send + Sync + 'static {
 
     /// The answer to a GET of `path`, or `None` where there is no such page.
     fn page(&self, path: &str) -> Option<Response<Body>>;
+
+    /// The same where what follows `?` matters, or the answer takes a while.
+    fn resource(
+        &self,
+        path: &str,
+        query: Option<&str>,
+    ) -> impl Future<Output = Option<Response<Body>>> + Send {
+        let _ = query;
+        std::future::ready(self.page(path))
+    }
 }
 
 /// Serves `site` for as long as the future is polled. Dropping it closes every connection.
@@ -58,6 +69,33 @@ pub async fn serve(listener: Listener, site: impl Site) -> Infallible {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+/// Serves `site` to processes of this machine, as [`serve`] does to others.
+pub async fn serve_local(listener: LocalListener, site: impl Site) -> Infallible {
+    let site = Arc::new(site);
+    let mut connections = Connections::default();
+    loop {
+        match listener.accept().await {
+            Ok(stream) => connections.add(stream, site.clone()),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                warn!(%error, "somebody was turned away");
+            }
+            Err(error) if concerns_one_connection(&error) => {}
+            Err(error) => {
+                warn!(%error, "cannot accept a connection for the admin socket");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// An answer in JSON.
+pub fn json(value: &impl Serialize) -> Response<Body> {
+    match serde_json::to_vec(value) {
+        Ok(body) => respond(StatusCode::OK, "application/json", body),
+        Err(error) => plain_text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }
 }
 
@@ -88,7 +126,7 @@ struct Connections {
 }
 
 impl Connections {
-    fn add(&mut self, stream: TcpStream, site: Arc<impl Site>) {
+    fn add(&mut self, stream: impl Stream, site: Arc<impl Site>) {
         while self.tasks.try_join_next().is_some() {}
         self.open.retain(|connection| !connection.is_finished());
         if self.open.len() >= MAX_CONNECTIONS
@@ -101,12 +139,17 @@ impl Connections {
     }
 }
 
-async fn serve_connection(stream: TcpStream, site: Arc<impl Site>) {
+/// A connection.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for T {}
+
+async fn serve_connection(stream: impl Stream, site: Arc<impl Site>) {
     let answer = service_fn(move |request: Request<Incoming>| {
         let site = site.clone();
         async move {
             site.refresh(request.uri().path()).await;
-            Ok::<_, Infallible>(answer(&request, site.as_ref()))
+            Ok::<_, Infallible>(answer(&request, site.as_ref()).await)
         }
     });
     let served = http1::Builder::new()
@@ -122,7 +165,7 @@ async fn serve_connection(stream: TcpStream, site: Arc<impl Site>) {
     }
 }
 
-fn answer<S: Site>(request: &Request<Incoming>, site: &S) -> Response<Body> {
+async fn answer<S: Site>(request: &Request<Incoming>, site: &S) -> Response<Body> {
     // hyper leaves the body of an answer to HEAD away by itself.
     if !S::ANY_METHOD && !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = plain_text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
@@ -130,8 +173,9 @@ fn answer<S: Site>(request: &Request<Incoming>, site: &S) -> Response<Body> {
         response.headers_mut().insert(ALLOW, allowed);
         return response;
     }
-    site.page(request.uri().path())
-        .unwrap_or_else(|| plain_text(StatusCode::NOT_FOUND, "404 page not found\n"))
+    let (path, query) = (request.uri().path(), request.uri().query());
+    let found = site.resource(path, query).await;
+    found.unwrap_or_else(|| plain_text(StatusCode::NOT_FOUND, "404 page not found\n"))
 }
 
 fn concerns_one_connection(error: &io::Error) -> bool {

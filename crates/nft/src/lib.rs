@@ -33,7 +33,7 @@ pub use fake::Fake;
 pub use flow_table::FlowTable;
 pub use listeners::{ListeningSocket, listening_sockets};
 pub use monitor::Monitor;
-pub use netlink::Netlink;
+pub use netlink::{ForeignChain, Netlink};
 
 /// Something that holds fairway's tables: the kernel, or a stand-in for it.
 ///

@@ -1,0 +1,4 @@
+//! What people are told about a node: `fairway explain` and `fairway doctor`.
+
+mod doctor;
+mod explain;
