@@ -13,7 +13,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use self::insight::{DoctorArgs, ExplainArgs};
+use self::insight::{CheckArgs, DoctorArgs, ExplainArgs};
 pub(crate) use self::observation::ObservationArgs;
 pub(crate) use self::spelling::boolean;
 use crate::config::{
@@ -48,7 +48,7 @@ fn parse_from(
         verbosity: cli.log.v.unwrap_or(0),
         quiet: matches!(
             cli.command,
-            CommandArgs::Explain(_) | CommandArgs::Doctor(_)
+            CommandArgs::Explain(_) | CommandArgs::Doctor(_) | CommandArgs::Check(_)
         ),
     };
     let (name, command) = match cli.command {
@@ -62,6 +62,7 @@ fn parse_from(
             ("render", render.map(Command::Render))
         }
         CommandArgs::Explain(explain) => ("explain", explain.command(given, environment)),
+        CommandArgs::Check(check) => ("check", check.command(given, environment)),
         CommandArgs::Doctor(doctor) => ("doctor", doctor.command(given, environment)),
         CommandArgs::Cleanup => ("cleanup", Ok(Command::Cleanup)),
     };
@@ -109,6 +110,7 @@ fn definition() -> clap::Command {
     let cli = Cli::command()
         .mut_subcommand("render", |render| render.mut_args(hide_others))
         .mut_subcommand("explain", |explain| explain.mut_args(hide_all))
+        .mut_subcommand("check", |check| check.mut_args(hide_all))
         .mut_subcommand("doctor", |doctor| doctor.mut_args(hide_all));
     spelling::as_in_go(cli)
 }
@@ -154,6 +156,8 @@ enum CommandArgs {
     ///
     /// Changes nothing. Fails if there is a fault; warnings are none.
     Doctor(Box<DoctorArgs>),
+    /// List what Services and Ingresses ask for and do not get, and why; fails if there is any
+    Check(Box<CheckArgs>),
     /// Remove everything that fairway programmed on this node
     Cleanup,
 }

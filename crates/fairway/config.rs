@@ -54,6 +54,7 @@ pub(crate) enum Command {
     Render(Render),
     Explain(Explain),
     Doctor(Doctor),
+    Check(Check),
     Cleanup,
 }
 
@@ -151,6 +152,14 @@ pub(crate) struct Doctor {
     pub(crate) config: Box<Config>,
     /// Whether there is a service account to ask the API server with.
     pub(crate) in_cluster: bool,
+    pub(crate) output: Output,
+}
+
+/// The configuration of `check`.
+#[derive(Debug)]
+pub(crate) struct Check {
+    /// By what objects are to be read.
+    pub(crate) config: Box<Config>,
     pub(crate) output: Output,
 }
 

@@ -62,12 +62,13 @@ fn wanted(config: &Config) -> Wanted {
 fn ask_api(kubeconfig: Option<&Path>) -> anyhow::Result<Result<Api, String>> {
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.enable_all().build()?;
-    let asked = runtime.block_on(tokio::time::timeout(PATIENCE, async {
+    let ask = async {
         let client = fairway_cluster::client(kubeconfig).await;
         let client = client.map_err(|error| with_causes(&error))?;
         let about = fairway_cluster::about_server(&client).await;
         about.map_err(|error| with_causes(&error))
-    }));
+    };
+    let asked = runtime.block_on(async { tokio::time::timeout(PATIENCE, ask).await });
     let about = asked.unwrap_or_else(|_| {
         Err(format!(
             "the API server does not answer within {} s",

@@ -4,15 +4,14 @@ mod agent;
 mod gather;
 mod kernel;
 
-use std::path::Path;
-
 use anyhow::Context;
 use fairway_cluster::{Cluster, ProblemMetrics, Still};
-use fairway_explain::{Explanation, Question, World, explain, render};
+use fairway_explain::{Explanation, Question, explain, render};
+use fairway_model::Changes;
 use fairway_router::Builder;
 use tokio::time::{Duration, timeout};
 
-pub(crate) use self::gather::{Now, Objects, gather};
+pub(crate) use self::gather::{Now, Objects, gather, notice};
 pub(crate) use self::kernel::look;
 use crate::agent::{cluster_options, source};
 use crate::config::{Config, Explain, Output, Source};
@@ -36,41 +35,37 @@ pub(crate) fn run(command: &Explain) -> anyhow::Result<()> {
 
 /// The answer from objects, without an agent.
 fn answer(config: &Config, question: &Question) -> anyhow::Result<Explanation> {
-    let mut world = match &config.source {
-        Source::Manifests(directory) => from_manifests(config, directory, question)?,
-        Source::Kubeconfig(_) | Source::InCluster => {
-            let runtime = tokio::runtime::Builder::new_current_thread();
-            let runtime = { runtime }.enable_all().build()?;
-            runtime.block_on(Box::pin(from_api(config, question)))?
-        }
-    };
+    let mut world = with_objects(config, |objects| {
+        let snapshot = objects.snapshot();
+        let changes = Changes::everything(snapshot);
+        let index = Builder::new().apply(snapshot, &changes);
+        gather(config, question, objects, Some(index))
+    })?;
     look(&mut world, question);
     Ok(explain(&world, question))
 }
 
-fn from_manifests(config: &Config, directory: &Path, question: &Question) -> anyhow::Result<World> {
-    let still = Still::read(directory, &cluster_options(config))?;
-    Ok(of_objects(config, question, &still))
-}
-
-async fn from_api(config: &Config, question: &Question) -> anyhow::Result<World> {
-    let (source, _) = source(config).await?;
+/// Reads all objects once, from wherever they are.
+pub(crate) fn with_objects<T>(
+    config: &Config,
+    work: impl FnOnce(&dyn Objects) -> T,
+) -> anyhow::Result<T> {
     let options = cluster_options(config);
-    let mut cluster = Box::pin(Cluster::start(source, options, ProblemMetrics::default())).await?;
-    let first = timeout(PATIENCE, cluster.next()).await;
-    let first =
-        first.context("the API server does not tell all that there is; the log says why")?;
-    let objects = Now {
-        snapshot: first.snapshot,
-        cluster: &cluster,
-    };
-    Ok(of_objects(config, question, &objects))
-}
-
-/// The world with routes compiled for the occasion.
-fn of_objects(config: &Config, question: &Question, objects: &impl Objects) -> World {
-    let snapshot = objects.snapshot();
-    let changes = fairway_model::Changes::everything(snapshot);
-    let index = Builder::new().apply(snapshot, &changes);
-    gather(config, question, objects, Some(index))
+    if let Source::Manifests(directory) = &config.source {
+        return Ok(work(&Still::read(directory, &options)?));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_all().build()?;
+    runtime.block_on(Box::pin(async {
+        let (source, _) = source(config).await?;
+        let cluster = Cluster::start(source, options, ProblemMetrics::default());
+        let mut cluster = Box::pin(cluster).await?;
+        let first = timeout(PATIENCE, cluster.next()).await;
+        let first =
+            first.context("the API server does not tell all that there is; -v 2 says why")?;
+        Ok(work(&Now {
+            snapshot: first.snapshot,
+            cluster: &cluster,
+        }))
+    }))
 }

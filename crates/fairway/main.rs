@@ -3,6 +3,7 @@
 mod agent;
 mod args;
 mod causes;
+mod check;
 mod cleanup;
 mod config;
 mod demo;
@@ -39,6 +40,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Render(options) => render::render(&options)?,
         Command::Explain(command) => explain::run(&command)?,
         Command::Cleanup => cleanup::cleanup()?,
+        Command::Check(command) => return check::run(&command),
         Command::Doctor(doctor) => return doctor::run(&doctor),
         Command::Demo(demo) => return demo::run(demo),
     }

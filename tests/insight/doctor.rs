@@ -139,7 +139,7 @@ const PLANTS: [Plant; 19] = [
         |node| {
             table(
                 node,
-                "table ip filter { chain FORWARD { type filter hook forward priority 0; policy drop; } }",
+                "table ip filter { chain FORWARD { type filter hook forward priority 0; policy drop; }\n}",
             )
         },
         |node| drop(table(node, "delete table ip filter")),
@@ -153,7 +153,7 @@ const PLANTS: [Plant; 19] = [
         |node| {
             table(
                 node,
-                "table ip filter { chain FLANNEL-FWD { }; chain FORWARD { type filter hook forward priority 0; policy drop; } }",
+                "table ip filter { chain FLANNEL-FWD { }\n chain FORWARD { type filter hook forward priority 0; policy drop; }\n}",
             )
         },
         |node| drop(table(node, "delete table ip filter")),
@@ -163,7 +163,7 @@ const PLANTS: [Plant; 19] = [
         |node| {
             table(
                 node,
-                "table inet firewall { chain input { type filter hook input priority 0; policy drop; } }",
+                "table inet firewall { chain input { type filter hook input priority 0; policy drop; }\n}",
             )
         },
         |node| drop(table(node, "delete table inet firewall")),
@@ -173,7 +173,7 @@ const PLANTS: [Plant; 19] = [
         |node| {
             table(
                 node,
-                "table ip mesh { chain first { type nat hook prerouting priority -150; } }",
+                "table ip mesh { chain first { type nat hook prerouting priority -150; }\n}",
             )
         },
         |node| drop(table(node, "delete table ip mesh")),
@@ -184,12 +184,12 @@ const PLANTS: [Plant; 19] = [
         ),
     ),
     plant(
-        |node| table(node, "table ip kube-proxy { chain services { } }"),
+        |node| table(node, "table ip kube-proxy { chain services { }\n}"),
         |node| drop(table(node, "delete table ip kube-proxy")),
         ("warning", "kube-proxy", "table ip kube-proxy"),
     ),
     plant(
-        |node| table(node, "table ip nat { chain KUBE-SERVICES { } }"),
+        |node| table(node, "table ip nat { chain KUBE-SERVICES { }\n}"),
         |node| drop(table(node, "delete table ip nat")),
         ("warning", "kube-proxy", "KUBE-SERVICES"),
     ),

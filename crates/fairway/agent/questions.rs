@@ -47,7 +47,7 @@ impl Asked {
     pub(super) fn answer_from(
         self,
         config: &Config,
-        objects: &impl Objects,
+        objects: &dyn Objects,
         index: Option<Arc<Index>>,
     ) {
         let Self { question, answer } = self;

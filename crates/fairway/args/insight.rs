@@ -6,7 +6,7 @@ use fairway_explain::Question;
 
 use super::{FileArgs, RunArgs, SourceArgs};
 use crate::config::{
-    Command, ConfigError, Doctor, Environment, Explain, FairwayConfiguration,
+    Check, Command, ConfigError, Doctor, Environment, Explain, FairwayConfiguration,
     KubeProxyConfiguration, LoadError, Loader, Output,
 };
 
@@ -120,6 +120,38 @@ impl DoctorArgs {
         Ok(Command::Doctor(Doctor {
             config: Box::new(config),
             in_cluster: std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
+            output: self.output,
+        }))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+
+    /// How to answer
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    output: Output,
+
+    #[command(flatten)]
+    files: FileArgs,
+    #[command(flatten)]
+    fairway: FairwayConfiguration,
+    #[command(flatten)]
+    kube_proxy: KubeProxyConfiguration,
+}
+
+impl CheckArgs {
+    pub(super) fn command(
+        self,
+        given: Vec<String>,
+        environment: &Environment,
+    ) -> Result<Command, LoadError> {
+        let run = RunArgs::reading(self.source, None, self.files, self.fairway, self.kube_proxy);
+        let config = Loader::new(run, given, environment.clone()).load()?;
+        Ok(Command::Check(Check {
+            config: Box::new(config),
             output: self.output,
         }))
     }

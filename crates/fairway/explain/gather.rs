@@ -64,7 +64,7 @@ impl Objects for Still {
 pub(crate) fn gather(
     config: &Config,
     question: &Question,
-    objects: &impl Objects,
+    objects: &dyn Objects,
     index: Option<Arc<Index>>,
 ) -> World {
     let hosts = question.host_patterns();
@@ -90,7 +90,7 @@ pub(crate) fn gather(
     }
 }
 
-fn tls(objects: &impl Objects, hosts: &[HostPattern]) -> BTreeMap<HostPattern, HostTls> {
+fn tls(objects: &dyn Objects, hosts: &[HostPattern]) -> BTreeMap<HostPattern, HostTls> {
     let certificates = objects.certificates();
     let routes = &objects.snapshot().routes.hosts;
     let of_host = |host: &HostPattern| {
@@ -115,7 +115,8 @@ fn facts(secret: &ObjectName, certificate: &Certificate) -> CertificateFacts {
     }
 }
 
-fn notice(problem: &Problem) -> Notice {
+/// A problem as explanations tell it.
+pub(crate) fn notice(problem: &Problem) -> Notice {
     Notice {
         object: problem.object.to_string(),
         field: problem.field.clone(),

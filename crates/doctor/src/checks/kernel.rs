@@ -2,33 +2,43 @@ use crate::{Facts, Feature, Finding};
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     let release = &facts.kernel.release;
-    let mut findings = Vec::new();
-    let missing = facts.kernel.features.iter().filter(|it| it.error.is_some());
-    for Feature {
-        name,
-        for_what,
-        required,
-        error,
-    } in missing
-    {
-        let found = format!("{name}: {}", error.as_deref().unwrap_or_default());
-        let why = format!("without it there is no {for_what}");
-        findings.push(match required {
-            true => Finding::fault(
-                "nf_tables",
-                found,
-                why,
-                "run as root with CAP_NET_ADMIN; else load the module nf_tables, or use a kernel with CONFIG_NF_TABLES, CONFIG_NFT_NAT, CONFIG_NFT_NUMGEN and CONFIG_NFT_FIB",
-            ),
-            false => Finding::warning("nf_tables", found, why, "leave it, unless you need that"),
-        });
-    }
-    if findings.is_empty() && !facts.kernel.features.is_empty() {
-        let names: Vec<_> = facts.kernel.features.iter().map(|it| it.name).collect();
-        let found = format!("kernel {release} does {}", names.join(", "));
+    let features = &facts.kernel.features;
+    let missing = features
+        .iter()
+        .filter(|it| it.error.is_some() && it.required);
+    let mut findings: Vec<_> = missing.map(fault).collect();
+    if findings.is_empty() && !features.is_empty() {
+        let names = |works: bool| {
+            let of = features
+                .iter()
+                .filter(move |it| it.error.is_none() == works);
+            of.map(|it| it.name).collect::<Vec<_>>().join(", ")
+        };
+        let mut found = format!("kernel {release} does {}", names(true));
+        let without = names(false);
+        if !without.is_empty() {
+            found.push_str(&format!("; it has no {without}, which nothing asks for"));
+        }
         findings.push(Finding::ok("nf_tables", found));
     }
     findings
+}
+
+fn fault(feature: &Feature) -> Finding {
+    let Feature {
+        name,
+        for_what,
+        error,
+        ..
+    } = feature;
+    Finding::fault(
+        "nf_tables",
+        format!("{name}: {}", error.as_deref().unwrap_or_default()),
+        format!("without it there is no {for_what}"),
+        "run as root with CAP_NET_ADMIN and CAP_SYS_ADMIN (doctor tries it in a network namespace of its own); \
+         else load the module nf_tables, or use a kernel with CONFIG_NF_TABLES, CONFIG_NFT_NAT, \
+         CONFIG_NFT_NUMGEN, CONFIG_NFT_HASH and CONFIG_NFT_FIB",
+    )
 }
 
 /// Major and minor number of a release.

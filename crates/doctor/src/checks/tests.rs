@@ -86,7 +86,7 @@ fn a_healthy_node_has_no_findings_but_good_ones() {
 /// A fault, and the finding that it is to have.
 type Planted = (fn(&mut Facts), Level, &'static str, &'static str);
 
-const PLANTED: [Planted; 31] = [
+const PLANTED: [Planted; 30] = [
     (
         |facts| {
             facts.kernel.features.push(Feature {
@@ -99,19 +99,6 @@ const PLANTED: [Planted; 31] = [
         Level::Fault,
         "nf_tables",
         "intervals: not permitted",
-    ),
-    (
-        |facts| {
-            facts.kernel.features.push(Feature {
-                name: "flow tables",
-                for_what: "fast path",
-                required: false,
-                error: Some("none".to_owned()),
-            });
-        },
-        Level::Warning,
-        "nf_tables",
-        "flow tables",
     ),
     (
         |facts| set(facts, "net/ipv4/ip_forward", "0"),
@@ -348,6 +335,23 @@ fn every_planted_fault_is_found_and_nothing_else() {
             );
         }
     }
+}
+
+#[test]
+fn what_nothing_asks_for_may_be_missing() {
+    let mut facts = healthy();
+    let feature = |name, error: Option<&str>| Feature {
+        name,
+        for_what: "fast path",
+        required: false,
+        error: error.map(str::to_owned),
+    };
+    let features = vec![feature("maps", None), feature("flow tables", Some("none"))];
+    facts.kernel.features = features;
+    let first = &check(&facts)[0];
+    assert_eq!(first.level, Level::Ok);
+    let expected = "does maps; it has no flow tables, which nothing asks for";
+    assert!(first.found.contains(expected), "{first:?}");
 }
 
 #[test]

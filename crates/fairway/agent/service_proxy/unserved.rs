@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use fairway_admin::SyncKind;
 use fairway_cluster::{ProblemMetrics, Reason};
 use fairway_nft::Report;
-use fairway_plan::{Element, Family, Planner};
+use fairway_plan::{Conflict, Element, Family, Planner};
 use tracing::{error, warn};
 
 /// The current state of it, so that what is new is told, and counted, once.
 pub(super) struct Unserved {
     metrics: ProblemMetrics,
     /// Contested addresses, sorted.
-    conflicts: Vec<String>,
+    conflicts: Vec<Conflict>,
     refused: BTreeMap<Family, BTreeSet<Element>>,
 }
 
@@ -26,8 +26,8 @@ impl Unserved {
     }
 
     /// These are all contested addresses now, sorted: tells who does not get one.
-    pub(super) fn contested(&mut self, conflicts: Vec<String>) {
-        let is_new = |conflict: &&String| self.conflicts.binary_search(conflict).is_err();
+    pub(super) fn contested(&mut self, conflicts: Vec<Conflict>) {
+        let is_new = |conflict: &&Conflict| self.conflicts.binary_search(conflict).is_err();
         let mut appeared = 0;
         for conflict in conflicts.iter().filter(is_new) {
             warn!("{conflict}");
