@@ -97,10 +97,15 @@ pub fn render(findings: &[Finding]) -> String {
     }
     let count = |wanted| findings.iter().filter(|it| it.level == wanted).count();
     let (faults, warnings) = (count(Level::Fault), count(Level::Warning));
-    let _ = writeln!(
-        text,
-        "\n{faults} faults, {warnings} warnings, {} checks",
-        findings.len()
-    );
+    let plural = |count: usize, word: &str| match count {
+        1 => format!("1 {word}"),
+        _ => format!("{count} {word}s"),
+    };
+    let counts = [
+        plural(faults, "fault"),
+        plural(warnings, "warning"),
+        plural(findings.len(), "check"),
+    ];
+    let _ = writeln!(text, "\n{}", counts.join(", "));
     text
 }
