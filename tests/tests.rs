@@ -11,4 +11,5 @@ mod insight;
 mod lifecycle;
 mod scenarios;
 mod service_proxy;
+mod status_page;
 mod support;

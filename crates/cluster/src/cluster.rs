@@ -188,6 +188,11 @@ impl Cluster {
         self.untold.take().unwrap_or_else(never)
     }
 
+    /// Adds to the [news](Self::news) what somebody else has found.
+    pub fn tell(&self, problem: Problem) {
+        let _ = self.news.try_send(News::Problem(problem));
+    }
+
     /// The certificates that the hosts of the last update need. They are apart from the snapshot, which
     /// may be printed.
     pub fn certificates(&self) -> &Certificates {

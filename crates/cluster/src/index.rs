@@ -217,7 +217,7 @@ impl Index {
     /// Problems that came up since this was last asked for, and were logged; and Ingresses that came
     /// into force.
     pub(crate) fn take_news(&mut self) -> impl Iterator<Item = News> {
-        let problems = self.problems.take_news().into_iter().map(News::Problem);
+        let problems = self.problems.take_news().into_iter();
         let accepted = std::mem::take(&mut self.accepted);
         problems.chain(accepted.into_iter().map(News::Accepted))
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use fairway_admin::{Body, LocalListener, Site, json, plain_text, serve_local};
+use fairway_admin::{Asked as Get, Body, LocalListener, Site, json, plain_text, serve_local};
 use fairway_explain::{Explanation, Question, explain};
 use fairway_router::Index;
 use http::{Response, StatusCode};
@@ -94,11 +94,11 @@ impl Site for AdminSite {
         None
     }
 
-    async fn resource(&self, path: &str, query: Option<&str>) -> Option<Response<Body>> {
-        if path != "/explain" {
+    async fn resource(&self, get: Get<'_>) -> Option<Response<Body>> {
+        if get.path != "/explain" {
             return None;
         }
-        let question = match Question::from_query(query.unwrap_or_default()) {
+        let question = match Question::from_query(get.query) {
             Ok(question) => question,
             Err(error) => return Some(plain_text(StatusCode::BAD_REQUEST, format!("{error}\n"))),
         };

@@ -19,6 +19,9 @@ mod error;
 mod fake;
 mod flow_table;
 mod listeners;
+#[cfg(feature = "measuring")]
+#[doc(hidden)]
+pub mod measuring;
 mod monitor;
 mod netlink;
 mod socket;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fairway_admin::SyncKind;
+use fairway_admin::{MOST_PROBLEMS, ReportedProblem, SyncKind};
 use fairway_cluster::{ProblemMetrics, Reason};
 use fairway_nft::Report;
 use fairway_plan::{Conflict, Element, Family, Planner};
@@ -23,6 +23,25 @@ impl Unserved {
             conflicts: Vec::new(),
             refused: BTreeMap::new(),
         }
+    }
+
+    /// All of it, for people.
+    pub(super) fn reported(&self) -> Vec<ReportedProblem> {
+        let conflicts = self.conflicts.iter().map(|conflict| ReportedProblem {
+            object: format!("Service {}", conflict.loser),
+            field: conflict.field.to_owned(),
+            reason: Reason::AddressConflict.as_str(),
+            message: conflict.message(),
+        });
+        let refused = self.refused.iter().flat_map(|(family, elements)| {
+            elements.iter().map(move |element| ReportedProblem {
+                object: "Service".to_owned(),
+                field: String::new(),
+                reason: Reason::RefusedByKernel.as_str(),
+                message: format!("the kernel refused an element of {family} {}", element.set),
+            })
+        });
+        conflicts.chain(refused).take(MOST_PROBLEMS).collect()
     }
 
     /// These are all contested addresses now, sorted: tells who does not get one.
