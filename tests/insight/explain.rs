@@ -1,7 +1,8 @@
 //! `fairway explain` says what clients see, from the agent and from objects.
 
 use fairway_model::Protocol;
-use fairway_testkit::objects::{endpoint_slices, ingress};
+use fairway_testkit::certificates::Authority;
+use fairway_testkit::objects::{endpoint_slices, ingress, tls_secret};
 use fairway_testkit::{Echo, Family, Lab, nft};
 use serde_json::Value;
 
@@ -28,9 +29,20 @@ fn site(feed: Feed) -> Site {
         .prefix("shop.example.com", "/idle", "idle", 80)
         .prefix("shop.example.com", "/gone", "gone", 80)
         .prefix("*.example.com", "/", "web", 80);
-    site.apply("routes", [routes]);
+    let secure = ingress("secure")
+        .class("fairway")
+        .prefix(SECURE, "/", "web", 80)
+        .tls(&[SECURE], "secure");
+    let root = Authority::new("test root").unwrap();
+    site.apply(
+        "secret",
+        [tls_secret("secure", &root.server(&[SECURE]).unwrap())],
+    );
+    site.apply("routes", [routes, secure]);
     site
 }
+
+const SECURE: &str = "secure.example.com";
 
 /// What is said, as JSON.
 fn explain(site: &Site, node: &str, arguments: &[&str]) -> Value {
@@ -67,6 +79,22 @@ fn what_is_said_is_what_clients_see(feed: Feed) {
         }
         assert_eq!(said["node"], "node-1");
     }
+    // TLS comes before the route.
+    let secure = format!("http://{SECURE}/a");
+    becomes("308", &secure, || {
+        let status = site.get(SECURE, "/a").status.as_str().to_owned();
+        if status == "308" {
+            "308"
+        } else {
+            "another status"
+        }
+    });
+    let said = explain(&site, "node-1", &[&secure]);
+    assert_eq!(said["answer"]["status"], 308, "{said}");
+    let said = explain(&site, "node-1", &[&secure.replace("http:", "https:")]);
+    let certificate = &said["http"]["tls"]["certificate"];
+    assert_eq!(certificate["secret"], "default/secure", "{said}");
+    assert_eq!(certificate["covers"], true, "{said}");
     // As text, with the reason.
     let text = site.fairway("node-1", &["explain", "http://shop.example.com/gone"]);
     let text = String::from_utf8(text.stdout).unwrap();
