@@ -39,6 +39,7 @@ pub(crate) use self::observation::Observation;
 pub(crate) use self::router::Router;
 pub(crate) use self::rules::{LocalPods, Rules};
 use self::setting::Setting;
+use crate::cleanup::Cleanup;
 use crate::logging::Format;
 
 /// One command, with all that it needs to know.
@@ -52,7 +53,7 @@ pub(crate) enum Command {
     Initialize(Box<Config>),
     Demo(Demo),
     Render(Render),
-    Cleanup,
+    Cleanup(Cleanup),
 }
 
 /// The configuration of `run`. Serialized, it is the first line of the log.

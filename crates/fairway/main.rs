@@ -34,7 +34,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::WriteConfig(config, path) => errand::write_config(&config, &path)?,
         Command::Initialize(config) => errand::initialize(&config),
         Command::Render(options) => render::render(&options)?,
-        Command::Cleanup => cleanup::cleanup()?,
+        Command::Cleanup(what) => cleanup::cleanup(what)?,
         Command::Demo(demo) => return demo::run(demo),
     }
     Ok(ExitCode::SUCCESS)

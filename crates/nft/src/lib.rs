@@ -10,12 +10,14 @@
 //! ```
 //!
 //! Beside it [`Conntrack`], which finds the flows that a change leaves behind, and
-//! [`listening_sockets`], which finds the processes that a node port takes clients from.
+//! [`listening_sockets`], which finds the processes that a node port takes clients from; and
+//! [`leftovers`], what kube-proxy leaves behind.
 
 mod batch;
 mod conntrack;
 mod error;
 mod fake;
+pub mod leftovers;
 mod listeners;
 mod monitor;
 mod netlink;
@@ -30,7 +32,7 @@ pub use error::{Errno, Error};
 pub use fake::Fake;
 pub use listeners::{ListeningSocket, listening_sockets};
 pub use monitor::Monitor;
-pub use netlink::Netlink;
+pub use netlink::{KubeProxy, Netlink};
 
 /// Something that holds fairway's tables: the kernel, or a stand-in for it.
 ///
