@@ -12,6 +12,7 @@ mod crowd;
 mod established;
 pub(crate) mod every_address;
 mod flannel;
+mod flow_table;
 mod hairpin;
 mod health_check;
 mod host_network;

@@ -4,6 +4,7 @@ mod announcer;
 mod certificate_metrics;
 mod connections;
 mod ending;
+mod flow_table;
 mod flows;
 mod handover;
 mod host_ports;
@@ -158,7 +159,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
         first = cluster.next() => first,
         changed = process.reload.next() => return Ok(Next::Config(Box::new(changed))),
         _ = process.signals.stop() => {
-            process.drain().await;
+            process.drain(config.drain).await;
             return Ok(Next::End);
         }
     };
@@ -207,7 +208,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     }
     let mut ingress = match config.ingress {
         true => {
-            let former = process.former.as_ref().map(|(ingress, _)| ingress);
+            let former = process.former.as_ref();
             let shared = match process.predecessor {
                 Some(_) => config.router.addresses().collect(),
                 None => former.map_or_else(Vec::new, Ingress::addresses),
@@ -231,7 +232,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     if let Some(metrics) = &ingress_nginx {
         metrics.applied(&first, cluster.problems());
     }
-    process.serving().await;
+    process.serving(config).await;
     let mut successors = process.successors()?;
     recorder.record(node_events::starting(&config.node_name));
     let mut speaker = match config.ingress {
@@ -260,7 +261,9 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                     if let Some(speaker) = speaker.take() {
                         farewell = Some(tokio::spawn(speaker.stop()));
                     }
-                    ending = Some(Ending::begin(config, stop));
+                    let begun = Ending::begin(config, stop);
+                    process.retiring.end_by(begun.cut_at());
+                    ending = Some(begun);
                 }
                 Some(ending) if ending.is_draining() => {
                     warn!("told to stop again: open requests are cut off");
@@ -270,9 +273,9 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
             },
             () = optional(ending.as_ref().map(Ending::noticed)), if !draining(&ending) => {
                 if let Some(ending) = &mut ending {
-                    let grace = ending.drain();
-                    process.former = ingress.take().map(|ingress| (ingress, grace));
-                    process.retire_former();
+                    ending.drain();
+                    process.former = ingress.take();
+                    process.retire_former(config.drain);
                 }
             }
             // The kernel's tables stay: they go on working until the next start.
@@ -298,11 +301,11 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                     cluster.set_policies(changed.policies);
                     continue;
                 }
-                process.former = ingress.map(|ingress| (ingress, config.drain));
+                process.former = ingress;
                 return Ok(Next::Config(Box::new(changed)));
             }
             Some(successor) = successors.recv(), if ending.is_none() => {
-                process.former = ingress.map(|ingress| (ingress, config.drain));
+                process.former = ingress;
                 return Ok(Next::Successor(successor));
             }
             update = cluster.next() => {
@@ -331,7 +334,9 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 }
                 memory::updated(update);
             }
-            () = optional(ingress.as_mut().map(Ingress::locate_external_host)) => {}
+            problems = optional(ingress.as_mut().map(Ingress::locate_external_host)) => {
+                problems.into_iter().for_each(|problem| cluster.tell(problem));
+            }
             () = optional(service_health.as_mut().map(ServiceHealth::wake)) => {
                 if let Some(service_health) = &mut service_health {
                     service_health.follow().await;

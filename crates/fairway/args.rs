@@ -15,9 +15,10 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::observation::ObservationArgs;
 pub(crate) use self::spelling::boolean;
 use crate::cleanup::Cleanup;
+#[cfg(feature = "demo")]
+use crate::config::Demo;
 use crate::config::{
-    Command, Demo, Environment, FairwayConfiguration, KubeProxyConfiguration, LoadError, Loader,
-    Render,
+    Command, Environment, FairwayConfiguration, KubeProxyConfiguration, LoadError, Loader, Render,
 };
 use crate::logging::{Format, Logging};
 
@@ -51,6 +52,7 @@ fn parse_from(
             "run",
             run.command(given, &cli.log, &mut logging, environment),
         ),
+        #[cfg(feature = "demo")]
         CommandArgs::Demo(demo) => ("demo", Ok(Command::Demo(Demo { keep: demo.keep }))),
         CommandArgs::Render(render) => {
             let render = Render::new(*render, environment);
@@ -128,6 +130,7 @@ enum CommandArgs {
     /// Program this node's Services and route its ingress traffic, until SIGTERM
     Run(Box<RunArgs>),
     /// Show all of it at work: two nodes, pods and a load balancer in network namespaces
+    #[cfg(feature = "demo")]
     Demo(DemoArgs),
     /// Print the ruleset that `run` would program, as nft text; needs no privileges
     Render(Box<RenderArgs>),
@@ -234,6 +237,13 @@ pub(crate) struct ServiceProxyArgs {
     /// node port of a Service with each endpoint.
     #[arg(long, default_value = "false")]
     pub(crate) count_connections: bool,
+
+    /// Let established TCP connections through Services, whose packets come in here, skip the kernel's chains
+    ///
+    /// A flow table of these interfaces, for example eth0,cni0,flannel.1. Filters of others for forwarded
+    /// packets see only the first packets of such a connection: not beside network policies that look at each.
+    #[arg(long, value_name = "INTERFACE", value_delimiter = ',')]
+    pub(crate) flow_table_interfaces: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
@@ -472,6 +482,7 @@ impl CleanupArgs {
     }
 }
 
+#[cfg(feature = "demo")]
 #[derive(Debug, Args)]
 struct DemoArgs {
     /// Leave the demo cluster up, and say how to poke at it

@@ -2,7 +2,7 @@
 
 mod kube_proxy;
 
-use fairway_nft::{Dataplane, Netlink};
+use fairway_nft::{Dataplane, FlowTable, Netlink};
 use fairway_plan::{Change, Family, Transaction};
 
 use crate::agent::AgentLock;
@@ -40,5 +40,6 @@ fn fairway() -> anyhow::Result<()> {
         netlink.commit(&transaction)?;
         tracing::info!(%family, "removed fairway's table");
     }
+    FlowTable::open()?.replace(&[])?;
     Ok(())
 }

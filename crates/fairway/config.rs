@@ -51,6 +51,7 @@ pub(crate) enum Command {
     WriteConfig(Box<Config>, PathBuf),
     /// Set what needs root's rights, and end.
     Initialize(Box<Config>),
+    #[cfg(feature = "demo")]
     Demo(Demo),
     Render(Render),
     Cleanup(Cleanup),
@@ -120,6 +121,7 @@ pub(crate) struct Admin {
 }
 
 /// The configuration of `demo`.
+#[cfg(feature = "demo")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Demo {
     /// Leave the cluster up.

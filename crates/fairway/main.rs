@@ -5,6 +5,7 @@ mod args;
 mod causes;
 mod cleanup;
 mod config;
+#[cfg(feature = "demo")]
 mod demo;
 mod errand;
 mod kernel;
@@ -35,6 +36,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Initialize(config) => errand::initialize(&config),
         Command::Render(options) => render::render(&options)?,
         Command::Cleanup(what) => cleanup::cleanup(what)?,
+        #[cfg(feature = "demo")]
         Command::Demo(demo) => return demo::run(demo),
     }
     Ok(ExitCode::SUCCESS)

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 
-use fairway_nft::text;
+use fairway_nft::{FlowTable, text};
 use fairway_plan::{Family, Observed, Planner};
 
 use crate::config::Render;
@@ -27,5 +27,9 @@ pub(crate) fn render(render: &Render) -> anyhow::Result<()> {
             written => written?,
         }
     }
-    Ok(())
+    let flows = FlowTable::text(&render.rules.flow_table_interfaces);
+    match stdout.write_all(flows.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }

@@ -1,11 +1,13 @@
 //! Requests while the configuration changes.
 
 use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fairway_testkit::objects::ingress;
 use fairway_testkit::{Lab, OpenLoop, ask};
+use rustix::process::Signal;
 
 use super::conversation::Conversation;
 use super::http2;
@@ -13,7 +15,10 @@ use super::site::Site;
 use super::streaming::{echo_a_megabyte, finish_mirror, start_mirror, upgrade};
 use crate::support::{Cluster, Feed, becomes, fed_both_ways};
 
-fed_both_ways!(no_request_notices_that_the_configuration_changes);
+fed_both_ways!(
+    no_request_notices_that_the_configuration_changes,
+    what_is_open_stays_until_the_agent_ends,
+);
 
 /// Which clients are believed can be seen by what a pod is told of them.
 fn configuration(trusted: &str) -> String {
@@ -21,7 +26,7 @@ fn configuration(trusted: &str) -> String {
         "apiVersion: fairway.dev/v1alpha1\n\
          kind: FairwayConfiguration\n\
          ingressH2c: true\n\
-         drainSeconds: 60\n\
+         drainSeconds: 1\n\
          drainDelaySeconds: 0\n\
          trustedProxies: [{trusted}]\n"
     )
@@ -91,4 +96,56 @@ fn no_request_notices_that_the_configuration_changes(feed: Feed) {
     finish_mirror(&mut mirror);
     echo_a_megabyte(websocket);
     assert_eq!(site.agent("node-1").exit_status(), None);
+}
+
+/// The time that open requests have begins with SIGTERM, not with a change of the configuration.
+fn what_is_open_stays_until_the_agent_ends(feed: Feed) {
+    let directory = tempfile::tempdir().unwrap();
+    let [file, log, moved] = ["fairway.yaml", "access.log", "access.log.1"]
+        .map(|name| directory.path().join(name).to_str().unwrap().to_owned());
+    fs::write(&file, configuration("")).unwrap();
+    let lab = Lab::builder().nodes(1).pod("web", "node-1");
+    let flags = ["--config", &file, "--access-log", &log];
+    let site = Site::new(Cluster::new(feed, lab).with_flags(&flags));
+    site.apply_apps(&["web"]);
+    let web = ingress("web").class("fairway");
+    site.apply("web", [web.prefix("web", "/", "web", 80)]);
+    site.start();
+    site.becomes("web", "/", "web");
+    let (client, router) = (site.lab().client().ns(), site.router("node-1"));
+    let [mut ends, mut stays] = [(); 2].map(|()| Conversation::open(client, router));
+    upgrade(&mut ends);
+    upgrade(&mut stays);
+
+    let agent = site.agent("node-1");
+    let starts = || agent.stderr().matches("fairway::agent: ready").count();
+    for (count, trusted) in [(2, "0.0.0.0/0"), (3, "")] {
+        fs::write(&file, configuration(trusted)).unwrap();
+        becomes(count, "started with so many configurations", starts);
+    }
+    // Longer than drainSeconds: whoever counts them has cut the connections by then.
+    std::thread::sleep(Duration::from_millis(1200));
+    let ends = echo_a_megabyte(ends);
+    let stays = echo_a_megabyte(stays);
+
+    // A router that only waits for its last connections opens its log anew, too.
+    fs::rename(&log, &moved).unwrap();
+    agent.signal(Signal::USR1);
+    let logs = || {
+        let files = fs::read_dir(format!("/proc/{}/fd", agent.pid())).unwrap();
+        let files = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+        files.filter(|file| file == Path::new(&log)).count()
+    };
+    becomes(2, "logs that are open: of now, and of then", logs);
+    drop(ends);
+    becomes(true, "the line of the WebSocket", || {
+        let lines = fs::read_to_string(&log).unwrap();
+        lines.contains("\"status\":101")
+    });
+
+    agent.signal(Signal::TERM);
+    let mut stays = echo_a_megabyte(stays);
+    assert_eq!(agent.exit_status(), None, "it waits for the WebSocket");
+    assert!(stays.is_cut(), "at the deadline");
+    assert!(agent.wait().unwrap().success());
 }

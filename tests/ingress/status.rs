@@ -92,19 +92,12 @@ fn what_became_of_an_ingress_is_told_once() {
         });
         // There when the agents started, it is no news.
         let server = cluster.api_server();
-        cluster.apply(
-            "nobody",
-            [objects::service("nobody")
-                .headless()
-                .tcp("http", 80)
-                .build()],
-        );
         let late = ingress("late").class("fairway");
         cluster.apply("late", [late.prefix("a.test", "/", "nobody", 80)]);
         cluster.apply("other", [ingress("other").class("other")]);
         for (reason, severity, said) in [
             ("Accepted", "Normal", "serves one host"),
-            ("NoEndpoints", "Warning", "no pod behind Service"),
+            ("BackendNotFound", "Warning", "does not exist"),
         ] {
             becomes(1, reason, || server.events(reason).len());
             let event = &server.events(reason)[0];

@@ -32,6 +32,7 @@ fn rules_outlive_the_agent_until_cleanup(feed: Feed) {
     assert_eq!(cluster.tables("node-1"), before);
     answers(&cluster);
 
+    nft::apply(ns, "add table inet fairway-flows").unwrap();
     let removed = cluster.fairway("node-1", &["cleanup"]);
     assert!(removed.status.success(), "{removed:?}");
     assert_eq!(nft::list_ruleset(ns).unwrap(), "table ip other {\n}\n");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fairway_model::ObjectName;
+use fairway_model::{ClassStanding, ObjectName};
 use k8s_openapi::api::networking::v1::IngressClass;
 
 use crate::Options;
@@ -60,6 +60,18 @@ impl Classes {
             Class::Field(class) => self.known.get(class).copied().unwrap_or_default(),
             Class::Annotation(class) => **class == *self.annotation,
             Class::None => self.without_class,
+        }
+    }
+
+    /// The same with the reason.
+    pub(crate) fn standing(&self, class: &Class) -> ClassStanding {
+        match class {
+            _ if self.accepts(class) => ClassStanding::Ours,
+            Class::Field(class) if !self.known.contains_key(class) => {
+                ClassStanding::Missing(class.clone())
+            }
+            Class::Field(class) | Class::Annotation(class) => ClassStanding::Other(class.clone()),
+            Class::None => ClassStanding::None,
         }
     }
 

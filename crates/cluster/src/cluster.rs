@@ -1,8 +1,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fairway_model::{ObjectName, RoutePolicies, Snapshot, Update};
+use fairway_model::{HostPattern, IngressClaim, ObjectName, RoutePolicies, Snapshot, Update};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -187,6 +188,11 @@ impl Cluster {
         self.untold.take().unwrap_or_else(never)
     }
 
+    /// Adds to the [news](Self::news) what somebody else has found.
+    pub fn tell(&self, problem: Problem) {
+        let _ = self.news.try_send(News::Problem(problem));
+    }
+
     /// The certificates that the hosts of the last update need. They are apart from the snapshot, which
     /// may be printed.
     pub fn certificates(&self) -> &Certificates {
@@ -196,6 +202,56 @@ impl Cluster {
     /// What is wrong with the cluster's objects right now, sorted by object.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         self.index.problems()
+    }
+
+    /// What all Ingresses, ours or not, ask for these hosts, oldest first. Costs a look at every Ingress.
+    pub fn claims_on(&self, hosts: &[HostPattern]) -> Vec<IngressClaim> {
+        self.index.claims_on(hosts)
+    }
+}
+
+/// A directory of manifests as it was when it was read.
+#[derive(Debug)]
+pub struct Still {
+    index: Index,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Still {
+    /// Reads a manifest directory once.
+    ///
+    /// # Errors
+    ///
+    /// When the directory itself cannot be read; what is wrong inside it are [`problems`](Self::problems).
+    pub fn read(directory: &Path, options: &Options) -> Result<Self, LoadError> {
+        let mut index = Index::new(options.clone());
+        index.set_now(now());
+        for event in manifests::read(directory, convert(index.options()))? {
+            index.take_in(event);
+        }
+        let update = index.update();
+        let snapshot = update.map(|update| update.snapshot).unwrap_or_default();
+        Ok(Self { index, snapshot })
+    }
+
+    /// What the objects come to.
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// As [`Cluster::certificates`].
+    pub fn certificates(&self) -> &Certificates {
+        self.index.certificates()
+    }
+
+    /// As [`Cluster::problems`].
+    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.index.problems()
+    }
+
+    /// As [`Cluster::claims_on`].
+    pub fn claims_on(&self, hosts: &[HostPattern]) -> Vec<IngressClaim> {
+        self.index.claims_on(hosts)
     }
 }
 
@@ -231,16 +287,9 @@ fn convert(options: &Options) -> impl FnMut(Object) -> Option<Converted> + Send 
 ///
 /// When the directory itself cannot be read; what is wrong inside it is returned as problems.
 pub fn load(directory: &Path, options: &Options) -> Result<(Snapshot, Vec<Problem>), LoadError> {
-    let mut index = Index::new(options.clone());
-    index.set_now(now());
-    for event in manifests::read(directory, convert(index.options()))? {
-        index.take_in(event);
-    }
-    let snapshot = index
-        .update()
-        .map(|update| Snapshot::clone(&update.snapshot));
-    let problems = index.problems().cloned().collect();
-    Ok((snapshot.unwrap_or_default(), problems))
+    let still = Still::read(directory, options)?;
+    let problems = still.problems().cloned().collect();
+    Ok((Snapshot::clone(&still.snapshot), problems))
 }
 
 /// Seconds since 1970.

@@ -14,7 +14,9 @@ mod services;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fairway_model::{Changes, Node, ObjectName, RoutePolicies, Snapshot, Trigger, Update};
+use fairway_model::{
+    Changes, HostPattern, IngressClaim, Node, ObjectName, RoutePolicies, Snapshot, Trigger, Update,
+};
 use ipnet::IpNet;
 
 pub(crate) use interner::Interner;
@@ -207,10 +209,15 @@ impl Index {
         self.problems.iter()
     }
 
+    /// What all Ingresses ask for these hosts, oldest first.
+    pub(crate) fn claims_on(&self, hosts: &[HostPattern]) -> Vec<IngressClaim> {
+        self.ingresses.claims_on(hosts)
+    }
+
     /// Problems that came up since this was last asked for, and were logged; and Ingresses that came
     /// into force.
     pub(crate) fn take_news(&mut self) -> impl Iterator<Item = News> {
-        let problems = self.problems.take_news().into_iter().map(News::Problem);
+        let problems = self.problems.take_news().into_iter();
         let accepted = std::mem::take(&mut self.accepted);
         problems.chain(accepted.into_iter().map(News::Accepted))
     }

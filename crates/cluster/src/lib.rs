@@ -26,7 +26,7 @@ mod status;
 mod tls;
 
 pub use api::{ClientError, client};
-pub use cluster::{Cluster, LoadError, Source, StartError, load};
+pub use cluster::{Cluster, LoadError, Source, StartError, Still, load};
 pub use convert::host::host_pattern;
 pub use event::{Event, Kind, Object};
 pub use leader::{Candidate, Leadership};

@@ -7,6 +7,9 @@ use crate::Problem;
 pub enum News {
     /// What it asks for and does not get.
     Problem(Problem),
+    /// A problem that was told is over. Only of those that often end by themselves, see
+    /// [`Reason::may_pass`](crate::Reason::may_pass).
+    Over(Problem),
     /// An Ingress is in force as it is now.
     Accepted(Accepted),
 }

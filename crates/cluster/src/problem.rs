@@ -58,6 +58,8 @@ pub enum Reason {
     NoEndpoints,
     /// A kind of backend that is not supported.
     UnsupportedBackend,
+    /// The host of an ExternalName has an address that is never asked.
+    AddressRefused,
     /// A Secret does not exist or may not be read.
     SecretNotFound,
     /// A Secret has no certificate that can be used.
@@ -79,6 +81,11 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether it often is over soon, without anybody doing something about it.
+    pub fn may_pass(self) -> bool {
+        self == Self::NoEndpoints
+    }
+
     /// The name as events and logs spell it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -90,6 +97,7 @@ impl Reason {
             Self::BackendPortNotFound => "BackendPortNotFound",
             Self::NoEndpoints => "NoEndpoints",
             Self::UnsupportedBackend => "UnsupportedBackend",
+            Self::AddressRefused => "AddressRefused",
             Self::SecretNotFound => "SecretNotFound",
             Self::InvalidCertificate => "InvalidCertificate",
             Self::CertificateExpiring => "CertificateExpiring",

@@ -58,13 +58,17 @@ impl Ending {
         sleep_until(self.drain_at).await;
     }
 
-    /// From now on nothing new is accepted; returns the time that open requests have.
-    pub(crate) fn drain(&mut self) -> Duration {
+    /// When what is left is cut.
+    pub(crate) fn cut_at(&self) -> Instant {
+        self.cut_at
+    }
+
+    /// From now on nothing new is accepted.
+    pub(crate) fn drain(&mut self) {
         self.draining = true;
         let grace = self.cut_at.saturating_duration_since(Instant::now());
         let seconds = grace.as_secs();
         info!(seconds, "draining: open requests may finish");
-        grace
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The ingress half: routes and certificates into the proxy's workers.
 
 mod external_hosts;
+mod retired;
 mod tls;
 
 use std::collections::BTreeSet;
@@ -9,16 +10,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use fairway_cluster::Certificates;
-use fairway_model::{Changes, Snapshot, Update};
+use fairway_cluster::{Certificates, Problem, Reason};
+use fairway_model::{Changes, ObjectRef, Service, ServiceKind, Snapshot, Update};
 use fairway_proxy::{Handle, Metrics, Tracing};
 use fairway_router::{Builder, Index};
 use tracing::{info, warn};
 
-use self::external_hosts::ExternalHosts;
+use self::external_hosts::{ExternalHosts, Located};
+pub(crate) use self::retired::Retired;
 use self::tls::Tls;
 use super::open_files::room_for_connections;
 use crate::config::Config;
+
+/// Most refused addresses that are told at a time; the log has all.
+const MOST_REFUSED: usize = 20;
 
 /// The running router.
 pub(crate) struct Ingress {
@@ -32,6 +37,8 @@ pub(crate) struct Ingress {
     metrics: Metrics,
     /// As configured.
     addresses: Vec<SocketAddr>,
+    /// The longest time from an accepted connection to its first request.
+    last_request: Duration,
     /// Rules that cannot match, as reported.
     problems: BTreeSet<String>,
 }
@@ -65,6 +72,7 @@ impl Ingress {
                 "the limit of open files allows for fewer client connections"
             );
         }
+        let timeouts = config.router.timeouts();
         let bound = fairway_proxy::bind(fairway_proxy::Config {
             http: config.router.http_addresses.clone(),
             https: config.router.https_addresses.clone(),
@@ -75,7 +83,7 @@ impl Ingress {
             proxy_protocol: config.router.proxy_protocol.into(),
             limits,
             memory: config.router.memory(),
-            timeouts: config.router.timeouts(),
+            timeouts: timeouts.clone(),
             access_log: (&config.observation.access_log).into(),
             log_format: config.observation.access_log_format.clone(),
             tracing,
@@ -90,6 +98,7 @@ impl Ingress {
         let handle = bound.serve(routes.clone(), tls.shared(), metrics.clone())?;
         let mut ingress = Self {
             addresses: config.router.addresses().collect(),
+            last_request: timeouts.proxy_header + timeouts.handshake + timeouts.head,
             builder,
             routes,
             tls,
@@ -129,13 +138,42 @@ impl Ingress {
         }
     }
 
-    /// Waits until a host outside of the cluster has been looked up, and sends requests there. Cancel safe.
-    pub(crate) async fn locate_external_host(&mut self) {
+    /// Waits until a host outside of the cluster has been looked up, and sends requests there. Returns what
+    /// the Services that are aliases of it do not get. Cancel safe.
+    pub(crate) async fn locate_external_host(&mut self) -> Vec<Problem> {
         let Some(hosts) = &mut self.external_hosts else {
             return std::future::pending().await;
         };
-        let (host, addresses) = hosts.next(&self.snapshot.node).await;
-        self.builder.locate_host(&host, addresses, &self.snapshot);
+        let located = hosts.next(&self.snapshot.node).await;
+        let problems = self.refused(&located);
+        self.builder
+            .locate_host(&located.host, located.addresses, &self.snapshot);
+        problems
+    }
+
+    fn refused(&self, located: &Located) -> Vec<Problem> {
+        if located.newly_refused.is_empty() {
+            return Vec::new();
+        }
+        let is_alias = |service: &Service| match &service.kind {
+            ServiceKind::ExternalName(host) => **host == *located.host,
+            _ => false,
+        };
+        let aliases = self.snapshot.services.values();
+        let aliases = aliases.filter(|service| is_alias(service));
+        let problems = aliases.flat_map(|service| {
+            let refused = located.newly_refused.iter();
+            refused.map(|(address, what)| Problem {
+                object: ObjectRef {
+                    kind: "Service",
+                    name: service.name.clone(),
+                },
+                field: "spec.externalName".to_owned(),
+                message: format!("has the address {address}, {what}, which is never asked"),
+                reason: Reason::AddressRefused,
+            })
+        });
+        problems.take(MOST_REFUSED).collect()
     }
 
     /// Tells once which rules can match nothing.
@@ -152,8 +190,14 @@ impl Ingress {
         self.handle.reopen_access_log();
     }
 
-    /// Lets open requests finish, for as long as `grace`.
-    pub(crate) async fn drain(self, grace: Duration) {
-        self.handle.drain(grace).await;
+    /// Accepts no more, and lets what is open finish.
+    pub(crate) fn retire(self) -> Retired {
+        self.handle.begin_drain();
+        Retired {
+            handle: self.handle,
+            routes: self.routes,
+            tls: self.tls.shared(),
+            last_request: self.last_request,
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::handover::{Predecessor, Successor};
@@ -24,8 +25,8 @@ pub(super) struct Process {
     pub(super) predecessor: Option<Predecessor>,
     pub(super) reload: Reload,
     pub(super) retiring: Retiring,
-    /// The router of the configuration of before, with the time that its requests have.
-    pub(super) former: Option<(Ingress, Duration)>,
+    /// The router of the configuration of before.
+    pub(super) former: Option<Ingress>,
 }
 
 impl Process {
@@ -44,10 +45,11 @@ impl Process {
         })
     }
 
-    /// There is another router now, or none is wanted.
-    pub(super) fn retire_former(&mut self) {
-        if let Some((ingress, grace)) = self.former.take() {
-            self.retiring.add(ingress, grace);
+    /// There is another router now, or none is wanted. `grace` is the time in which requests have to be
+    /// over where any time is too long.
+    pub(super) fn retire_former(&mut self, grace: Duration) {
+        if let Some(ingress) = self.former.take() {
+            self.retiring.add(ingress, self.signals.reopens(), grace);
         }
     }
 
@@ -69,8 +71,8 @@ impl Process {
     }
 
     /// Our router serves.
-    pub(super) async fn serving(&mut self) {
-        self.retire_former();
+    pub(super) async fn serving(&mut self, config: &Config) {
+        self.retire_former(config.drain);
         if let Some(predecessor) = self.predecessor.take()
             && let Err(error) = predecessor.serving().await
         {
@@ -96,22 +98,20 @@ impl Process {
             },
             _ = self.signals.stop() => true,
         };
-        let seconds = config.drain.as_secs();
-        info!(
-            seconds,
-            "another fairway serves now: open requests may finish"
-        );
-        self.retire_former();
+        info!("another fairway serves now: open requests may finish");
+        self.retire_former(config.drain);
         if !told_to_stop {
             // Whoever watches over this process would start it again if it ended by itself.
             self.signals.stop().await;
         }
-        self.drain().await;
+        self.drain(config.drain).await;
         Ok(true)
     }
 
-    pub(super) async fn drain(&mut self) {
-        self.retire_former();
+    /// Lets open requests finish, for as long as `grace`.
+    pub(super) async fn drain(&mut self, grace: Duration) {
+        self.retire_former(grace);
+        self.retiring.end_by(Instant::now() + grace);
         tokio::select! {
             () = self.retiring.all() => {}
             _ = self.signals.stop() => warn!("told to stop again: open requests are cut off"),

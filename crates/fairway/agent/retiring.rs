@@ -3,14 +3,25 @@
 use std::time::Duration;
 
 use tokio::runtime::Builder;
-use tokio::sync::mpsc;
-use tracing::error;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tracing::{error, warn};
 
-use super::ingress::Ingress;
+use super::ingress::{Ingress, Retired};
+use super::signals::Reopens;
 
-/// Lets them finish, whatever happens to the configuration meanwhile.
+/// Most of them at once. Each has the threads of its workers that have a connection, with half a megabyte
+/// or so in all, and a WebSocket may stay for days: whoever changes the configuration every minute would
+/// otherwise run out of memory.
+const MOST: usize = 32;
+
+/// Lets them finish, whatever happens to the configuration meanwhile, and however long it takes.
 #[derive(Debug)]
 pub(crate) struct Retiring {
+    /// When each is to be over, oldest first. Those that are have no receiver.
+    deadlines: Vec<watch::Sender<Option<Instant>>>,
+    /// Of those that are still to come, too.
+    deadline: Option<Instant>,
     /// Each thread has one, for as long as it runs.
     guard: Option<mpsc::Sender<()>>,
     finished: mpsc::Receiver<()>,
@@ -20,6 +31,8 @@ impl Default for Retiring {
     fn default() -> Self {
         let (guard, finished) = mpsc::channel(1);
         Self {
+            deadlines: Vec::new(),
+            deadline: None,
             guard: Some(guard),
             finished,
         }
@@ -27,14 +40,32 @@ impl Default for Retiring {
 }
 
 impl Retiring {
-    /// Lets the open requests of a router finish, for as long as `grace`. It accepts no more.
-    pub(crate) fn add(&self, ingress: Ingress, grace: Duration) {
+    /// Lets what is open at a router finish. It accepts no more. Where there are too many already, the
+    /// oldest has no more than `grace` left.
+    pub(crate) fn add(&mut self, ingress: Ingress, reopens: Reopens, grace: Duration) {
+        self.deadlines.retain(|deadline| !deadline.is_closed());
+        let last = Instant::now() + grace;
+        let surplus = (self.deadlines.len() + 1).saturating_sub(MOST);
+        for deadline in &self.deadlines[..surplus] {
+            if bring_forward(deadline, last) {
+                let seconds = grace.as_secs();
+                warn!(
+                    most = MOST,
+                    seconds,
+                    "the configuration changes so often that connections of long ago have to end; \
+                     let several changes come together"
+                );
+            }
+        }
+        let (deadline, is_over) = watch::channel(self.deadline);
+        self.deadlines.push(deadline);
         let guard = self.guard.clone();
+        let retired = ingress.retire();
         // A thread: the runtime of a configuration ends with the next change.
         let thread = std::thread::Builder::new().name("retiring".to_owned());
         let spawned = thread.spawn(move || {
             match Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime.block_on(ingress.drain(grace)),
+                Ok(runtime) => runtime.block_on(finish(retired, is_over, reopens)),
                 Err(error) => error!(%error, "cannot let open requests finish: they are cut off"),
             }
             drop(guard);
@@ -44,9 +75,56 @@ impl Retiring {
         }
     }
 
+    /// What is still open then is cut off.
+    pub(crate) fn end_by(&mut self, deadline: Instant) {
+        self.deadline = Some(deadline);
+        for of_one in &self.deadlines {
+            bring_forward(of_one, deadline);
+        }
+    }
+
     /// Waits for all of them.
     pub(crate) async fn all(&mut self) {
         self.guard = None;
         while self.finished.recv().await.is_some() {}
     }
+}
+
+/// False if it is as early already.
+fn bring_forward(deadline: &watch::Sender<Option<Instant>>, to: Instant) -> bool {
+    deadline.send_if_modified(|deadline| {
+        let is_earlier = deadline.is_none_or(|deadline| to < deadline);
+        if is_earlier {
+            *deadline = Some(to);
+        }
+        is_earlier
+    })
+}
+
+async fn finish(
+    retired: Retired,
+    mut deadline: watch::Receiver<Option<Instant>>,
+    reopens: Reopens,
+) {
+    let cut = async {
+        loop {
+            let due = *deadline.borrow_and_update();
+            let over = async {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = over => return,
+                changed = deadline.changed() => match (changed, due) {
+                    (Ok(()), _) => {}
+                    // Nobody can set another one.
+                    (Err(_), Some(due)) => return sleep_until(due).await,
+                    (Err(_), None) => return,
+                },
+            }
+        }
+    };
+    retired.finish(cut, reopens).await;
 }

@@ -21,6 +21,12 @@ pub(crate) enum Stop {
 pub(crate) struct Reopens(watch::Receiver<u64>);
 
 impl Reopens {
+    /// Without signals.
+    #[cfg(test)]
+    pub(crate) fn never() -> Self {
+        Self(watch::channel(0).1)
+    }
+
     /// Waits for the next one. Cancel safe.
     pub(crate) async fn next(&mut self) {
         if self.0.changed().await.is_err() {

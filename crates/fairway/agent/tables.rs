@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
 use super::connections::ConnectionCounters;
+use super::flow_table::Acceleration;
 use super::flows::FlowCleaner;
 use super::service_proxy::{Observers, ServiceProxy};
 use crate::causes::with_causes;
@@ -20,6 +21,7 @@ use crate::config::Config;
 pub(super) struct Tables {
     pub(super) proxy: ServiceProxy<Netlink>,
     monitor: Monitor,
+    acceleration: Acceleration,
 }
 
 impl Tables {
@@ -53,7 +55,11 @@ impl Tables {
             },
             FlowCleaner::open_kernel(),
         );
-        Ok(Self { proxy, monitor })
+        Ok(Self {
+            proxy,
+            monitor,
+            acceleration: Acceleration::start(&config.rules.flow_table_interfaces),
+        })
     }
 
     /// Waits for interference or for the time of a retry, and deals with it. Never returns
@@ -74,6 +80,7 @@ impl Tables {
                 Ok(()) => {
                     info!("somebody changed fairway's tables, or may have: checking them");
                     tables.proxy.verify();
+                    tables.acceleration.renew();
                 }
                 Err(error) => {
                     warn!(reason = with_causes(&error), "cannot watch for changes of nf_tables; checking the tables");
@@ -81,6 +88,7 @@ impl Tables {
                     sleep_until(Instant::now() + Duration::from_secs(1)).await;
                 }
             },
+            () = tables.acceleration.wake() => {}
             () = until_retry => tables.proxy.retry(),
         }
     }

@@ -6,7 +6,8 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use super::setting::{
-    BIND_ADDRESS, BRIDGE, DETECT_LOCAL_MODE, INTERFACE_PREFIX, NODE_PORT_ADDRESSES,
+    BIND_ADDRESS, BRIDGE, DETECT_LOCAL_MODE, FLOW_TABLE_INTERFACES, INTERFACE_PREFIX,
+    NODE_PORT_ADDRESSES,
 };
 use super::{ConfigError, KubeProxyConfiguration, Setting, network};
 use crate::args::ServiceProxyArgs;
@@ -26,6 +27,8 @@ pub(crate) struct Rules {
     pub(crate) drop_stray: bool,
     /// Whether the connections that endpoints get are counted.
     pub(crate) count_connections: bool,
+    /// The interfaces whose established connections skip the chains; mostly none.
+    pub(crate) flow_table_interfaces: Vec<String>,
     /// Counts as the node's first address of its family; None where the Node decides.
     pub(crate) bind_address: Option<IpAddr>,
 }
@@ -75,6 +78,7 @@ impl Rules {
             reset_removed_endpoints: fairway.reset_removed_endpoints,
             drop_stray: config.conntrack.tcp_be_liberal != Some(true),
             count_connections: fairway.count_connections,
+            flow_table_interfaces: flow_table_interfaces(fairway)?,
             bind_address: bind_address(config.bind_address.as_deref())?,
         })
     }
@@ -129,10 +133,12 @@ fn local_pods(config: &KubeProxyConfiguration) -> Result<LocalPods, ConfigError>
         None | Some("" | "ClusterCIDR") => LocalPods::ClusterCidrs(cluster_cidrs),
         Some("NodeCIDR") => LocalPods::NodeCidr,
         Some("BridgeInterface") => {
-            LocalPods::BridgeInterface(interface(&BRIDGE, detect.bridge_interface.as_deref())?)
+            let name = detect.bridge_interface.as_deref().unwrap_or("");
+            LocalPods::BridgeInterface(interface(&BRIDGE, required(&BRIDGE, name)?)?)
         }
         Some("InterfaceNamePrefix") => {
-            let prefix = detect.interface_name_prefix.as_deref();
+            let prefix = detect.interface_name_prefix.as_deref().unwrap_or("");
+            let prefix = required(&INTERFACE_PREFIX, prefix)?;
             LocalPods::InterfaceNamePrefix(interface(&INTERFACE_PREFIX, prefix)?)
         }
         Some(mode) => {
@@ -154,11 +160,32 @@ fn bind_address(given: Option<&str>) -> Result<Option<IpAddr>, ConfigError> {
     Ok(Some(address).filter(|address| !address.is_unspecified()))
 }
 
+fn required<'a>(setting: &Setting, name: &'a str) -> Result<&'a str, ConfigError> {
+    let problem = "this --detect-local-mode needs the name";
+    let given = Some(name).filter(|name| !name.trim().is_empty());
+    given.ok_or_else(|| ConfigError::value(setting, name, problem))
+}
+
+/// A flow that is in a flow table stays in conntrack until it ends by itself, so that nothing can end
+/// it together with its endpoint.
+fn flow_table_interfaces(fairway: &ServiceProxyArgs) -> Result<Vec<String>, ConfigError> {
+    const SETTING: &Setting = &FLOW_TABLE_INTERFACES;
+    let given = fairway.flow_table_interfaces.iter();
+    let given = given.filter(|name| !name.trim().is_empty());
+    let names = given.map(|name| interface(SETTING, name));
+    let names: Vec<_> = names.collect::<Result<_, _>>()?;
+    if !names.is_empty() && fairway.reset_removed_endpoints {
+        let problem = "does not go with --reset-removed-endpoints: the kernel lets go of a \
+                       connection in a flow table only when the connection ends";
+        return Err(ConfigError::value(SETTING, &names.join(","), problem));
+    }
+    Ok(names)
+}
+
 /// What the kernel takes as an interface's name, less what nft could not print.
-fn interface(setting: &Setting, given: Option<&str>) -> Result<String, ConfigError> {
-    let name = given.unwrap_or("").trim();
+fn interface(setting: &Setting, name: &str) -> Result<String, ConfigError> {
+    let name = name.trim();
     let problem = match name {
-        "" => "this --detect-local-mode needs the name",
         // IFNAMSIZ, less the closing zero.
         _ if name.len() > 15 => "interface names have at most 15 bytes",
         _ if !name.bytes().all(|byte| byte.is_ascii_graphic())

@@ -126,6 +126,7 @@ pub(super) const TRUSTED_PROXIES: Setting = Setting::own("--trusted-proxies");
 pub(super) const PUBLISH_SERVICE: Setting = Setting::own("--publish-service");
 pub(super) const PUBLISH_STATUS_ADDRESS: Setting = Setting::own("--publish-status-address");
 pub(super) const PUBLISH_NODE_ADDRESSES: Setting = Setting::own("--publish-node-addresses");
+pub(super) const FLOW_TABLE_INTERFACES: Setting = Setting::own("--flow-table-interfaces");
 pub(super) const ACCESS_LOG: Setting = Setting::own("--access-log");
 pub(super) const ACCESS_LOG_FORMAT: Setting = Setting::own("--access-log-format");
 pub(super) const TRACE_SAMPLE_RATIO: Setting = Setting::own("--trace-sample-ratio");

@@ -45,6 +45,7 @@ fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
         reset_removed_endpoints: false,
         drop_stray: true,
         count_connections: false,
+        flow_table_interfaces: Vec::new(),
         bind_address: None,
     };
     assert_eq!(config.rules, rules);

@@ -10,6 +10,7 @@
 //! Nothing here does I/O or knows Kubernetes' wire types. Values are parsed once, at the edge, and
 //! are valid from then on: a port is never 0, a host never upper-case.
 
+mod claim;
 mod endpoint;
 mod name;
 mod node;
@@ -21,6 +22,7 @@ mod stable_hash;
 mod topology;
 mod weights;
 
+pub use claim::{ClassStanding, IngressClaim};
 pub use endpoint::{Conditions, Endpoint, Hints};
 pub use name::{ObjectName, ObjectRef};
 pub use node::Node;

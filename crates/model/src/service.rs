@@ -28,6 +28,8 @@ pub struct Service {
     pub external_ips: Vec<IpAddr>,
     /// `status.loadBalancer.ingress` addresses that nodes capture (`ipMode` unset or `VIP`).
     pub load_balancer_ips: Vec<IpAddr>,
+    /// Those that nodes leave to the balancer (`ipMode: Proxy`).
+    pub proxied_ips: Vec<IpAddr>,
     /// Who may use the load-balancer addresses; empty means everybody.
     pub source_ranges: Vec<IpNet>,
     /// Which endpoints the ClusterIP uses.
@@ -57,6 +59,7 @@ impl Service {
             cluster_ips: Vec::new(),
             external_ips: Vec::new(),
             load_balancer_ips: Vec::new(),
+            proxied_ips: Vec::new(),
             source_ranges: Vec::new(),
             internal_policy: TrafficPolicy::default(),
             external_policy: TrafficPolicy::default(),

@@ -10,13 +10,14 @@
 //! ```
 //!
 //! Beside it [`Conntrack`], which finds the flows that a change leaves behind, and
-//! [`listening_sockets`], which finds the processes that a node port takes clients from; and
-//! [`leftovers`], what kube-proxy leaves behind.
+//! [`listening_sockets`], which finds the processes that a node port takes clients from, [`FlowTable`], which
+//! lets established connections pass without the chains, and [`leftovers`], what kube-proxy leaves behind.
 
 mod batch;
 mod conntrack;
 mod error;
 mod fake;
+mod flow_table;
 pub mod leftovers;
 mod listeners;
 mod monitor;
@@ -30,6 +31,7 @@ use fairway_plan::{Bytes, Element, Family, Observed, SetName, Transaction};
 pub use conntrack::{Conntrack, LocalAddresses, Sweep};
 pub use error::{Errno, Error};
 pub use fake::Fake;
+pub use flow_table::FlowTable;
 pub use listeners::{ListeningSocket, listening_sockets};
 pub use monitor::Monitor;
 pub use netlink::{KubeProxy, Netlink};

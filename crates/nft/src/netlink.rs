@@ -14,7 +14,7 @@ use crate::wire::reader::Answer;
 use crate::{Dataplane, Refused, Report};
 
 mod leftovers;
-mod read;
+pub(crate) mod read;
 
 pub use leftovers::KubeProxy;
 

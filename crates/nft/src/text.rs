@@ -78,18 +78,19 @@ fn write_table(out: &mut String, ruleset: &Ruleset) -> fmt::Result {
 fn write_chain(out: &mut String, family: Family, chain: &Chain) -> fmt::Result {
     writeln!(out, "\tchain {} {{", chain.name)?;
     if let Some(hook) = chain.hook {
-        let kind = chain_type(hook.kind);
-        let point = point(hook.point);
-        let priority = Priority(hook);
-        writeln!(
-            out,
-            "\t\ttype {kind} hook {point} priority {priority}; policy accept;"
-        )?;
+        writeln!(out, "\t\t{}", hook_text(hook))?;
     }
     for rule in &chain.rules {
         writeln!(out, "\t\t{}", RuleText(family, rule))?;
     }
     writeln!(out, "\t}}")
+}
+
+pub(crate) fn hook_text(hook: Hook) -> String {
+    let kind = chain_type(hook.kind);
+    let point = point(hook.point);
+    let priority = Priority(hook);
+    format!("type {kind} hook {point} priority {priority}; policy accept;")
 }
 
 /// The comment of a rule as nft can hold it: no quotation marks, no control characters, not too long.

@@ -6,6 +6,7 @@
 pub(crate) mod chain;
 pub(crate) mod constants;
 pub(crate) mod expression;
+pub(crate) mod flow_table;
 pub(crate) mod reader;
 pub(crate) mod rule;
 pub(crate) mod set;

@@ -2,12 +2,13 @@
 //! and those of a Service that is planned anew.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use fairway_model::{Service, ServicePort, TrafficPolicy};
 
 use crate::frontend::{Access, Frontend};
 use crate::service::{Slots, frontend_key};
+use crate::trace::endpoint;
 use crate::{Bytes, Element, Family, SetName};
 
 /// Slots by frontend key. A map of addresses and one of node ports never share a key: the lengths differ.
@@ -33,7 +34,7 @@ impl SlotsByFrontend {
                 true => split_slot(&element.key),
                 false => (element.key.clone(), 0),
             };
-            if let Some(address) = endpoint(family, &element) {
+            if let Some(address) = endpoint(&element.value, family) {
                 found.entry(key).or_default().insert(slot, address);
             }
         }
@@ -91,14 +92,4 @@ fn split_slot(key: &Bytes) -> (Bytes, u32) {
         Some((frontend, slot)) => (Bytes(frontend.into()), u32::from_ne_bytes(*slot)),
         None => (key.clone(), 0),
     }
-}
-
-fn endpoint(family: Family, element: &Element) -> Option<SocketAddr> {
-    let (address, port) = element.value.0.split_at_checked(family.address_length())?;
-    let address = match family {
-        Family::Ip4 => IpAddr::from(<[u8; 4]>::try_from(address).ok()?),
-        Family::Ip6 => IpAddr::from(<[u8; 16]>::try_from(address).ok()?),
-    };
-    let port = u16::from_be_bytes(port.first_chunk::<2>().copied()?);
-    Some(SocketAddr::new(address, port))
 }

@@ -49,10 +49,14 @@ pub(crate) struct Contest<'a> {
 
 /// What gives a Service a frontend, and so decides about policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
+pub enum Access {
+    /// A ClusterIP.
     ClusterIp,
+    /// A port of every node.
     NodePort,
+    /// An address of its load balancer.
     LoadBalancer,
+    /// An external IP.
     ExternalIp,
 }
 
@@ -150,7 +154,7 @@ impl Frontend {
 
 impl Access {
     /// The field that asks for it.
-    pub(crate) fn field(self) -> &'static str {
+    pub fn field(self) -> &'static str {
         match self {
             Self::ClusterIp => "spec.clusterIPs",
             Self::NodePort => "spec.ports",

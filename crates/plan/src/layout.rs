@@ -13,6 +13,7 @@ use self::affinity::{affinity_chains, remembering_rule, sticky_rule};
 use self::conditions::FromPods;
 pub(crate) use self::conditions::node_port_addresses;
 use self::count::{count_chain, counting_rule};
+pub(crate) use self::refuse::cause;
 use self::refuse::{refuse_cluster_ip_rules, refuse_rules, reject_rules, source_range_chains};
 use self::stray::{stray_chains, stray_rule};
 use self::translate::{

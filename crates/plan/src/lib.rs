@@ -27,10 +27,12 @@ mod selection;
 mod service;
 mod set;
 mod slots;
+mod trace;
 mod transaction;
 
 pub use connections::Counter;
 pub use flows::{Flow, FlowChanges, FlowChecks, FlowFilter, NodePortDestination, Round, Verdict};
+pub use frontend::Access;
 pub use lint::lint;
 pub use local_endpoints::WithoutLocalEndpoints;
 pub use maglev::{HashedBy, MaglevTable, TableSize};
@@ -41,4 +43,5 @@ pub use ruleset::{
     Chain, Family, Hook, HookKind, HookPoint, Rule, Ruleset, Selector, Statement, TABLE,
 };
 pub use set::{Bytes, Element, IdleTimeout, Set, SetName, SlotClass};
+pub use trace::{Candidate, Cause, Outcome, Packet, Scene, Sender, Walk};
 pub use transaction::{Change, Observed, ObservedChain, ObservedSet, Transaction};

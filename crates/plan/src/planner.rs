@@ -118,7 +118,10 @@ impl Planner {
 }
 
 #[cfg(test)]
-mod tests;
+mod explained;
+
+#[cfg(test)]
+pub(crate) mod tests;
 
 #[cfg(test)]
 mod history;

@@ -155,7 +155,10 @@ impl Dispatch<'_> {
         let watch = &self.client.wire.watch;
         watch.connecting(limits.wait);
         match watch.guard(pin!(self.choice.group.queue(limits))).await {
-            Ok(Ok(place)) => Ok(place),
+            Ok(Ok(place)) => {
+                self.choice.group.refresh();
+                Ok(place)
+            }
             Ok(Err(Full)) | Err(_) => {
                 self.client.worker.shard.upstream_full.add(1);
                 Err(ProxyError::new(Kind::UpstreamFull))
@@ -173,23 +176,25 @@ impl Dispatch<'_> {
 
     /// Whether a request that has left is sent again, and to whom.
     fn may_retry(
-        &self,
+        &mut self,
         outcome: &Result<(Response<Incoming>, Lease), ProxyError>,
         idempotent: bool,
         reused: bool,
     ) -> bool {
         let policy = &self.policy.retry;
-        let elsewhere = self.choice.has_more();
+        let choice = &mut *self.choice;
         let is_wanted = match outcome {
             Ok((response, _)) => {
                 let status = response.status().as_u16();
-                idempotent && elsewhere && policy.statuses.contains(&status)
+                idempotent && policy.statuses.contains(&status) && choice.has_more()
             }
             Err(error) => match error.retry {
                 // A connection that was used before may just have been about to close; a new one that
                 // breaks is more likely to do so again at the same endpoint.
-                Retry::Broken => idempotent && (reused || policy.broken_connections && elsewhere),
-                Retry::IfAsked => idempotent && policy.timeouts && elsewhere,
+                Retry::Broken => {
+                    idempotent && (reused || policy.broken_connections && choice.has_more())
+                }
+                Retry::IfAsked => idempotent && policy.timeouts && choice.has_more(),
                 Retry::Unprocessed => true,
                 Retry::No | Retry::OtherEndpoint => false,
             },

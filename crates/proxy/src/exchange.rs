@@ -110,7 +110,7 @@ fn plan(
     reader: &Reader,
     record: &mut Record,
 ) -> Result<Plan, ProxyError> {
-    let seen = client.wire.head_complete();
+    let seen = client.wire.head_complete().ok_or(Rejection::Syntax)?;
     let admitted = gate::admit(&request, seen, &client.worker.config.limits)?;
     if request.uri().path() == "*" {
         let mut response = Response::new(Bytes::new());

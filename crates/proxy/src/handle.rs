@@ -86,11 +86,40 @@ impl Handle {
         }
     }
 
-    /// Stops accepting, lets running requests and tunnels finish, says `Connection: close` to clients
-    /// meanwhile, and cuts what is left after `grace`. Idle connections get two seconds for a last request.
-    pub async fn drain(mut self, grace: Duration) {
-        self.commands.send_replace(Command::Drain(grace));
+    /// Stops accepting, lets running requests and tunnels finish, however long they take, and says
+    /// `Connection: close` to clients meanwhile. Idle connections get two seconds for a last request.
+    pub fn begin_drain(&self) {
+        self.commands.send_if_modified(|command| {
+            let begins = *command == Command::Run;
+            if begins {
+                *command = Command::Drain;
+            }
+            begins
+        });
+    }
+
+    /// Cuts what a drain has left.
+    pub fn cut(&self) {
+        self.commands.send_replace(Command::Cut);
+    }
+
+    /// Waits until a drain has left nothing. Cancel safe.
+    pub async fn drained(&mut self) {
         while self.finished.recv().await.is_some() {}
+    }
+
+    /// Drains, and cuts what is left after `grace`.
+    pub async fn drain(mut self, grace: Duration) {
+        self.begin_drain();
+        if tokio::time::timeout(grace, self.drained()).await.is_err() {
+            self.cut();
+        }
+        self.close().await;
+    }
+
+    /// Waits until nothing is left of a drain, and until the access log is complete.
+    pub async fn close(mut self) {
+        self.drained().await;
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a traffic thread had panicked; please report what it printed");

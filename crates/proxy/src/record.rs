@@ -126,6 +126,11 @@ impl Record {
         }
     }
 
+    /// The way that the request goes, once that is known.
+    pub(crate) fn route(&self) -> Option<&RouteState> {
+        self.route.as_deref()
+    }
+
     /// The request goes this way, to one of the route's backends if it has any.
     pub(crate) fn route_to(&mut self, route: &Rc<RouteState>, backend: usize) {
         if let Some(series) = route.series.get(backend)

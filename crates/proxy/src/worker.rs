@@ -52,8 +52,10 @@ const COMPLAINT: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Run,
-    /// Stop accepting, end connections in an orderly way, cut what is left after this time.
-    Drain(Duration),
+    /// Stop accepting, end connections in an orderly way.
+    Drain,
+    /// Cut what is left.
+    Cut,
 }
 
 /// What a worker is made from; this part crosses the thread boundary.
@@ -151,12 +153,8 @@ async fn work(seed: Seed) -> Rc<Worker> {
         })
         .collect();
 
-    // A handle that was dropped cannot ask for a drain any more.
-    let drain = commands.wait_for(|command| *command != Command::Run).await;
-    let grace = match drain.as_deref() {
-        Ok(Command::Drain(grace)) => *grace,
-        _ => Duration::ZERO,
-    };
+    // Here and below, a handle that was dropped cannot say anything any more: all is cut.
+    let _ = commands.wait_for(|command| *command != Command::Run).await;
     worker.begin_drain();
     for task in accepting {
         let _ = task.await;
@@ -166,9 +164,13 @@ async fn work(seed: Seed) -> Rc<Worker> {
             worker.changed.notified().await;
         }
     };
-    if tokio::time::timeout(grace, all_closed).await.is_err() {
-        let left = worker.connections.get();
-        tracing::info!(left, "cutting the connections that outlived the drain");
+    tokio::select! {
+        biased;
+        () = all_closed => {}
+        _ = commands.wait_for(|command| *command == Command::Cut) => {
+            let left = worker.connections.get();
+            tracing::info!(left, "cutting the connections that outlived the drain");
+        }
     }
     worker
 }

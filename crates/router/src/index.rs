@@ -18,12 +18,15 @@ mod problem;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 pub use check::check;
 pub(crate) use compile::compile;
+pub use condition::Unmet;
 pub(crate) use condition::regex_from_start;
 pub use problem::{Problem, RuleError};
 pub(crate) use table::HostTable;
+pub use trace::{Advantage, Considered, Trace};
 
 use condition::NoFields;
 

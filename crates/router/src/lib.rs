@@ -21,7 +21,10 @@ mod upstream;
 
 pub use builder::Builder;
 pub use host::{Host, InvalidHost};
-pub use index::{Fields, Index, Problem, Request, Route, RuleError, Target, check};
+pub use index::{
+    Advantage, Considered, Fields, Index, Problem, Request, Route, RuleError, Target, Trace, Unmet,
+    check,
+};
 pub use path::{InvalidPath, Path};
 pub use rewrite::Rewrite;
 pub use upstream::{Endpoints, Upstream, UpstreamKey, UsableEndpoint};

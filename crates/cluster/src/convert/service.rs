@@ -40,6 +40,7 @@ pub(crate) fn service(
         cluster_ips: cluster_ips(spec, &kind, report),
         external_ips: external_ips(spec, report),
         load_balancer_ips: Vec::new(),
+        proxied_ips: Vec::new(),
         source_ranges: Vec::new(),
         internal_policy: policy(
             spec.internal_traffic_policy.as_deref(),
@@ -56,7 +57,7 @@ pub(crate) fn service(
         kind,
     };
     if service.kind == ServiceKind::LoadBalancer {
-        service.load_balancer_ips = load_balancer_ips(object, report);
+        (service.load_balancer_ips, service.proxied_ips) = load_balancer_ips(object, report);
         match source_ranges(spec, report) {
             Ok(ranges) => service.source_ranges = ranges,
             // Open to nobody rather than to everybody.
@@ -136,21 +137,26 @@ fn external_ips(spec: &api::ServiceSpec, report: &mut Report) -> Vec<IpAddr> {
     addresses
 }
 
-fn load_balancer_ips(object: &api::Service, report: &mut Report) -> Vec<IpAddr> {
+/// Those that nodes capture, and those that they leave to the balancer.
+fn load_balancer_ips(object: &api::Service, report: &mut Report) -> (Vec<IpAddr>, Vec<IpAddr>) {
     let status = object.status.as_ref();
     let status = status.and_then(|status| status.load_balancer.as_ref());
     let ingress = status.and_then(|status| status.ingress.as_ref());
-    let mut addresses = Vec::new();
+    let (mut addresses, mut left) = (Vec::new(), Vec::new());
     for (at, ingress) in ingress.into_iter().flatten().enumerate() {
         // In mode Proxy the load balancer wants to see all traffic, also that from inside.
         let captured = matches!(ingress.ip_mode.as_deref(), None | Some("VIP"));
         let text = ingress.ip.as_deref().filter(|text| !text.is_empty());
-        if let Some(text) = text.filter(|_| captured) {
-            let field = format!("status.loadBalancer.ingress[{at}].ip");
-            push_new(&mut addresses, service_address(text, &field, report));
+        let field = format!("status.loadBalancer.ingress[{at}].ip");
+        match (text, captured) {
+            (Some(text), true) => {
+                push_new(&mut addresses, service_address(text, &field, report));
+            }
+            (Some(text), false) => left.extend(text.parse::<IpAddr>().ok()),
+            (None, _) => {}
         }
     }
-    addresses
+    (addresses, left)
 }
 
 /// Ranges were asked for and none of them means anything.

@@ -1,20 +1,21 @@
+mod backends;
+mod claims;
 mod host;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fairway_model::{
-    Backend, HostPattern, ObjectName, RoutePolicies, RouteTable, SecretRef, ServiceKind, ServiceMap,
+    Backend, HostPattern, ObjectName, RoutePolicies, RouteTable, SecretRef, ServiceMap,
 };
 
 use super::problems::{Aspect, Problems};
 use super::secrets::Secrets;
-use super::services::has_usable_endpoints;
 use crate::Options;
 use crate::classes::Classes;
 use crate::convert::ingress::Ingress;
 use crate::news::Accepted;
-use crate::problem::{Problem, Quoted, Reason, Report};
+use backends::PolicyBackends;
 use host::{Claim, merge};
 
 /// Merges Ingresses into routes, host by host.
@@ -28,6 +29,8 @@ pub(super) struct Ingresses {
     hosts: BTreeMap<HostPattern, Vec<Age>>,
     /// Accepted Ingresses by the Services they name, sorted.
     users: BTreeMap<ObjectName, Vec<ObjectName>>,
+    /// Services that routes of a host have by policy only.
+    by_policy: PolicyBackends,
     /// Ingresses that lost something on a host, to be told when they no longer do.
     losers: BTreeMap<HostPattern, BTreeSet<ObjectName>>,
     /// Hosts to be merged again.
@@ -62,6 +65,7 @@ impl Ingresses {
             ingresses: BTreeMap::new(),
             hosts: BTreeMap::new(),
             users: BTreeMap::new(),
+            by_policy: PolicyBackends::default(),
             losers: BTreeMap::new(),
             touched,
             unchecked: BTreeSet::new(),
@@ -144,6 +148,7 @@ impl Ingresses {
                 self.touched.extend(ingress.hosts().cloned());
             }
         }
+        self.touched.extend(self.by_policy.hosts(service).cloned());
     }
 
     /// Brings the routes up to date and returns the hosts that differ.
@@ -196,8 +201,12 @@ impl Ingresses {
             problems.set(Aspect::Conflicts(name, host.clone()), Vec::new());
         }
         let mut verified_by = BTreeSet::new();
+        // Without policies all are.
+        let own = new.as_ref().filter(|_| !self.policies.is_empty());
+        let own = own.map(backends::named).unwrap_or_default();
         let Some(mut new) = new else {
             secrets.set_upstream_authorities(host, verified_by);
+            self.by_policy.forget(host, problems);
             return routes.hosts.remove_mut(host);
         };
         self.policies.apply(host, &mut new, &mut |SecretRef(name)| {
@@ -205,6 +214,10 @@ impl Ingresses {
             secrets.upstream_authorities(name)
         });
         secrets.set_upstream_authorities(host, verified_by);
+        match self.policies.is_empty() {
+            true => self.by_policy.forget(host, problems),
+            false => self.by_policy.check(host, &own, &new, services, problems),
+        }
         if routes.hosts.get(host).is_some_and(|old| **old == new) {
             return false;
         }
@@ -273,7 +286,7 @@ impl Ingresses {
             .filter(|entry| entry.accepted)
             .map(|entry| &entry.ingress);
         let own = accepted.map(|ingress| ingress.problems.clone());
-        let backends = accepted.map(|ingress| missing_backends(name, ingress, services));
+        let backends = accepted.map(|ingress| backends::missing(name, ingress, services));
         let class = entry.map(|entry| self.classes.missing(name, &entry.ingress.class));
         for (aspect, list) in [
             (Aspect::Object(crate::Kind::Ingress, name.clone()), own),
@@ -283,50 +296,6 @@ impl Ingresses {
             problems.set(aspect, list.unwrap_or_default());
         }
     }
-}
-
-fn missing_backends(name: &ObjectName, ingress: &Ingress, services: &ServiceMap) -> Vec<Problem> {
-    let mut report = Report::new("Ingress", name.clone());
-    for (id, backend) in ingress.backends() {
-        let field = match &*id.field {
-            "spec.defaultBackend" => format!("{}.service", id.field),
-            path => format!("{path}.backend.service"),
-        };
-        match services.get(&backend.service) {
-            None => report.add(
-                Reason::BackendNotFound,
-                format_args!("{field}.name"),
-                format_args!(
-                    "Service {} does not exist; answered with 503 until it does",
-                    Quoted(&backend.service.to_string())
-                ),
-            ),
-            Some(service) if !service.has_port(&backend.port) => report.add(
-                Reason::BackendPortNotFound,
-                format_args!("{field}.port"),
-                format_args!(
-                    "Service {} has no port {}; answered with 503",
-                    Quoted(&backend.service.to_string()),
-                    Quoted(&backend.port.to_string())
-                ),
-            ),
-            Some(service) => {
-                let port = service.port(&backend.port);
-                let answers = port.is_none_or(has_usable_endpoints);
-                if !answers && !matches!(service.kind, ServiceKind::ExternalName(_)) {
-                    report.add(
-                        Reason::NoEndpoints,
-                        format_args!("{field}.name"),
-                        format_args!(
-                            "no pod behind Service {} is ready; answered with 503 until one is",
-                            Quoted(&backend.service.to_string())
-                        ),
-                    );
-                }
-            }
-        }
-    }
-    report.finish()
 }
 
 /// Most hosts and Services have one Ingress, for which a tree's node would be far too large.

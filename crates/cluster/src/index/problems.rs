@@ -4,6 +4,7 @@ use std::sync::Arc;
 use fairway_model::{HostPattern, ObjectName};
 
 use crate::Kind;
+use crate::news::News;
 use crate::problem::{Problem, ProblemMetrics};
 
 /// The current problems, by what they depend on.
@@ -11,7 +12,7 @@ use crate::problem::{Problem, ProblemMetrics};
 pub(super) struct Problems {
     by_aspect: BTreeMap<Aspect, Vec<Problem>>,
     metrics: ProblemMetrics,
-    news: Vec<Problem>,
+    news: Vec<News>,
 }
 
 /// What a list of problems depends on: it is replaced as a whole when that changes.
@@ -21,6 +22,8 @@ pub(super) enum Aspect {
     Object(Kind, ObjectName),
     /// The Services that an Ingress names.
     Backends(ObjectName),
+    /// The Services that policies name for a host.
+    PolicyBackends(HostPattern),
     /// The other Ingresses on a host.
     Conflicts(ObjectName, HostPattern),
     /// The IngressClass an Ingress names.
@@ -45,19 +48,21 @@ impl Problems {
         if problems.is_empty() {
             let old = self.by_aspect.remove(&aspect).unwrap_or_default();
             self.metrics.replaced(&old, &[]);
+            self.news.extend(over(&old, &[]));
             return;
         }
         let old = self.by_aspect.entry(aspect).or_default();
         for problem in problems.iter().filter(|problem| !old.contains(problem)) {
             tracing::warn!(reason = problem.reason.as_str(), "{problem}");
-            self.news.push(problem.clone());
+            self.news.push(News::Problem(problem.clone()));
         }
         self.metrics.replaced(old, &problems);
+        self.news.extend(over(old, &problems));
         *old = problems;
     }
 
     /// What was new since this was last asked for.
-    pub(super) fn take_news(&mut self) -> Vec<Problem> {
+    pub(super) fn take_news(&mut self) -> Vec<News> {
         std::mem::take(&mut self.news)
     }
 
@@ -67,4 +72,12 @@ impl Problems {
         problems.sort_by(|a, b| (&a.object, &a.field).cmp(&(&b.object, &b.field)));
         problems.into_iter()
     }
+}
+
+/// Those of `before` that are not there `now`, as far as anybody waits for that.
+fn over(before: &[Problem], now: &[Problem]) -> impl Iterator<Item = News> {
+    let over = before
+        .iter()
+        .filter(|problem| problem.reason.may_pass() && !now.contains(problem));
+    over.cloned().map(News::Over)
 }

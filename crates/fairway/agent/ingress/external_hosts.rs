@@ -47,6 +47,15 @@ pub(super) struct ExternalHosts {
     sender: mpsc::Sender<(Box<str>, Vec<IpAddr>)>,
 }
 
+/// Where a host is.
+pub(super) struct Located {
+    pub(super) host: Box<str>,
+    /// Those that may be asked.
+    pub(super) addresses: Vec<IpAddr>,
+    /// Those that may not and were not there before, with what they are, as the rest of a sentence.
+    pub(super) newly_refused: Vec<(IpAddr, &'static str)>,
+}
+
 struct Followed {
     /// None for one that is not looked up.
     task: Option<AbortHandle>,
@@ -113,8 +122,8 @@ impl ExternalHosts {
         Some(tokio::spawn(watch(host, lookup, sender)).abort_handle())
     }
 
-    /// The next host that has other addresses than before, and those of them that may be asked.
-    pub(super) async fn next(&mut self, node: &Node) -> (Box<str>, Vec<IpAddr>) {
+    /// The next host that has other addresses than before. Cancel safe.
+    pub(super) async fn next(&mut self, node: &Node) -> Located {
         loop {
             let Some((host, mut addresses)) = self.found.recv().await else {
                 return std::future::pending().await; // we hold a sender
@@ -124,18 +133,24 @@ impl ExternalHosts {
             };
             addresses.truncate(ADDRESSES);
             let mut refused = BTreeSet::new();
+            let mut newly_refused = Vec::new();
             addresses.retain(|address| match judge(*address, node) {
                 Ok(()) => true,
                 Err(what) => {
                     if !followed.refused.contains(address) {
                         warn!(%host, %address, "the host of an ExternalName is {what}, which is never asked");
+                        newly_refused.push((*address, what));
                     }
                     refused.insert(*address);
                     false
                 }
             });
             followed.refused = refused;
-            return (host, addresses);
+            return Located {
+                host,
+                addresses,
+                newly_refused,
+            };
         }
     }
 }

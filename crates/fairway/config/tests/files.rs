@@ -93,6 +93,7 @@ oomScoreAdj: -1
         reset_removed_endpoints: false,
         drop_stray: false,
         count_connections: false,
+        flow_table_interfaces: Vec::new(),
         bind_address: Some("192.0.2.7".parse().unwrap()),
     };
     assert_eq!(config.rules, rules);

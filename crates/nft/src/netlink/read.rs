@@ -54,7 +54,7 @@ pub(super) fn set(
 /// Reads everything once; None if something changed under it.
 fn attempt(socket: &mut Socket, family: Family) -> Result<Option<Observed>, Error> {
     let mut observed = Observed {
-        table: exists(socket, family)?,
+        table: exists(socket, family_number(family), TABLE)?,
         ..Observed::default()
     };
     if !observed.table {
@@ -85,18 +85,13 @@ fn attempt(socket: &mut Socket, family: Family) -> Result<Option<Observed>, Erro
     Ok(Some(observed))
 }
 
-fn exists(socket: &mut Socket, family: Family) -> Result<bool, Error> {
+/// Whether there is a table of this name, and of the family that has this number.
+pub(crate) fn exists(socket: &mut Socket, family: u8, name: &str) -> Result<bool, Error> {
     let sequence = socket.reserve(0);
     let mut writer = Writer::default();
-    writer.message(
-        NFT_MSG_GETTABLE,
-        0,
-        sequence,
-        family_number(family),
-        |writer| {
-            writer.string(NFTA_TABLE_NAME, TABLE);
-        },
-    );
+    writer.message(NFT_MSG_GETTABLE, 0, sequence, family, |writer| {
+        writer.string(NFTA_TABLE_NAME, name);
+    });
     socket.send(writer.bytes())?;
     let mut exists = None;
     socket.receive(|message| {

@@ -55,6 +55,7 @@ pub(crate) const NFT_MSG_GETSETELEM: u16 = nft(13);
 pub(crate) const NFT_MSG_DELSETELEM: u16 = nft(14);
 pub(crate) const NFT_MSG_NEWGEN: u16 = nft(15);
 pub(crate) const NFT_MSG_GETGEN: u16 = nft(16);
+pub(crate) const NFT_MSG_NEWFLOWTABLE: u16 = nft(22);
 
 pub(crate) const NFTA_GEN_ID: u16 = 1;
 
@@ -69,6 +70,16 @@ pub(crate) const NFTA_CHAIN_TYPE: u16 = 7;
 pub(crate) const NFTA_HOOK_HOOKNUM: u16 = 1;
 pub(crate) const NFTA_HOOK_PRIORITY: u16 = 2;
 pub(crate) const NF_ACCEPT: u32 = 1;
+
+pub(crate) const NFPROTO_INET: u8 = 1;
+pub(crate) const NFTA_FLOWTABLE_TABLE: u16 = 1;
+pub(crate) const NFTA_FLOWTABLE_NAME: u16 = 2;
+pub(crate) const NFTA_FLOWTABLE_HOOK: u16 = 3;
+pub(crate) const NFTA_FLOWTABLE_HOOK_NUM: u16 = 1;
+pub(crate) const NFTA_FLOWTABLE_HOOK_PRIORITY: u16 = 2;
+pub(crate) const NFTA_FLOWTABLE_HOOK_DEVS: u16 = 3;
+pub(crate) const NFTA_DEVICE_NAME: u16 = 1;
+pub(crate) const NF_NETDEV_INGRESS: u32 = 0;
 
 pub(crate) const NFTA_RULE_TABLE: u16 = 1;
 pub(crate) const NFTA_RULE_CHAIN: u16 = 2;

@@ -1,6 +1,7 @@
 //! Statements as the kernel's expressions, attribute by attribute as nft 1.0.6 sends them, so that
 //! `nft list` prints the statement again.
 
+use fairway_model::Protocol;
 use fairway_plan::{Family, Selector, SetName, Statement};
 use ipnet::IpNet;
 
@@ -30,6 +31,8 @@ const CT_STATUS: u32 = 2;
 const CT_STATE_INVALID: u32 = 1;
 /// `ct state new`, nf_conntrack's `NF_CT_STATE_BIT(IP_CT_NEW)`.
 const CT_STATE_NEW: u32 = 8;
+/// `ct state established`, nf_conntrack's `NF_CT_STATE_BIT(IP_CT_ESTABLISHED)`.
+const CT_STATE_ESTABLISHED: u32 = 2;
 /// `ct status dnat`, `IPS_DST_NAT`.
 const CT_STATUS_DNAT: u32 = 0x20;
 
@@ -133,7 +136,7 @@ pub(crate) fn statement(
         Statement::ConnectionIsInvalid => connection_has(writer, CT_STATE, CT_STATE_INVALID),
         Statement::IsTcpReset => tcp_flag(writer, TCP_RST, Comparison::NotEqual),
         Statement::IsMidConnection => tcp_flag(writer, TCP_SYN, Comparison::Equal),
-        Statement::ConnectionIsTranslated => connection_has(writer, CT_STATUS, CT_STATUS_DNAT),
+        Statement::ConnectionIsTranslated => connection_is_translated(writer),
         Statement::MarkHas(bits) => {
             load_meta(writer, FIRST, META_MARK);
             bitwise(writer, &bits.to_ne_bytes(), &[0; 4]);
@@ -147,8 +150,7 @@ pub(crate) fn statement(
             translate(writer, family);
         }
         Statement::ProtocolIs(protocol) => {
-            load_meta(writer, FIRST, META_L4_PROTOCOL);
-            compare(writer, Comparison::Equal, &[protocol.number()]);
+            protocol_is(writer, *protocol);
             load(writer, family, Selector::DestinationPort, FIRST, None);
             compare(writer, Comparison::NotEqual, &[0; 2]);
         }
@@ -209,6 +211,29 @@ pub(crate) fn module(family: Family, statement: &Statement) -> Option<&'static s
         }
         _ => None,
     }
+}
+
+/// `meta l4proto`.
+pub(super) fn protocol_is(writer: &mut Writer, protocol: Protocol) {
+    load_meta(writer, FIRST, META_L4_PROTOCOL);
+    compare(writer, Comparison::Equal, &[protocol.number()]);
+}
+
+/// `ct state established`.
+pub(super) fn connection_is_established(writer: &mut Writer) {
+    connection_has(writer, CT_STATE, CT_STATE_ESTABLISHED);
+}
+
+/// `ct status dnat`.
+pub(super) fn connection_is_translated(writer: &mut Writer) {
+    connection_has(writer, CT_STATUS, CT_STATUS_DNAT);
+}
+
+/// `flow add @NAME`.
+pub(super) fn offload(writer: &mut Writer, flow_table: &str) {
+    expression(writer, "flow_offload", |writer| {
+        writer.string(1, flow_table)
+    });
 }
 
 fn expression(writer: &mut Writer, name: &str, data: impl FnOnce(&mut Writer)) {

@@ -5,6 +5,7 @@
 mod commit;
 mod connections;
 mod conntrack;
+mod flow_table;
 mod layout;
 mod listeners;
 mod monitor;

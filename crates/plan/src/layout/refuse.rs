@@ -4,9 +4,29 @@ use std::collections::BTreeSet;
 
 use fairway_model::Node;
 
-use crate::{Chain, Family, HookKind, HookPoint, Rule, SetName, Statement};
+use crate::{Cause, Chain, Family, HookKind, HookPoint, Rule, SetName, Statement};
 
 use super::{CHECK_SOURCE, REJECT, SOURCE_RANGES_PRIORITY, chain, hook, in_set, join, rule};
+
+/// What the rules say who end a packet's way, for who reads `nft list` and for who asks.
+const CAUSES: [(&str, Cause); 5] = [
+    ("not in a source range", Cause::NotInSourceRange),
+    ("no local endpoints", Cause::NoLocalEndpoints),
+    ("no endpoints", Cause::NoEndpoints),
+    ("no such port", Cause::NoSuchPort),
+    ("no such Service", Cause::NoSuchService),
+];
+
+/// What the comment of a rule stands for.
+pub(crate) fn cause(comment: &str) -> Option<Cause> {
+    let found = CAUSES.iter().find(|(text, _)| *text == comment);
+    found.map(|(_, cause)| *cause)
+}
+
+fn comment(cause: Cause) -> &'static str {
+    let found = CAUSES.iter().find(|(_, it)| *it == cause);
+    found.map_or("", |(text, _)| *text)
+}
 
 /// Who may use load balancers' addresses. There is nothing to pass through unless a Service asks.
 pub(super) fn source_range_chains(sets: &BTreeSet<SetName>) -> Vec<Chain> {
@@ -20,7 +40,7 @@ pub(super) fn source_range_chains(sets: &BTreeSet<SetName>) -> Vec<Chain> {
             [in_set(SetName::AllowedSources), Statement::Return],
         ));
     }
-    check.push(rule("not in a source range", [Statement::Drop]));
+    check.push(rule(comment(Cause::NotInSourceRange), [Statement::Drop]));
     let restricted = || {
         vec![rule(
             "",
@@ -56,19 +76,25 @@ pub(super) fn refuse_rules(on_node_ports: &[Vec<Statement>], unknown: Option<Rul
     rules.extend(unknown);
     rules.extend([
         rule(
-            "no local endpoints",
+            comment(Cause::NoLocalEndpoints),
             [in_set(SetName::Dropped), Statement::Drop],
         ),
-        rule("no endpoints", [in_set(SetName::Refused), reject.clone()]),
+        rule(
+            comment(Cause::NoEndpoints),
+            [in_set(SetName::Refused), reject.clone()],
+        ),
     ]);
     for address in on_node_ports {
         let dropped = in_set(SetName::DroppedNodePorts);
         rules.push(rule(
-            "no local endpoints",
+            comment(Cause::NoLocalEndpoints),
             join(dropped, address, Statement::Drop),
         ));
         let refused = in_set(SetName::RefusedNodePorts);
-        rules.push(rule("no endpoints", join(refused, address, reject.clone())));
+        rules.push(rule(
+            comment(Cause::NoEndpoints),
+            join(refused, address, reject.clone()),
+        ));
     }
     rules
 }
@@ -78,7 +104,7 @@ pub(super) fn refuse_cluster_ip_rules(family: Family, node: &Node) -> Vec<Rule> 
     let mut rules = vec![
         rule("", [Statement::ConnectionIsTranslated, Statement::Return]),
         rule(
-            "no such port",
+            comment(Cause::NoSuchPort),
             [in_set(SetName::ClusterIps), Statement::Goto(REJECT)],
         ),
     ];
@@ -90,7 +116,7 @@ pub(super) fn refuse_cluster_ip_rules(family: Family, node: &Node) -> Vec<Rule> 
             network: *network,
             negated: false,
         };
-        rule("no such Service", [network, Statement::Drop])
+        rule(comment(Cause::NoSuchService), [network, Statement::Drop])
     }));
     rules
 }

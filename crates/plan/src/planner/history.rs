@@ -7,6 +7,7 @@ use fairway_model::Protocol;
 use proptest::prelude::*;
 
 use self::objects::{is_local, step};
+use super::explained::explained;
 use super::remember::remember;
 use super::tests::{Bench, port, service};
 use super::walk::{Generation, Outcome, Packet, Sets, lets_in, outcomes, outcomes_behind};
@@ -303,13 +304,13 @@ fn comes_back(packet: &Packet, outcome: &Outcome) -> bool {
 }
 
 const OUTSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
-const POD: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 244, 1, 200));
+pub(super) const POD: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 244, 1, 200));
 const NODE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
 
-const SOURCES: [IpAddr; 3] = [OUTSIDE, POD, NODE];
+pub(super) const SOURCES: [IpAddr; 3] = [OUTSIDE, POD, NODE];
 
 /// First packets to everything that the Services of [`Wanted`] may have.
-fn packets() -> impl Iterator<Item = Packet> {
+pub(super) fn packets() -> impl Iterator<Item = Packet> {
     let destinations = (1..4).flat_map(|number| {
         [
             (IpAddr::from([10, 96, 0, number]), 80),
@@ -367,7 +368,7 @@ fn observe(ruleset: &Ruleset) -> Observed {
 }
 
 impl Packet {
-    fn from(self, source: IpAddr) -> Self {
+    pub(super) fn from(self, source: IpAddr) -> Self {
         Self {
             source,
             from_node: source == NODE,
@@ -424,6 +425,7 @@ proptest! {
                 leaves_no_gap(&kernel, &made, &released, &packet)?;
             }
             kernel = released;
+            explained(&options(counting), &bench.snapshot, &without_clients(&kernel))?;
             clients_stay(&kernel)?;
             connect(&mut kernel, pick);
             clients_stay(&kernel)?;

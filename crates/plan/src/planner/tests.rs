@@ -10,11 +10,11 @@ mod connections;
 mod cost;
 mod policies;
 
-pub(super) fn port(number: u16) -> Port {
+pub(crate) fn port(number: u16) -> Port {
     Port::new(number).unwrap()
 }
 
-pub(super) fn service(name: &str, created: i64, ip: u8, hosts: &[u8]) -> Service {
+pub(crate) fn service(name: &str, created: i64, ip: u8, hosts: &[u8]) -> Service {
     let endpoint = |host: &u8| Endpoint {
         node: Some("node-1".into()),
         ..Endpoint::ready([10, 244, 1, *host].into(), port(8080))

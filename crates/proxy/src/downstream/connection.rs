@@ -152,11 +152,9 @@ async fn run(worker: Rc<Worker>, arrival: Arrival) {
 async fn http1(worker: Rc<Worker>, stream: Stream, sender: Rc<Sender>, tls: Option<Rc<Session>>) {
     let deadline = worker.deadlines.open();
     let timeouts = worker.timeouts.clone();
-    let wire = Rc::new(Wire::new(Watch::new(
-        worker.clock.clone(),
-        deadline,
-        timeouts,
-    )));
+    let watch = Watch::new(worker.clock.clone(), deadline, timeouts);
+    let buffer = worker.config.limits.head_bytes;
+    let wire = Rc::new(Wire::of_connection(watch, buffer));
     let client = Client::new(worker, wire.clone(), sender, tls, Protocol::Http1);
     let client = Rc::new(client);
     let mut stream = stream;

@@ -4,7 +4,7 @@
 //! cuts a fragment off the target: safe, but then nobody can refuse what only an attacker sends. This
 //! looks at the lines of each head as they are read. It finds the next head behind a body by the same
 //! framing, but never decides where a message ends: it only counts. Where it loses its way, in what hyper
-//! refuses, it has nothing more to say.
+//! refuses, it sees no more heads, and a request whose head was not seen is refused.
 
 use std::collections::VecDeque;
 
@@ -12,12 +12,12 @@ use memchr::memchr;
 
 const CONTENT_LENGTH: &[u8] = b"content-length:";
 const TRANSFER_ENCODING: &[u8] = b"transfer-encoding:";
-/// As much of a line as is looked at: a Content-Length of 20 digits with some blanks before it.
+/// As much of a line as is looked at: a Content-Length of 20 digits with some blanks before it. What needs
+/// more to be read is not understood.
 const LONGEST: usize = 48;
 
-/// Most heads that may be read before the first of them is asked for: a pipeline as long as hyper's read
-/// buffer may have more, but no client does.
-const MOST_WAITING: usize = 1024;
+/// `G / HTTP/1.1`, an empty line, and nothing else, each line ended by LF alone.
+const SHORTEST_HEAD: usize = 14;
 
 /// Lines of one head that matter for its framing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,8 +29,10 @@ pub(crate) struct HeadSeen {
 }
 
 /// Scans the requests of a connection, which arrive in pieces.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct HeadScan {
+    /// Most heads that wait.
+    most_waiting: usize,
     /// Of heads that are complete, and were not asked for yet.
     waiting: VecDeque<HeadSeen>,
     /// Of the head that is being read.
@@ -42,6 +44,8 @@ pub(crate) struct HeadScan {
     at: At,
     /// The start of a line that is not complete yet.
     partial: Vec<u8>,
+    /// The last byte of it so far is CR.
+    partial_ends_in_cr: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +63,21 @@ enum At {
 }
 
 impl HeadScan {
+    /// For a parser that has no more than `buffer` bytes of heads before it, and as much in one more read:
+    /// it cannot have more heads waiting than fit in there.
+    pub(crate) fn new(buffer: usize) -> Self {
+        Self {
+            most_waiting: 2 * buffer / SHORTEST_HEAD + 1,
+            waiting: VecDeque::new(),
+            seen: HeadSeen::default(),
+            length: 0,
+            is_last: false,
+            at: At::default(),
+            partial: Vec::new(),
+            partial_ends_in_cr: false,
+        }
+    }
+
     /// Takes the next bytes from the wire.
     pub(crate) fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
@@ -99,14 +118,15 @@ impl HeadScan {
         }
     }
 
-    /// What was seen of the next head.
-    pub(crate) fn take(&mut self) -> HeadSeen {
-        self.waiting.pop_front().unwrap_or_default()
+    /// What was seen of the next head; None where it was not seen at all.
+    pub(crate) fn take(&mut self) -> Option<HeadSeen> {
+        self.waiting.pop_front()
     }
 
     /// `start` is how the line begins, `tail` what of it arrived last.
     fn line(&mut self, start: &[u8], tail: &[u8]) {
         let blank = matches!(start, b"" | b"\r");
+        let partial_ended_in_cr = std::mem::take(&mut self.partial_ends_in_cr);
         match self.at {
             At::RequestLine if blank => {} // empty lines before a request are allowed
             At::RequestLine => {
@@ -123,8 +143,14 @@ impl HeadScan {
                 }
             }
             At::ChunkEnd => self.at = At::ChunkSize,
-            At::Trailers if blank => self.at = At::RequestLine,
-            At::Trailers | At::Body(_) | At::ChunkData(_) | At::Lost => {}
+            // hyper ends a line of them by CRLF only, and would go on behind a lone LF.
+            At::Trailers if tail.last().map_or(partial_ended_in_cr, |it| *it == b'\r') => {
+                if blank {
+                    self.at = At::RequestLine;
+                }
+            }
+            At::Trailers => self.at = At::Lost,
+            At::Body(_) | At::ChunkData(_) | At::Lost => {}
         }
     }
 
@@ -134,9 +160,11 @@ impl HeadScan {
                 self.seen.content_lengths = self.seen.content_lengths.saturating_add(1);
                 let value = line[CONTENT_LENGTH.len()..].trim_ascii();
                 let length = std::str::from_utf8(value).ok();
+                let length = length.filter(|_| line.len() < LONGEST);
                 match length.and_then(|length| length.parse().ok()) {
                     Some(length) => self.length = length,
-                    // hyper refuses it, or overlooks it beside a Transfer-Encoding.
+                    // hyper refuses it, or overlooks it beside a Transfer-Encoding, or it has more zeros than
+                    // anybody needs.
                     None => self.is_last = true,
                 }
             }
@@ -148,7 +176,7 @@ impl HeadScan {
     }
 
     fn end_head(&mut self) {
-        if self.waiting.len() == MOST_WAITING {
+        if self.waiting.len() == self.most_waiting {
             self.at = At::Lost;
             return;
         }
@@ -167,6 +195,9 @@ impl HeadScan {
         if self.at == At::RequestLine {
             self.seen.fragment |= memchr(b'#', bytes).is_some();
         }
+        if let Some(last) = bytes.last() {
+            self.partial_ends_in_cr = *last == b'\r';
+        }
         let count = bytes.len().min(LONGEST - self.partial.len());
         self.partial.extend_from_slice(&bytes[..count]);
     }
@@ -184,6 +215,9 @@ fn skip(bytes: &[u8], count: u64) -> (&[u8], u64) {
 fn chunk_size(line: &[u8]) -> Option<u64> {
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit());
     let digits = &line[..digits.count()];
+    if digits.len() >= LONGEST {
+        return None;
+    }
     u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
@@ -197,7 +231,7 @@ mod tests {
     use super::*;
 
     fn scan(pieces: &[&[u8]]) -> Vec<HeadSeen> {
-        let mut scan = HeadScan::default();
+        let mut scan = HeadScan::new(1024);
         for piece in pieces {
             scan.feed(piece);
         }
@@ -257,16 +291,53 @@ mod tests {
             fragment: false,
         };
         assert_eq!(scan(&[bad, SMUGGLE]), [seen]);
-        let many = b"\nGET / HTTP/1.1\n\n".repeat(2 * MOST_WAITING);
-        assert_eq!(scan(&[&many]).len(), MOST_WAITING);
+    }
+
+    /// What hyper may read differently: the heads behind it are not guessed at.
+    #[test]
+    fn what_has_two_readings_ends_it() {
+        let zeros = "0".repeat(LONGEST);
+        let head = "POST / HTTP/1.1\r\n";
+        let chunked = "Transfer-Encoding: chunked\r\n\r\n";
+        let fake = "GET / HTTP/1.1\r\n\r\n";
+        for (bytes, length) in [
+            (format!("{head}Content-Length: {zeros}5\r\n\r\n{fake}"), 1),
+            (format!("{head}{chunked}{zeros}5\r\n\r\n{fake}"), 0),
+            (format!("{head}{chunked}0\r\n\n{fake}"), 0),
+            (format!("{head}{chunked}0\r\nA: b\n\r\n{fake}"), 0),
+        ] {
+            let seen = HeadSeen {
+                content_lengths: length,
+                transfer_encodings: 1 - length,
+                fragment: false,
+            };
+            sees_in_any_pieces(bytes.as_bytes(), &[seen]);
+        }
+    }
+
+    #[test]
+    fn as_many_heads_wait_as_a_buffer_has_and_none_after_those() {
+        let shortest = b"G / HTTP/1.1\n\n";
+        let mut scan = HeadScan::new(1024);
+        let fit = 2 * 1024 / shortest.len();
+        scan.feed(&shortest.repeat(fit));
+        assert_eq!(scan.waiting.len(), fit);
+        scan.feed(&shortest.repeat(2));
+        // What is not seen is never seen again, so that nothing is taken for the next head.
+        for _ in 0..=fit {
+            assert_eq!(scan.take(), Some(HeadSeen::default()));
+        }
+        scan.feed(SMUGGLE);
+        assert_eq!(scan.take(), None);
     }
 
     #[test]
     fn heads_come_in_their_order() {
-        let mut scan = HeadScan::default();
+        let mut scan = HeadScan::new(1024);
         scan.feed(b"GET /# HTTP/1.1\n\nGET / HTTP/1.1\n");
-        assert!(scan.take().fragment);
+        assert!(scan.take().is_some_and(|seen| seen.fragment));
+        assert_eq!(scan.take(), None);
         scan.feed(b"Host: a\n\n");
-        assert_eq!(scan.take(), HeadSeen::default());
+        assert_eq!(scan.take(), Some(HeadSeen::default()));
     }
 }

@@ -12,7 +12,8 @@ use crate::observed::Observer;
 #[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) watch: Watch,
-    scan: RefCell<HeadScan>,
+    /// None for a stream of HTTP/2, which comes in frames.
+    scan: Option<RefCell<HeadScan>>,
     /// The client will send nothing more.
     finished: Cell<bool>,
     /// A request brought more than it may.
@@ -20,18 +21,29 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub(crate) fn new(watch: Watch) -> Self {
+    /// For a connection whose parser has a buffer of `buffer` bytes.
+    pub(crate) fn of_connection(watch: Watch, buffer: usize) -> Self {
+        Self {
+            scan: Some(RefCell::new(HeadScan::new(buffer))),
+            ..Self::of_stream(watch)
+        }
+    }
+
+    pub(crate) fn of_stream(watch: Watch) -> Self {
         Self {
             watch,
-            scan: RefCell::default(),
+            scan: None,
             finished: Cell::new(false),
             exceeded: Cell::new(false),
         }
     }
 
-    /// What was seen of the head that was just parsed.
-    pub(crate) fn head_complete(&self) -> HeadSeen {
-        self.scan.borrow_mut().take()
+    /// What was seen of the head that was just parsed; None where it should have been seen, and was not.
+    pub(crate) fn head_complete(&self) -> Option<HeadSeen> {
+        match &self.scan {
+            Some(scan) => scan.borrow_mut().take(),
+            None => Some(HeadSeen::default()),
+        }
     }
 
     /// The request body is larger than the route allows; there is no other request after this one.
@@ -53,7 +65,9 @@ impl Wire {
 impl Observer for Rc<Wire> {
     fn read(&self, bytes: &[u8]) {
         self.watch.received();
-        self.scan.borrow_mut().feed(bytes);
+        if let Some(scan) = &self.scan {
+            scan.borrow_mut().feed(bytes);
+        }
     }
 
     fn finished(&self) {

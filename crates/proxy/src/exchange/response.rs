@@ -80,6 +80,10 @@ pub(super) fn finish(
     match answer {
         Answer::Own(mut response) => {
             rescue::fit(&mut response, method);
+            // As nginx's `add_header ... always`: what a route says of its responses holds for errors, too.
+            if let Some(route) = record.route() {
+                HeaderChange::apply_all(&route.response, response.headers_mut());
+            }
             // The rest of the body is not read, so the connection has no next request.
             if !matches!(wire.watch.upload_state(), Upload::Complete(_)) {
                 client.refuse();

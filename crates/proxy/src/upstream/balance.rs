@@ -80,13 +80,14 @@ impl Balancer {
     pub(crate) fn sweep(&self) {
         let now = self.tools.clock.now();
         self.groups.borrow_mut().retain(|_, group| {
-            let has_endpoints = group.refresh();
             // Those that have requests under way count them.
-            let is_used = now.since(group.used()) < KEEP || Rc::strong_count(group) > 1;
-            if !is_used {
+            let has_requests = Rc::strong_count(group) > 1;
+            let is_of_use = group.refresh() && now.since(group.used()) < KEEP;
+            let stays = has_requests || is_of_use;
+            if !stays {
                 group.clear();
             }
-            is_used && (has_endpoints || Rc::strong_count(group) > 1)
+            stays
         });
     }
 }

@@ -66,21 +66,25 @@ impl Group {
         self.members.borrow().clone()
     }
 
-    /// Follows what the upstream has by now; false where it has nothing to offer any more.
-    pub(super) fn refresh(&self) -> bool {
-        let upstream = self.upstream.upgrade();
-        let current = upstream.as_deref().map(Upstream::endpoints);
-        let current = match current.as_deref().map(|current| &**current) {
-            Some(Endpoints::Usable(current)) => Some(current),
-            _ => None,
+    /// Follows what the upstream has by now; false where it has nothing to offer any more. One that no
+    /// route leads to has nobody who would say that its endpoints have left: requests that it was given
+    /// before go on with those.
+    pub(crate) fn refresh(&self) -> bool {
+        let Some(upstream) = self.upstream.upgrade() else {
+            return false;
         };
-        let is_same = |current| Arc::ptr_eq(&self.members.borrow().source, current);
-        match current {
-            Some(current) if is_same(current) => {}
-            Some(current) => drop(self.replace(current)),
-            None => self.clear(),
+        match &**upstream.endpoints() {
+            Endpoints::Usable(current) => {
+                if !Arc::ptr_eq(&self.members.borrow().source, current) {
+                    self.replace(current);
+                }
+                true
+            }
+            _ => {
+                self.clear();
+                false
+            }
         }
-        current.is_some()
     }
 
     /// Has no endpoints any more.

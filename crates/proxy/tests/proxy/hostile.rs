@@ -260,6 +260,36 @@ fn what_is_pipelined_is_judged_as_strictly() {
     assert_eq!(upstream.requests(), 9);
 }
 
+/// Strictness does not end with the number of requests that wait, nor behind what has two readings.
+#[test]
+fn the_last_of_thousands_is_judged_as_strictly() {
+    let upstream = Upstream::echo("a");
+    let proxy = Proxy::to(&upstream);
+    let last = "GET /#x HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut client = Client::connect(proxy.address);
+    client.send("OPTIONS * HTTP/1.1\nHost: a\n\n".repeat(1500) + last);
+    for _ in 0..1500 {
+        assert_eq!(client.response().status, 204);
+    }
+    assert_eq!(client.response().status, 400);
+    client.expect_close();
+
+    // hyper takes what looks like a request for a part of the trailers, or refuses all of it.
+    let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
+    let hidden = "GET / HTTP/1.1\r\nA: b\r\n\r\n";
+    for trick in [format!("\n{hidden}"), format!("A: b\n\r\n{hidden}")] {
+        let mut client = Client::connect(proxy.address);
+        client.send(format!("{chunked}{trick}{last}"));
+        let answers = String::from_utf8(client.rest()).unwrap();
+        let served = answers.matches("HTTP/1.1 200").count();
+        assert!(served <= 1, "{answers}");
+    }
+    let heads = std::iter::repeat_with(|| upstream.next_head());
+    for head in heads.take(upstream.requests()) {
+        assert_eq!(head.line, "POST / HTTP/1.1");
+    }
+}
+
 #[test]
 fn options_star_is_answered_here() {
     let upstream = Upstream::echo("a");

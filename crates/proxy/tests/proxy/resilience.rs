@@ -316,3 +316,88 @@ fn who_goes_away_while_waiting_does_not_keep_the_place() {
         assert_eq!(client.response().status, 200);
     }
 }
+
+/// As a rolling update of a Service with one pod does it: the request was given to the old pod.
+#[test]
+fn the_endpoint_that_replaces_the_only_one_is_asked_again() {
+    let (go_on, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let old = Upstream::start(move |mut connection| {
+        connection.head();
+        wait.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+    });
+    let new = Upstream::echo("new");
+    let mut proxy = with(&[old.address], |_| {});
+    let mut client = Client::connect(proxy.address);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    old.next_head();
+    proxy.cluster.service("web", &[new.address]);
+    proxy.apply();
+    // Nothing that another request does tells this one of the change.
+    go_on.send(()).unwrap();
+    assert_eq!(client.response().body, "new:");
+}
+
+#[test]
+fn requests_that_waited_go_to_the_endpoints_of_now() {
+    let (old, go_on) = waiting();
+    let new = Upstream::echo("new");
+    let mut proxy = with(&[old.address], |policy| {
+        policy.limits = one_at_once(2, PATIENCE);
+    });
+    let mut clients = [(); 3].map(|()| Client::connect(proxy.address));
+    for (number, client) in clients.iter_mut().enumerate() {
+        if number == 2 {
+            // The third is planned with the new endpoint, which takes the old one from the second.
+            proxy.cluster.service("web", &[new.address]);
+            proxy.apply();
+        }
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let in_flight = || -> f64 {
+            let text = proxy.metrics();
+            let series = "fairway_proxy_requests_in_flight{";
+            let lines = text.lines().filter(|line| line.starts_with(series));
+            lines
+                .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+                .sum()
+        };
+        wait_for("the request to be planned", || {
+            in_flight() == (number + 1) as f64
+        });
+    }
+    go_on.send(()).unwrap();
+    let [first, second, third] = &mut clients;
+    assert_eq!(first.response().body, "done");
+    assert_eq!(second.response().body, "new:");
+    assert_eq!(third.response().body, "new:");
+}
+
+/// Nobody says of the endpoints of a route that is gone that they have left.
+#[test]
+fn a_request_whose_route_is_gone_goes_on_with_its_endpoints() {
+    let (bad, good) = (refusing(), Upstream::echo("good"));
+    let (go_on, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let closing = Upstream::start(move |mut connection| {
+        connection.head();
+        wait.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+    });
+    let mut proxy = with(&[closing.address, good.address, bad], |policy| {
+        policy.ejection = None;
+    });
+    // In turn, whoever is first.
+    let mut clients = [(); 3].map(|()| Client::connect(proxy.address));
+    for client in &mut clients {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    closing.next_head();
+    proxy.cluster = crate::cluster::Cluster::default();
+    proxy.apply();
+    wait_for("the route to be gone", || {
+        get(proxy.address, "a", "/").status == 404
+    });
+    go_on.send(()).unwrap();
+    for client in &mut clients {
+        assert_eq!(client.response().body, "good:");
+    }
+}

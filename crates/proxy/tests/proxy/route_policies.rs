@@ -81,6 +81,33 @@ fn a_host_for_the_upstream_and_added_headers() {
     assert_eq!(head.all("accept"), ["a", "b"]);
 }
 
+/// Browsers do not ask who made a response: what is allowed to be embedded, say, holds for errors, too.
+#[test]
+fn headers_are_added_to_our_own_responses() {
+    let upstream = Upstream::echo("a");
+    let mut cluster = Cluster::default();
+    let header = |name: &str, value: &str| Filter::SetResponseHeader(name.into(), value.into());
+    cluster.filters = vec![header("x-frame-options", "DENY"), header("server", "shop")];
+    cluster.service("web", &[crate::upstream::refusing()]);
+    cluster.route(None, "/broken", "web");
+    cluster.route(None, "/nobody", "missing");
+    cluster.action(None, PathMatch::Exact("/gone".into()), Action::Respond(410));
+    cluster.filters = Vec::new();
+    cluster.service("bare", &[upstream.address]);
+    cluster.route(None, "/bare", "bare");
+    let proxy = Proxy::start(cluster);
+    for (path, status) in [("/broken", 502), ("/nobody", 503), ("/gone", 410)] {
+        let response = get(proxy.address, "a", path);
+        assert_eq!(response.status, status);
+        assert_eq!(response.header("x-frame-options"), Some("DENY"), "{path}");
+        assert_eq!(response.header("server"), Some("shop"), "{path}");
+    }
+    for path in ["/bare", "/"] {
+        let response = get(proxy.address, "a", path);
+        assert_eq!(response.header("x-frame-options"), None, "{path}");
+    }
+}
+
 #[test]
 fn redirects_keep_and_change_what_they_are_told() {
     let upstream = Upstream::echo("a");

@@ -34,6 +34,17 @@ enum ValueCondition {
     Regex(Regex),
 }
 
+/// What a rule asks for and a request has not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unmet {
+    /// This method.
+    Method(Arc<str>),
+    /// This header, with another value or at all.
+    Header(Arc<str>),
+    /// This query parameter, with another value or at all.
+    Parameter(Arc<str>),
+}
+
 /// A request of which neither headers nor query are known.
 pub(super) struct NoFields;
 
@@ -44,6 +55,32 @@ impl Conditions {
             headers: compile_fields(&matches.headers)?,
             query: compile_fields(&matches.query)?,
         })
+    }
+
+    /// Whether these are the conditions of a match: variants of a rule differ in nothing else.
+    pub(super) fn are_of(&self, matches: &RequestMatch) -> bool {
+        let same = |fields: &[FieldCondition], matches: &[NameMatch]| {
+            fields.len() == matches.len()
+                && (fields.iter().zip(matches)).all(|(field, it)| field.is_of(it))
+        };
+        self.method == matches.method
+            && same(&self.headers, &matches.headers)
+            && same(&self.query, &matches.query)
+    }
+
+    /// The first that does not hold; none where [`Conditions::hold`].
+    pub(super) fn unmet(&self, method: &str, fields: &dyn Fields) -> Option<Unmet> {
+        let wanted = self.method.as_ref();
+        if let Some(wanted) = wanted.filter(|wanted| ***wanted != *method) {
+            return Some(Unmet::Method(wanted.clone()));
+        }
+        let header = |it: &&FieldCondition| !it.holds(fields.header(&it.name));
+        if let Some(header) = self.headers.iter().find(header) {
+            return Some(Unmet::Header(header.name.clone()));
+        }
+        let parameter = |it: &&FieldCondition| !it.holds(fields.query_parameter(&it.name));
+        let parameter = self.query.iter().find(parameter);
+        parameter.map(|it| Unmet::Parameter(it.name.clone()))
     }
 
     pub(super) fn hold(&self, method: &str, fields: &dyn Fields) -> bool {
@@ -68,6 +105,17 @@ fn compile_fields(matches: &[NameMatch]) -> Result<Box<[FieldCondition]>, RuleEr
 }
 
 impl FieldCondition {
+    fn is_of(&self, matches: &NameMatch) -> bool {
+        self.name == matches.name
+            && match (&self.value, &matches.value) {
+                (ValueCondition::Exact(text), TextMatch::Exact(wanted)) => text == wanted,
+                (ValueCondition::Regex(regex), TextMatch::Regex(pattern)) => {
+                    regex.as_str() == whole_text(pattern)
+                }
+                _ => false,
+            }
+    }
+
     fn holds(&self, value: Option<Cow<'_, [u8]>>) -> bool {
         value.is_some_and(|value| match &self.value {
             ValueCondition::Exact(text) => *value == *text.as_bytes(),
@@ -92,7 +140,11 @@ pub(crate) fn regex_from_start(pattern: &str) -> Result<Regex, RuleError> {
 }
 
 fn regex_of_whole_text(pattern: &str) -> Result<Regex, RuleError> {
-    compile(pattern, |pattern| format!(r"\A(?:{pattern})\z"))
+    compile(pattern, whole_text)
+}
+
+fn whole_text(pattern: &str) -> String {
+    format!(r"\A(?:{pattern})\z")
 }
 
 /// Compiles a pattern by itself, so that `a)|(b` cannot escape from the anchors, and then with them.

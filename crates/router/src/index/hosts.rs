@@ -12,6 +12,22 @@ impl Index {
         named.or(self.any.as_ref()).map(Arc::as_ref)
     }
 
+    /// The wildcards that a name could use, best first.
+    pub(super) fn wildcards_for(&self, name: &str) -> Vec<HostPattern> {
+        let one = parent(name).and_then(|parent| self.one_label.get_key_value(parent));
+        let one = one.map(|(suffix, _)| (suffix, WildcardSpan::OneLabel));
+        let more = std::iter::successors(parent(name), |suffix| parent(suffix))
+            .filter_map(|suffix| self.one_or_more_labels.get_key_value(suffix))
+            .map(|(suffix, _)| (suffix, WildcardSpan::OneOrMoreLabels));
+        one.into_iter()
+            .chain(more)
+            .map(|(suffix, span)| HostPattern::Wildcard {
+                suffix: suffix.clone(),
+                span,
+            })
+            .collect()
+    }
+
     pub(crate) fn table(&self, pattern: &HostPattern) -> Option<&Arc<HostTable>> {
         match pattern {
             HostPattern::Exact(host) => self.exact.get(host),

@@ -33,3 +33,40 @@ impl Precedence {
         }
     }
 }
+
+/// Why one rule comes before another that matches the same request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advantage {
+    /// A whole path before a regular expression before a prefix.
+    KindOfPath,
+    /// The longer path.
+    LongerPath,
+    /// It asks for a method.
+    Method,
+    /// It asks for more headers.
+    MoreHeaders,
+    /// It asks for more query parameters.
+    MoreParameters,
+    /// They are equals, and it stands first: the older object, then the name, then the position.
+    First,
+}
+
+impl Precedence {
+    /// Why this one comes before the other.
+    pub(super) fn advantage_over(self, other: Self) -> Advantage {
+        let same_kind = std::mem::discriminant(&self.path) == std::mem::discriminant(&other.path);
+        if !same_kind {
+            Advantage::KindOfPath
+        } else if self.path != other.path {
+            Advantage::LongerPath
+        } else if self.method != other.method {
+            Advantage::Method
+        } else if self.headers != other.headers {
+            Advantage::MoreHeaders
+        } else if self.query != other.query {
+            Advantage::MoreParameters
+        } else {
+            Advantage::First
+        }
+    }
+}

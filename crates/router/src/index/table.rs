@@ -64,12 +64,12 @@ impl HostTable {
             .or(self.default.as_ref())
     }
 
-    fn regexes_of(&self, path: &str) -> impl Iterator<Item = &Candidate> {
+    pub(super) fn regexes_of(&self, path: &str) -> impl Iterator<Item = &Candidate> {
         let matching = (self.regexes.iter()).filter(|(regex, _)| regex.is_match(path.as_bytes()));
         matching.map(|(_, candidate)| candidate)
     }
 
-    fn exact(&self, path: &str) -> impl Iterator<Item = &Candidate> {
+    pub(super) fn exact(&self, path: &str) -> impl Iterator<Item = &Candidate> {
         let found = self.exact.binary_search_by(|exact| (*exact.path).cmp(path));
         found
             .into_iter()
@@ -80,7 +80,7 @@ impl HostTable {
     ///
     /// Between a prefix of the path and the path itself stand only extensions of that prefix. So the
     /// last entry that is not after the path either is its longest prefix or is enclosed by it.
-    fn prefixes_of(&self, path: &str) -> impl Iterator<Item = &Candidate> {
+    pub(super) fn prefixes_of(&self, path: &str) -> impl Iterator<Item = &Candidate> {
         let after =
             (self.prefixes).partition_point(|prefix| compare_elements(&prefix.path, path).is_le());
         let nearest = after.checked_sub(1).map(|at| &self.prefixes[at]);

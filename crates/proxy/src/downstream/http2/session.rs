@@ -58,7 +58,7 @@ impl Session {
         let worker = &self.worker;
         let timeouts = worker.timeouts.clone();
         let watch = Watch::of_stream(worker.clock.clone(), worker.deadlines.open(), timeouts);
-        let wire = Rc::new(Wire::new(watch));
+        let wire = Rc::new(Wire::of_stream(watch));
         let client = Client::new(
             worker.clone(),
             wire,

@@ -118,6 +118,18 @@ proptest! {
             let found = index.find_with(request, sent).map(label);
             let expected = naive::find(&snapshot.routes, request, sent).map(|rule| &*rule.id.field);
             prop_assert_eq!(found, expected, "{} {:?} {} {:?}", method, request.host, path, sent);
+
+            let traced = index.trace(request, sent);
+            let chosen = traced.as_ref().and_then(|trace| trace.chosen()).map(label);
+            prop_assert_eq!(chosen, found);
+            for it in traced.iter().flat_map(|trace| &trace.considered) {
+                let declared = it.rule.map(|rule| &*rule.id.field);
+                prop_assert_eq!(declared, Some(label(it.route)));
+            }
+            let entries = index.entries_for(request.host);
+            let used = traced.map(|trace| trace.routes);
+            let first = entries.first().map(|entry| &*snapshot.routes.hosts[entry]);
+            prop_assert_eq!(used, first);
         }
     }
 }

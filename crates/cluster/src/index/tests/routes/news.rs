@@ -22,7 +22,7 @@ fn service() -> &'static str {
 fn accepted(news: impl Iterator<Item = News>) -> Vec<(String, usize)> {
     let accepted = news.filter_map(|news| match news {
         News::Accepted(Accepted { name, hosts }) => Some((name.to_string(), hosts)),
-        News::Problem(_) => None,
+        News::Problem(_) | News::Over(_) => None,
     });
     accepted.collect()
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use fairway_model::{RoutePolicies, RoutePolicy, SecretRef, UpstreamAuthorities, UpstreamPolicy};
+use fairway_model::{
+    BackendShare, RoutePolicies, RoutePolicy, SecretRef, UpstreamAuthorities, UpstreamPolicy,
+};
 use fairway_testkit::certificates::Authority;
 
 use super::*;
@@ -153,4 +155,48 @@ fn a_secret_that_no_upstream_needs_any_more_is_forgotten() {
     index.update().unwrap();
     assert_eq!(trusted(&index), None);
     assert_eq!(index.newly_wanted_secrets().unwrap(), BTreeSet::new());
+}
+
+/// Nobody but the policy names the Service: it is told of the Ingress, and looked at when it comes.
+#[test]
+fn a_backend_by_policy_that_cannot_answer_is_told() {
+    let mut policy = RoutePolicy::default();
+    policy.selector.ingress = Some(ObjectName::new("default", "a"));
+    let next = BackendShare {
+        service: Some("next".into()),
+        port: None,
+        weight: 1,
+    };
+    policy.settings.backends = Some(vec![next]);
+    let mut index = index(Options::default(), &two_ingresses());
+    index.update().unwrap();
+    let of_next = |index: &Index| {
+        let problems = index.problems().map(ToString::to_string);
+        let problems = problems.filter(|problem| problem.contains("\"default/next\""));
+        problems.collect::<Vec<_>>()
+    };
+    assert!(of_next(&index).is_empty());
+
+    index.set_policies(RoutePolicies::new(vec![policy]));
+    index.update().unwrap();
+    let problems = of_next(&index);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0].starts_with("Ingress default/a spec.rules[0]")
+            && problems[0].contains("a backend by policy, does not exist"),
+        "{problems:?}"
+    );
+    apply(
+        &mut index,
+        &super::super::service("next", "{ports: [{port: 80}]}"),
+    );
+    let problems = of_next(&index);
+    assert!(
+        problems[0].contains("no pod behind Service"),
+        "{problems:?}"
+    );
+
+    index.set_policies(RoutePolicies::default());
+    index.update().unwrap();
+    assert!(of_next(&index).is_empty());
 }
