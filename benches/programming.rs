@@ -1,9 +1,14 @@
 //! How long the kernel takes to learn of Services: fairway's planner and netlink beside `nft -f -` with
 //! a chain per Service, which is kube-proxy's layout and way.
 //!
-//! `cargo bench --bench programming [-- --quick]`, as root, with Debian's nftables. Each side has a
-//! network namespace of its own; the two take turns, so that the ratio holds when the machine's speed
-//! drifts. `--quick` leaves 30,000 Services out of the peer's cold start, which takes minutes.
+//! `cargo bench --bench programming [-- OPTIONS]`, as root, with Debian's nftables:
+//!
+//! * `--peer 30000`: most Services that the peer has to program; 10,000 unless told, more take minutes and
+//!   100,000 half an hour, because its cold start is quadratic
+//! * `--quick`: 100 Services and a few changes, to see that it works
+//!
+//! Each side has a network namespace of its own; the two take turns, so that the ratio holds when the machine's
+//! speed drifts.
 
 #[allow(dead_code, reason = "the other bench needs more of it")]
 mod chain_per_service;
@@ -20,15 +25,39 @@ use fairway_testkit::lab::Namespace;
 
 use chain_per_service::{ChainPerService, cluster_ip, endpoint};
 
-const SIZES: [usize; 4] = [1_000, 10_000, 30_000, 100_000];
-/// More take the peer half an hour: its cold start is quadratic.
-const PEER: usize = 30_000;
-/// Single changes: ours are so short that many are needed, the peer's so long that few must do.
-const OUR_CHANGES: usize = 1_000;
-const PEER_CHANGES: usize = 9;
+/// How much of everything.
+#[derive(Clone, Copy)]
+struct Effort {
+    sizes: &'static [usize],
+    /// Single changes: ours are so short that many are needed, the peer's so long that few must do.
+    our_changes: usize,
+    peer_changes: usize,
+}
+
+const FULL: Effort = Effort {
+    sizes: &[1_000, 10_000, 30_000, 100_000],
+    our_changes: 1_000,
+    peer_changes: 9,
+};
+
+const QUICK: Effort = Effort {
+    sizes: &[100],
+    our_changes: 3,
+    peer_changes: 1,
+};
+
+/// Most Services for the peer, unless told otherwise.
+const PEER: usize = 10_000;
 
 fn main() {
-    let quick = std::env::args().any(|argument| argument == "--quick");
+    let arguments: Vec<String> = std::env::args().collect();
+    let effort = match arguments.iter().any(|argument| argument == "--quick") {
+        true => QUICK,
+        false => FULL,
+    };
+    let told = arguments.iter().position(|argument| argument == "--peer");
+    let told = told.and_then(|at| arguments.get(at + 1));
+    let most = told.map_or(PEER, |most| most.parse().expect("--peer: a number"));
     if let Err(error) = fairway_testkit::lab::enter() {
         eprintln!("{error}");
         std::process::exit(1);
@@ -39,9 +68,9 @@ fn main() {
         "services", "cold", "nft cold", "ratio", "one change", "nft change", "ratio"
     );
     let mut lines = Vec::new();
-    for size in SIZES {
-        let ours = measure_ours(size);
-        let peer = measure_peer(size, size <= if quick { 10_000 } else { PEER });
+    for &size in effort.sizes {
+        let ours = measure_ours(size, effort.our_changes);
+        let peer = measure_peer(size, size <= most, effort.peer_changes);
         let ratio = |ours: Duration, peer: Option<Duration>| match peer {
             Some(peer) => format!("{:.0}x", peer.as_secs_f64() / ours.as_secs_f64()),
             None => "-".into(),
@@ -81,7 +110,7 @@ struct Peer {
 }
 
 /// From a snapshot to the kernel: planning, encoding and committing.
-fn measure_ours(size: usize) -> Ours {
+fn measure_ours(size: usize, changes: usize) -> Ours {
     let namespace = Namespace::new("ours").expect("a network namespace");
     namespace.run(|| {
         let mut snapshot = Snapshot::default();
@@ -101,7 +130,7 @@ fn measure_ours(size: usize) -> Ours {
         }
         let cold = started.elapsed();
 
-        let mut times: Vec<_> = (0..OUR_CHANGES)
+        let mut times: Vec<_> = (0..changes)
             .map(|round| {
                 let service = service(round * 7 % size, round + 1);
                 let name = service.name.clone();
@@ -133,14 +162,14 @@ fn commit(netlink: &mut Netlink, transaction: &fairway_plan::Transaction) {
     assert_eq!(report.refused, []);
 }
 
-fn measure_peer(size: usize, cold: bool) -> Peer {
+fn measure_peer(size: usize, cold: bool, changes: usize) -> Peer {
     if !cold {
         return Peer::default();
     }
     let namespace = Namespace::new("peer").expect("a network namespace");
     namespace.run(|| {
         let (table, cold) = ChainPerService::cold(size, 2);
-        let mut times: Vec<_> = (0..PEER_CHANGES)
+        let mut times: Vec<_> = (0..changes)
             .map(|round| table.change_endpoint(round * 7 % size, round + 1))
             .collect();
         Peer {

@@ -20,6 +20,9 @@ mod fake;
 mod flow_table;
 pub mod leftovers;
 mod listeners;
+#[cfg(feature = "measuring")]
+#[doc(hidden)]
+pub mod measuring;
 mod monitor;
 mod netlink;
 mod socket;

@@ -2,10 +2,11 @@
 //! thousand of them. What the kernel keeps of a socket is not part of it.
 //!
 //! ```text
-//! cargo bench -p fairway-proxy --bench idle_connections
+//! cargo bench -p fairway-proxy --bench idle_connections [-- --quick]
 //! ```
 //!
-//! Without `--bench`, as when tests are built, a few connections are opened, and nothing is claimed.
+//! With `--quick`, and without `--bench`, as when tests are built, a few connections are opened, and nothing is
+//! claimed.
 
 #[path = "../tests/proxy/cluster.rs"]
 #[allow(dead_code)]
@@ -39,7 +40,8 @@ fn main() -> Fallible<()> {
     if let Ok(endpoint) = env::var("IDLE_CONNECTIONS_SERVE") {
         return serve(endpoint.parse()?);
     }
-    let count = match env::args().any(|argument| argument == "--bench") {
+    let told = |name: &str| env::args().any(|argument| argument == name);
+    let count = match told("--bench") && !told("--quick") {
         true => CONNECTIONS,
         false => 100,
     };

@@ -33,6 +33,9 @@ mod handle;
 mod hop_by_hop;
 mod listen;
 mod local_executor;
+#[cfg(feature = "measuring")]
+#[doc(hidden)]
+pub mod measuring;
 mod memory;
 mod metrics;
 mod observed;

@@ -1,0 +1,264 @@
+//! The way of a request, without the sockets around it: route, headers, log.
+
+use std::hint::black_box;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use fairway_model::{
+    Action, Backend, BackendPort, Changes, HostPattern, HostRoutes, ObjectName, ObjectRef,
+    PathMatch, Port, RequestMatch, Rule, RuleId, Snapshot, WildcardSpan,
+};
+use fairway_proxy::measuring::{AccessLogLines, HeaderRewriting};
+use fairway_router::{Builder, Host, Index, Path, Request};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::work::{Work, counted};
+
+/// A large cluster, half of it with wildcards.
+const HOSTS: u32 = 10_000;
+
+pub(crate) const ALL: &[Work] = &[
+    Work {
+        name: "route-match-among-10000-hosts",
+        times: 1_000,
+        run: |times| route_match(times, |number| format!("host-{number}.example")),
+    },
+    Work {
+        name: "route-match-wildcard-among-10000-hosts",
+        times: 1_000,
+        run: |times| route_match(times, |number| format!("www.wild-{number}.example")),
+    },
+    Work {
+        name: "route-match-among-1000-paths",
+        times: 1_000,
+        run: route_match_among_paths,
+    },
+    Work {
+        name: "compile-one-host-among-10000",
+        times: 100,
+        run: compile_one_host,
+    },
+    Work {
+        name: "rewrite-request-of-a-browser",
+        times: 1_000,
+        run: |times| rewrite_request(times, "192.0.2.17", BROWSER),
+    },
+    Work {
+        name: "rewrite-request-behind-a-load-balancer",
+        times: 1_000,
+        run: |times| rewrite_request(times, "10.0.0.7", BALANCER),
+    },
+    Work {
+        name: "rewrite-response",
+        times: 1_000,
+        run: rewrite_response,
+    },
+    Work {
+        name: "access-log-line-json",
+        times: 1_000,
+        run: |times| access_log_line(times, "json"),
+    },
+    Work {
+        name: "access-log-line-nginx",
+        times: 1_000,
+        run: |times| access_log_line(times, "nginx"),
+    },
+];
+
+/// What a browser sends.
+const BROWSER: &[(&str, &str)] = &[
+    ("host", "shop.example"),
+    ("connection", "keep-alive"),
+    (
+        "user-agent",
+        "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+    ),
+    (
+        "accept",
+        "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    ),
+    ("accept-language", "en-US,en;q=0.5"),
+    ("accept-encoding", "gzip, deflate, br, zstd"),
+    ("referer", "https://shop.example/"),
+    (
+        "cookie",
+        "session=0123456789abcdef0123456789abcdef; theme=dark",
+    ),
+    ("sec-fetch-dest", "document"),
+    ("sec-fetch-mode", "navigate"),
+    ("priority", "u=0, i"),
+    ("te", "trailers"),
+];
+
+/// What a load balancer of ours makes of a request.
+const BALANCER: &[(&str, &str)] = &[
+    ("host", "shop.example"),
+    ("user-agent", "curl/8.5.0"),
+    ("accept", "*/*"),
+    ("x-forwarded-for", "203.0.113.9, 10.0.0.3"),
+    ("x-forwarded-proto", "https"),
+    ("x-forwarded-port", "443"),
+    ("x-request-id", "4bf92f3577b34da6a3ce929d0e0e4736"),
+];
+
+const RESPONSE: &[(&str, &str)] = &[
+    ("server", "backend"),
+    ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+    ("content-type", "text/html; charset=utf-8"),
+    ("content-length", "64"),
+    ("cache-control", "private, max-age=0"),
+    ("vary", "accept-encoding"),
+    ("connection", "keep-alive"),
+    ("keep-alive", "timeout=5"),
+];
+
+fn route_match(times: u64, host: impl Fn(u64) -> String) {
+    let index = Builder::new().apply(&hosts(), &Changes::everything(&hosts()));
+    let hosts: Vec<_> = (0..times).map(|time| host(time * 4 % 5_000)).collect();
+    counted(|| {
+        for host in &hosts {
+            assert!(matches(&index, host, "/cart/items/17"));
+        }
+    });
+}
+
+fn route_match_among_paths(times: u64) {
+    let rules = (0..1_000).map(|number| rule(PathMatch::Prefix(format!("/app-{number}").into())));
+    let snapshot = snapshot([(HostPattern::Any, routes(rules))]);
+    let index = Builder::new().apply(&snapshot, &Changes::everything(&snapshot));
+    let paths: Vec<_> = (0..times)
+        .map(|time| format!("/app-{}/items/17", time % 1_000))
+        .collect();
+    counted(|| {
+        for path in &paths {
+            assert!(matches(&index, "shop.example", path));
+        }
+    });
+}
+
+/// As a request meets it: parsed, then looked up.
+fn matches(index: &Index, host: &str, path: &str) -> bool {
+    let host = Host::parse(host.as_bytes()).expect("a host");
+    let path = Path::parse(path).expect("a path");
+    let request = Request {
+        host: &host,
+        path: &path,
+        method: "GET",
+    };
+    index.find(black_box(request)).is_some()
+}
+
+fn compile_one_host(times: u64) {
+    let mut snapshot = hosts();
+    let mut builder = Builder::new();
+    builder.apply(&snapshot, &Changes::everything(&snapshot));
+    let steps: Vec<_> = (0..times)
+        .map(|time| {
+            let host = HostPattern::Exact(format!("host-{}.example", time * 4).into());
+            let rules = [rule(PathMatch::Prefix("/new".into()))];
+            let routes = Arc::new(routes(rules));
+            snapshot.routes.hosts.insert_mut(host.clone(), routes);
+            let mut changes = Changes::default();
+            changes.hosts.insert(host);
+            (snapshot.clone(), changes)
+        })
+        .collect();
+    counted(|| {
+        for (snapshot, changes) in &steps {
+            black_box(builder.apply(snapshot, changes));
+        }
+    });
+}
+
+fn rewrite_request(times: u64, peer: &str, lines: &[(&'static str, &'static str)]) {
+    let peer: IpAddr = peer.parse().expect("an address");
+    let trusted = vec!["10.0.0.0/8".parse().expect("a network")];
+    let rewriting = HeaderRewriting::new(peer, trusted);
+    let mut heads = vec![headers(lines); usize::try_from(times).expect("a few")];
+    counted(|| {
+        for head in &mut heads {
+            rewriting.request(black_box(head));
+        }
+    });
+    assert!(heads.iter().all(|head| head.contains_key("x-real-ip")));
+}
+
+fn rewrite_response(times: u64) {
+    let rewriting = HeaderRewriting::new([192, 0, 2, 17].into(), Vec::new());
+    let mut heads = vec![headers(RESPONSE); usize::try_from(times).expect("a few")];
+    counted(|| {
+        for head in &mut heads {
+            rewriting.response(black_box(head));
+        }
+    });
+    assert!(!heads.iter().any(|head| head.contains_key("keep-alive")));
+}
+
+fn access_log_line(times: u64, format: &str) {
+    let format = format.parse().expect("a format");
+    let lines = AccessLogLines::new(format, "/cart?item=17", &headers(BROWSER));
+    counted(|| {
+        for _ in 0..times {
+            lines.write();
+        }
+    });
+}
+
+fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+    let lines = lines.iter();
+    let lines = lines.map(|(name, value)| {
+        let name = HeaderName::from_static(name);
+        (name, HeaderValue::from_static(value))
+    });
+    lines.collect()
+}
+
+fn hosts() -> Snapshot {
+    let hosts = (0..HOSTS).map(|number| {
+        let host = match number % 2 {
+            0 => HostPattern::Exact(format!("host-{number}.example").into()),
+            _ => HostPattern::Wildcard {
+                suffix: format!("wild-{}.example", number - 1).into(),
+                span: WildcardSpan::OneLabel,
+            },
+        };
+        let paths = ["/", "/cart", "/static"];
+        let rules = paths.map(|path| rule(PathMatch::Prefix(path.into())));
+        (host, routes(rules))
+    });
+    snapshot(hosts)
+}
+
+fn snapshot(hosts: impl IntoIterator<Item = (HostPattern, HostRoutes)>) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    for (host, routes) in hosts {
+        snapshot.routes.hosts.insert_mut(host, Arc::new(routes));
+    }
+    snapshot
+}
+
+fn routes(rules: impl IntoIterator<Item = Rule>) -> HostRoutes {
+    HostRoutes {
+        rules: rules.into_iter().collect(),
+        default: None,
+        tls: None,
+    }
+}
+
+/// Forwards to one Service.
+fn rule(path: PathMatch) -> Rule {
+    let name = ObjectName::new("shop", "web");
+    let id = RuleId {
+        object: ObjectRef {
+            kind: "Ingress",
+            name: name.clone(),
+        },
+        field: "spec.rules[0].http.paths[0]".into(),
+    };
+    let backend = Backend {
+        service: name,
+        port: BackendPort::Number(Port::new(80).expect("not zero")),
+        weight: 1,
+    };
+    Rule::new(id, RequestMatch::path(path), Action::Forward(vec![backend]))
+}
