@@ -12,4 +12,5 @@ mod lifecycle;
 mod migration;
 mod scenarios;
 mod service_proxy;
+mod status_page;
 mod support;

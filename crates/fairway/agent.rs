@@ -23,6 +23,7 @@ mod service_health;
 mod service_proxy;
 mod signals;
 mod speaker;
+mod status;
 mod tables;
 mod traces;
 
@@ -32,7 +33,7 @@ use std::time::Duration;
 use anyhow::Context;
 use fairway_admin::{
     Health, HealthSite, Listener, MetricsSite, NodeState, ProcessMetrics, Purpose,
-    ServiceProxyMetrics, register_build_info, serve,
+    ServiceProxyMetrics, StatusFeed, register_build_info, serve,
 };
 use fairway_cluster::{Cluster, EventRecorder, ProblemMetrics};
 use fairway_model::Snapshot;
@@ -121,12 +122,14 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     let (connections, refresh) = counting.unzip();
     let proxy_metrics =
         fairway_proxy::Metrics::register(&mut registry, &config.observation.metrics());
+    let proxy_traffic = config.ingress.then(|| proxy_metrics.clone());
     let certificate_metrics = CertificateMetrics::register(&mut registry);
     let ingress_nginx = IngressNginxMetrics::register(config, &certificate_metrics, &mut registry);
     let tracing = traces::tracing(config, &mut registry);
     let registry = Arc::new(registry);
 
     let configz = watch::Sender::new(config.configz());
+    let (status_feed, mut status_requests) = StatusFeed::new();
     let servers = async || {
         let healthz = config.admin.healthz_bind_address;
         let site = HealthSite {
@@ -137,6 +140,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
         let metrics = config.admin.metrics_bind_address;
         let site =
             MetricsSite::new(registry.clone(), configz.subscribe()).refreshing(refresh.clone());
+        let site = site.telling(status_feed.clone(), health.clone());
         start_server(config, &recorder, Purpose::Metrics, metrics, site).await
     };
     // Until then the agent before answers.
@@ -258,6 +262,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
         )?),
         false => None,
     };
+    let mut teller = status::Teller::new(proxy_traffic, certificate_metrics.clone());
     info!("ready");
 
     let mut snapshot = first.snapshot.clone();
@@ -358,6 +363,11 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 if let Some(service_health) = &mut service_health {
                     service_health.follow().await;
                 }
+            }
+            request = status_requests.next() => {
+                let unserved = service_proxy.as_ref().map(|tables| tables.proxy.unserved());
+                let unserved = unserved.unwrap_or_default();
+                request.answer(teller.tell(&snapshot, cluster.problems(), unserved));
             }
             () = Tables::wake(service_proxy.as_mut()) => {}
             () = optional(awaited.as_ref().map(PodNetworks::given_up)) => {}

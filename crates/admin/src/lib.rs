@@ -3,6 +3,7 @@
 //! ```text
 //! agent loop ── queued / applied / set_node / set_draining ──> Health ──> /healthz /livez      :10256
 //!            ├─ durations, changes, failures ──> ServiceProxyMetrics ──> /metrics /configz     :10249
+//!            ├─ snapshot, when asked ──> StatusFeed ──> /status /status.json                   :10249
 //!            └─ local endpoints of a Service ──> ServiceHealthServers ──> healthCheckNodePort
 //! ```
 //!
@@ -22,6 +23,7 @@ mod refresh;
 mod server;
 mod service_health;
 mod sites;
+mod status;
 
 pub use connections::{ConnectionMetrics, EndpointLabels, ServiceLabels};
 pub use exposition::{CONTENT_TYPE, encode};
@@ -32,6 +34,10 @@ pub use metrics::{FamilyMetrics, ProbeMetrics, ServiceProxyMetrics, SyncKind, Sy
 pub use moment::Moment;
 pub use process::{ProcessMetrics, ProcessUsage, register_build_info};
 pub use refresh::{Refresh, RefreshRequests, Waiting};
-pub use server::{Body, Site, plain_text, serve};
+pub use server::{Asked, Body, Site, plain_text, serve};
 pub use service_health::{HealthCheck, HealthServer, ServiceHealthServers, UnservedHealthServer};
 pub use sites::{HealthSite, MetricsSite};
+pub use status::{
+    MOST_PROBLEMS, ObjectNameText, ReportedProblem, RouteTraffic, ShownCertificate, Status,
+    StatusFeed, StatusRequest, StatusRequests,
+};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ALLOW, CONTENT_TYPE, HOST, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -39,6 +39,22 @@ pub trait Site: Send + Sync + 'static {
 
     /// The answer to a GET of `path`, or `None` where there is no such page.
     fn page(&self, path: &str) -> Option<Response<Body>>;
+
+    /// The same for pages that depend on more than the path.
+    fn answer(&self, asked: &Asked<'_>) -> Option<Response<Body>> {
+        self.page(asked.path)
+    }
+}
+
+/// What a GET asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The path of the target.
+    pub path: &'a str,
+    /// Its query, empty where it has none.
+    pub query: &'a str,
+    /// Whom the client means to have asked: the Host header. Empty where it is no text.
+    pub host: Option<&'a str>,
 }
 
 /// Serves `site` for as long as the future is polled. Dropping it closes every connection.
@@ -130,7 +146,13 @@ fn answer<S: Site>(request: &Request<Incoming>, site: &S) -> Response<Body> {
         response.headers_mut().insert(ALLOW, allowed);
         return response;
     }
-    site.page(request.uri().path())
+    let host = request.headers().get(HOST);
+    let asked = Asked {
+        path: request.uri().path(),
+        query: request.uri().query().unwrap_or_default(),
+        host: host.map(|host| host.to_str().unwrap_or_default()),
+    };
+    site.answer(&asked)
         .unwrap_or_else(|| plain_text(StatusCode::NOT_FOUND, "404 page not found\n"))
 }
 

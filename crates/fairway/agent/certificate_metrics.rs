@@ -21,7 +21,7 @@ pub(super) struct Shown {
     /// Of hosts that have one of their own.
     pub(super) hosts: BTreeMap<HostPattern, Shows>,
     /// The configured one for all others.
-    default: Option<Shows>,
+    pub(super) default: Option<Shows>,
 }
 
 /// A certificate.

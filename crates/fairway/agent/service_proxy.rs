@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fairway_admin::{
-    FamilyMetrics, Health, IpFamily, Moment, ServiceProxyMetrics, SyncKind, SyncOutcome,
+    FamilyMetrics, Health, IpFamily, Moment, ReportedProblem, ServiceProxyMetrics, SyncKind,
+    SyncOutcome,
 };
 use fairway_cluster::ProblemMetrics;
 use fairway_model::{Service, Snapshot, Trigger, Update};
@@ -234,6 +235,11 @@ impl<D: Dataplane> ServiceProxy<D> {
         for index in 0..self.families.len() {
             self.repair(index);
         }
+    }
+
+    /// What Services ask for and do not get here.
+    pub(crate) fn unserved(&self) -> Vec<ReportedProblem> {
+        self.unserved.reported()
     }
 
     /// When [`Self::retry`] should be called.

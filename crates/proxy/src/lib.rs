@@ -56,6 +56,6 @@ pub use config::{AccessLog, Config, Hsts, Limits, Protocol, ProxyProtocol, Timeo
 pub use handle::{Handle, ServeError};
 pub use listen::{BindError, Bound, bind};
 pub use memory::{MemoryUser, MemoryWatermark};
-pub use metrics::{ControllerLabels, Metrics, MetricsOptions};
+pub use metrics::{ControllerLabels, Metrics, MetricsOptions, RouteTraffic};
 pub use tls::{ClientAuth, Handling, HostTls, SelfSignedError, TlsSettings, TlsTable, self_signed};
 pub use trace::{Span, SpanRoute, SpanSender, Tracing, spans};

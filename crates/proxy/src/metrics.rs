@@ -14,6 +14,7 @@ mod series;
 mod shard;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,6 +26,7 @@ pub use ingress_nginx::ControllerLabels;
 pub(crate) use outcome::{Finished, Method};
 pub(crate) use series::{RouteLabels, RouteSeries};
 pub(crate) use shard::Shard;
+pub use traffic::RouteTraffic;
 
 use ingress_nginx::IngressNginx;
 use series::Known;

@@ -7,17 +7,19 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tracing::error;
 
-use crate::Refresh;
 use crate::exposition::{CONTENT_TYPE, encode};
-use crate::server::{Body, Site, plain_text, respond};
+use crate::server::{Asked, Body, Site, plain_text, respond};
+use crate::status::StatusSite;
+use crate::{Health, Refresh, StatusFeed};
 
 /// The metrics port: `/metrics`, and what kube-proxy's tools ask there: `/healthz` (this server
-/// answers at all), `/proxyMode` and `/configz`.
+/// answers at all), `/proxyMode` and `/configz`. Also the status page.
 #[derive(Clone, Debug)]
 pub struct MetricsSite {
     registry: Arc<Registry>,
     config: watch::Receiver<Value>,
     refresh: Option<Refresh>,
+    status: Option<StatusSite>,
 }
 
 impl MetricsSite {
@@ -28,7 +30,15 @@ impl MetricsSite {
             registry,
             config,
             refresh: None,
+            status: None,
         }
+    }
+
+    /// Has a status page, `/status`, and its data as JSON, `/status.json`.
+    #[must_use]
+    pub fn telling(mut self, status: StatusFeed, health: Health) -> Self {
+        self.status = Some(StatusSite::new(status, health));
+        self
     }
 
     /// Has some of the metrics read before each answer.
@@ -56,6 +66,15 @@ impl Site for MetricsSite {
         {
             refresh.refresh().await;
         }
+        if let Some(status) = &self.status {
+            status.refresh(path).await;
+        }
+    }
+
+    fn answer(&self, asked: &Asked<'_>) -> Option<Response<Body>> {
+        let status = self.status.as_ref();
+        let status = status.and_then(|status| status.answer(asked));
+        status.or_else(|| self.page(asked.path))
     }
 
     fn page(&self, path: &str) -> Option<Response<Body>> {

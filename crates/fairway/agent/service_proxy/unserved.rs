@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fairway_admin::SyncKind;
+use fairway_admin::{MOST_PROBLEMS, ReportedProblem, SyncKind};
 use fairway_cluster::{ProblemMetrics, Reason};
 use fairway_nft::Report;
 use fairway_plan::{Element, Family, Planner};
@@ -23,6 +23,25 @@ impl Unserved {
             conflicts: Vec::new(),
             refused: BTreeMap::new(),
         }
+    }
+
+    /// All of it, for people.
+    pub(super) fn reported(&self) -> Vec<ReportedProblem> {
+        let problem = |reason: Reason, message: String| ReportedProblem {
+            object: "Service".to_owned(),
+            field: String::new(),
+            reason: reason.as_str(),
+            message,
+        };
+        let conflicts = self.conflicts.iter();
+        let conflicts = conflicts.map(|it| problem(Reason::AddressConflict, it.clone()));
+        let refused = self.refused.iter().flat_map(|(family, elements)| {
+            elements.iter().map(move |element| {
+                let message = format!("the kernel refused an element of {family} {}", element.set);
+                problem(Reason::RefusedByKernel, message)
+            })
+        });
+        conflicts.chain(refused).take(MOST_PROBLEMS).collect()
     }
 
     /// These are all contested addresses now, sorted: tells who does not get one.

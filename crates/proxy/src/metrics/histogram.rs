@@ -103,6 +103,11 @@ impl<const N: usize> Total<N> {
         self.sum = self.sum.saturating_add(other.sum);
     }
 
+    /// How many there were up to each bound and above the one before, and then above all.
+    pub(super) fn counts(&self) -> impl Iterator<Item = u64> {
+        self.buckets.iter().copied().chain([self.above])
+    }
+
     pub(super) fn count(&self) -> u64 {
         self.buckets.iter().sum::<u64>() + self.above
     }

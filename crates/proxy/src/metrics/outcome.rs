@@ -30,6 +30,15 @@ impl Code {
         }
     }
 
+    /// The first digit; 0 of what is none.
+    pub(super) fn class(self) -> u16 {
+        match self {
+            Self::One(code) => code / 100,
+            Self::Class(class) => class,
+            Self::Other => 0,
+        }
+    }
+
     pub(super) fn label(self) -> String {
         match self {
             Self::One(code) => code.to_string(),

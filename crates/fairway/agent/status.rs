@@ -1,0 +1,108 @@
+//! What the status page tells, put together when somebody looks at it.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use fairway_admin::{
+    MOST_PROBLEMS, ObjectNameText, ReportedProblem, RouteTraffic, ShownCertificate, Status,
+};
+use fairway_cluster::Problem;
+use fairway_model::Snapshot;
+use fairway_proxy::Metrics;
+
+use super::certificate_metrics::CertificateMetrics;
+
+// The page draws what the router counts.
+const _: () = {
+    let (ours, theirs) = (
+        Status::LATENCY_BOUNDS_MS,
+        fairway_proxy::RouteTraffic::BOUNDS_MS,
+    );
+    let mut at = 0;
+    while at < ours.len() {
+        assert!(ours[at] == theirs[at]);
+        at += 1;
+    }
+};
+
+/// Tells what there is to tell.
+pub(super) struct Teller {
+    since: SystemTime,
+    /// None without a router.
+    router: Option<Metrics>,
+    certificates: CertificateMetrics,
+}
+
+impl Teller {
+    pub(super) fn new(router: Option<Metrics>, certificates: CertificateMetrics) -> Self {
+        Self {
+            since: SystemTime::now(),
+            router,
+            certificates,
+        }
+    }
+
+    /// With `unserved`, what this node finds wrong beside what is wrong with the objects themselves.
+    pub(super) fn tell<'a>(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        problems: impl Iterator<Item = &'a Problem>,
+        unserved: Vec<ReportedProblem>,
+    ) -> Status {
+        let mut problem_count = unserved.len();
+        let mut told = unserved;
+        told.truncate(MOST_PROBLEMS);
+        for problem in problems {
+            problem_count += 1;
+            if told.len() < MOST_PROBLEMS {
+                told.push(ReportedProblem {
+                    object: problem.object.to_string(),
+                    field: problem.field.clone(),
+                    reason: problem.reason.as_str(),
+                    message: problem.message.clone(),
+                });
+            }
+        }
+        let traffic = self.router.as_ref().map(Metrics::traffic);
+        let traffic = traffic.into_iter().flatten();
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            at: SystemTime::now(),
+            since: self.since,
+            snapshot: snapshot.clone(),
+            certificates: self.shown(),
+            problems: told,
+            problem_count,
+            traffic: traffic.map(of_route).collect(),
+        }
+    }
+
+    fn shown(&self) -> Vec<ShownCertificate> {
+        let shown = self.certificates.shown();
+        let default = shown.default.iter().map(|shows| (None, shows));
+        let hosts = shown.hosts.iter();
+        let hosts = hosts.map(|(host, shows)| (Some(host.to_string()), shows));
+        let all = default.chain(hosts).map(|(host, shows)| ShownCertificate {
+            host,
+            secret: shows.secret.clone(),
+            not_after: shows.not_after,
+        });
+        all.collect()
+    }
+}
+
+fn of_route(route: fairway_proxy::RouteTraffic) -> RouteTraffic {
+    RouteTraffic {
+        host: route.host,
+        path: route.path,
+        ingress: ObjectNameText {
+            namespace: route.namespace,
+            name: route.ingress,
+        },
+        requests: route.requests,
+        client_errors: route.client_errors,
+        server_errors: route.server_errors,
+        in_flight: route.in_flight,
+        latencies: route.durations,
+    }
+}
