@@ -45,7 +45,7 @@ fn give_back() {
 }
 
 /// The allocator of the image, which gives free pages back by itself; musl's own has one lock for all
-/// threads (`docs/decisions/0016-static-image.md`).
+/// threads (`docs/decisions/0017-static-image.md`).
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

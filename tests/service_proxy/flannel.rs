@@ -91,7 +91,7 @@ fn beside_flannel(feed: Feed, backend: Backend, masquerade: Masquerade) {
         ("udp", Protocol::Udp, Echo::LINES),
     ];
     let server = lab.pod("pod-2-1");
-    let slices = endpoint_slices("web", &ports, &[server]);
+    let slices = endpoint_slices("web", &ports, &[server.clone()]);
     cluster.apply("web", slices.into_iter().chain([service]));
     cluster.start();
 
