@@ -6,6 +6,7 @@ mod causes;
 mod check;
 mod cleanup;
 mod config;
+#[cfg(feature = "demo")]
 mod demo;
 mod doctor;
 mod errand;
@@ -39,9 +40,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Initialize(config) => errand::initialize(&config),
         Command::Render(options) => render::render(&options)?,
         Command::Explain(command) => explain::run(&command)?,
-        Command::Cleanup => cleanup::cleanup()?,
         Command::Check(command) => return check::run(&command),
         Command::Doctor(doctor) => return doctor::run(&doctor),
+        Command::Cleanup(what) => cleanup::cleanup(what)?,
+        #[cfg(feature = "demo")]
         Command::Demo(demo) => return demo::run(demo),
     }
     Ok(ExitCode::SUCCESS)

@@ -10,27 +10,23 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use fairway_model::Protocol;
-use fairway_nft::{ForeignChain, Netlink, listening_sockets};
-use fairway_plan::TABLE;
+use fairway_nft::leftovers::ChainName;
+use fairway_nft::{ForeignChain, KubeProxy, Netlink, listening_sockets};
+use fairway_plan::{Family, TABLE};
 
 use crate::facts::{Api, BaseChain, Facts, Flannel, Kernel, LeftOver, Listener, Wanted};
 
 /// Where flannel tells CNI plugins about the pod network.
 const SUBNET: &str = "/run/flannel/subnet.env";
 
-/// kube-proxy's table in its mode nftables, its interface in its mode ipvs, and what its chains are called.
-const TABLE_OF_KUBE_PROXY: &str = "kube-proxy";
+/// kube-proxy's interface in its mode ipvs.
 const INTERFACE_OF_KUBE_PROXY: &str = "kube-ipvs0";
-const CHAINS_OF_KUBE_PROXY: &str = "KUBE-";
-
-/// Chains of the kubelet, which are not kube-proxy's.
-const OF_KUBELET: [&str; 3] = ["KUBE-FIREWALL", "KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT"];
 
 /// Looks at this node. `agent` tells whether a fairway runs here, `api` what became of asking the API server.
 pub fn gather(wanted: Wanted, agent: bool, api: Option<Result<Api, String>>) -> Facts {
     let interfaces = interfaces::list();
     let chains = chains();
-    let left_over = left_over(&chains, &interfaces);
+    let left_over = left_over(&interfaces);
     Facts {
         kernel: Kernel {
             release: rustix::system::uname()
@@ -77,38 +73,26 @@ fn base_chain(chain: ForeignChain) -> BaseChain {
     }
 }
 
-fn left_over(
-    chains: &Result<Vec<BaseChain>, String>,
-    interfaces: &Result<Vec<crate::Interface>, String>,
-) -> Vec<LeftOver> {
-    let mut found = BTreeMap::new();
-    for chain in chains.iter().flatten() {
-        let BaseChain {
-            family,
-            table,
-            name,
-            ..
-        } = chain;
-        if table == TABLE_OF_KUBE_PROXY {
-            found.insert(
-                (family.clone(), table.clone()),
-                format!("table {family} {table}"),
-            );
-        } else if name.starts_with(CHAINS_OF_KUBE_PROXY) && !OF_KUBELET.contains(&name.as_str()) {
-            let what = format!("chain {name} of table {family} {table}");
-            found.insert((family.clone(), format!("{table} {name}")), what);
-        }
+/// What `fairway cleanup --kube-proxy` would find, and its interface.
+fn left_over(interfaces: &Result<Vec<crate::Interface>, String>) -> Vec<LeftOver> {
+    let mut found = Vec::new();
+    for family in Family::ALL {
+        let left = Netlink::open().and_then(|mut netlink| netlink.kube_proxy(family));
+        // Who may not look is told so where other tables are.
+        let Ok(KubeProxy { has_table, chains }) = left else {
+            continue;
+        };
+        found.extend(has_table.then(|| format!("table {family} kube-proxy")));
+        let chains = chains.chains.iter().chain(chains.in_use.keys());
+        found.extend(chains.map(|chain| {
+            let ChainName { table, name } = chain;
+            format!("chain {name} of table {family} {table}")
+        }));
     }
-    let interface = interfaces
-        .iter()
-        .flatten()
-        .find(|it| it.name == INTERFACE_OF_KUBE_PROXY);
-    let interface = interface.map(|it| format!("interface {}", it.name));
-    found
-        .into_values()
-        .chain(interface)
-        .map(|what| LeftOver { what })
-        .collect()
+    let mut interfaces = interfaces.iter().flatten();
+    let interface = interfaces.find(|it| it.name == INTERFACE_OF_KUBE_PROXY);
+    found.extend(interface.map(|it| format!("interface {}", it.name)));
+    found.into_iter().map(|what| LeftOver { what }).collect()
 }
 
 /// Each line names a table of the old iptables that has been used since the kernel started.

@@ -14,9 +14,11 @@ use crate::wire::reader::Answer;
 use crate::{Dataplane, Refused, Report};
 
 mod chains;
+mod leftovers;
 pub(crate) mod read;
 
 pub use chains::ForeignChain;
+pub use leftovers::KubeProxy;
 
 /// Attempts at one batch. Two are enough when the kernel says which elements it refuses, three when
 /// it says only that it does; more only where its answers overflow the receive buffer, each attempt

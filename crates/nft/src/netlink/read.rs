@@ -313,7 +313,7 @@ fn counters_in(name: SetName, message: &Message<'_>) -> Vec<(Bytes, u64)> {
 }
 
 /// Asks for a list and hands on each of its messages. Returns whether it is whole and from one moment.
-fn dump(
+pub(super) fn dump(
     socket: &mut Socket,
     kind: u16,
     family: Family,
