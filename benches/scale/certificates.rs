@@ -28,6 +28,7 @@ pub(crate) fn measure(count: usize) -> String {
     let class = objects::ingress_class("fairway", "fairway.dev/ingress");
     let apply = |object: serde_json::Value| site.server().apply(object).expect("a valid object");
     apply(class.build());
+    apply(objects::service("web").headless().tcp("http", 80).build());
     for number in 0..count {
         let name = format!("host-{number:05}");
         let host = format!("{name}.example");

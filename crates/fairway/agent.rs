@@ -159,14 +159,27 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     let options = cluster_options(config);
     let problems = problem_metrics.clone();
     let mut cluster = Box::pin(Cluster::start(source.clone(), options.clone(), problems)).await?;
-    let first = tokio::select! {
-        first = cluster.next() => first,
-        changed = process.reload.next() => return Ok(Next::Config(Box::new(changed))),
-        _ = process.signals.stop() => {
-            process.drain(config.drain).await;
-            return Ok(Next::End);
+    let first = loop {
+        let first = tokio::select! {
+            first = cluster.next() => first,
+            changed = process.reload.next() => return Ok(Next::Config(Box::new(changed))),
+            _ = process.signals.stop() => {
+                process.drain(config.drain).await;
+                return Ok(Next::End);
+            }
+        };
+        // A router that has routes is not replaced by one that may not know any.
+        let router_serves = anew || (takes_over && AgentLock::try_take()?.is_none());
+        if !(config.ingress && cluster.withholds_routes() && router_serves) {
+            break first;
         }
     };
+    let routes = config.ingress && !cluster.withholds_routes();
+    if config.ingress && !routes {
+        warn!(
+            "the router waits for the permission to list Ingresses and their classes; Services work"
+        );
+    }
     process.take_over().await?;
     if takes_over {
         servers().await?;
@@ -210,7 +223,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     if let Some(loopback) = &mut loopback {
         loopback.apply(&first);
     }
-    let mut ingress = match config.ingress {
+    let mut ingress = match routes {
         true => {
             let former = process.former.as_ref();
             let shared = match process.predecessor {
@@ -239,7 +252,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     process.serving(config).await;
     let mut successors = process.successors()?;
     recorder.record(node_events::starting(&config.node_name));
-    let mut speaker = match config.ingress {
+    let mut speaker = match routes {
         true => Some(Speaker::start(
             &source,
             &options,
@@ -314,6 +327,10 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 return Ok(Next::Successor(successor));
             }
             update = cluster.next() => {
+                if config.ingress && ingress.is_none() && ending.is_none() && !cluster.withholds_routes() {
+                    info!("the router starts, now that Ingresses may be listed");
+                    return Ok(Next::Config(Box::new(config.clone())));
+                }
                 snapshot = update.snapshot.clone();
                 tell_node(&health, config, &snapshot);
                 // Endpoints leave the router first: it can tell them apart, the kernel's tables

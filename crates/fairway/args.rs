@@ -14,9 +14,11 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::observation::ObservationArgs;
 pub(crate) use self::spelling::boolean;
+use crate::cleanup::Cleanup;
+#[cfg(feature = "demo")]
+use crate::config::Demo;
 use crate::config::{
-    Command, Demo, Environment, FairwayConfiguration, KubeProxyConfiguration, LoadError, Loader,
-    Render,
+    Command, Environment, FairwayConfiguration, KubeProxyConfiguration, LoadError, Loader, Render,
 };
 use crate::logging::{Format, Logging};
 
@@ -50,12 +52,13 @@ fn parse_from(
             "run",
             run.command(given, &cli.log, &mut logging, environment),
         ),
+        #[cfg(feature = "demo")]
         CommandArgs::Demo(demo) => ("demo", Ok(Command::Demo(Demo { keep: demo.keep }))),
         CommandArgs::Render(render) => {
             let render = Render::new(*render, environment);
             ("render", render.map(Command::Render))
         }
-        CommandArgs::Cleanup => ("cleanup", Ok(Command::Cleanup)),
+        CommandArgs::Cleanup(cleanup) => ("cleanup", Ok(Command::Cleanup(cleanup.what()))),
     };
     let command = command.map_err(|error| wrong_usage(name, &error))?;
     Ok(Invocation { command, logging })
@@ -127,11 +130,12 @@ enum CommandArgs {
     /// Program this node's Services and route its ingress traffic, until SIGTERM
     Run(Box<RunArgs>),
     /// Show all of it at work: two nodes, pods and a load balancer in network namespaces
+    #[cfg(feature = "demo")]
     Demo(DemoArgs),
     /// Print the ruleset that `run` would program, as nft text; needs no privileges
     Render(Box<RenderArgs>),
-    /// Remove everything that fairway programmed on this node
-    Cleanup,
+    /// Remove everything that fairway programmed on this node, or what kube-proxy left
+    Cleanup(CleanupArgs),
 }
 
 /// Everything is a flag; files are laid over the flags in [`crate::config`].
@@ -169,7 +173,7 @@ impl RunArgs {
     ) -> Result<Command, LoadError> {
         let errand = self.errand.clone();
         if errand.cleanup {
-            return Ok(Command::Cleanup);
+            return Ok(Command::Cleanup(Cleanup::Fairway));
         }
         let loader = Loader::new(self, given, environment.clone());
         let config = loader.load()?;
@@ -454,6 +458,31 @@ pub(crate) struct RetiredArgs {
     pub(crate) master: Option<String>,
 }
 
+#[derive(Debug, Args)]
+struct CleanupArgs {
+    /// Instead of fairway's rules, remove what kube-proxy left, of all its modes and nobody else's
+    ///
+    /// kube-proxy must have been stopped, and fairway may run: its rules have to be there.
+    #[arg(long)]
+    kube_proxy: bool,
+
+    /// Only say what kube-proxy left
+    #[arg(long, requires = "kube_proxy")]
+    dry_run: bool,
+}
+
+impl CleanupArgs {
+    fn what(&self) -> Cleanup {
+        match self.kube_proxy {
+            true => Cleanup::KubeProxy {
+                dry_run: self.dry_run,
+            },
+            false => Cleanup::Fairway,
+        }
+    }
+}
+
+#[cfg(feature = "demo")]
 #[derive(Debug, Args)]
 struct DemoArgs {
     /// Leave the demo cluster up, and say how to poke at it

@@ -39,6 +39,7 @@ pub(crate) use self::observation::Observation;
 pub(crate) use self::router::Router;
 pub(crate) use self::rules::{LocalPods, Rules};
 use self::setting::Setting;
+use crate::cleanup::Cleanup;
 use crate::logging::Format;
 
 /// One command, with all that it needs to know.
@@ -50,9 +51,10 @@ pub(crate) enum Command {
     WriteConfig(Box<Config>, PathBuf),
     /// Set what needs root's rights, and end.
     Initialize(Box<Config>),
+    #[cfg(feature = "demo")]
     Demo(Demo),
     Render(Render),
-    Cleanup,
+    Cleanup(Cleanup),
 }
 
 /// The configuration of `run`. Serialized, it is the first line of the log.
@@ -119,6 +121,7 @@ pub(crate) struct Admin {
 }
 
 /// The configuration of `demo`.
+#[cfg(feature = "demo")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Demo {
     /// Leave the cluster up.

@@ -5,6 +5,7 @@ mod args;
 mod causes;
 mod cleanup;
 mod config;
+#[cfg(feature = "demo")]
 mod demo;
 mod errand;
 mod kernel;
@@ -34,7 +35,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::WriteConfig(config, path) => errand::write_config(&config, &path)?,
         Command::Initialize(config) => errand::initialize(&config),
         Command::Render(options) => render::render(&options)?,
-        Command::Cleanup => cleanup::cleanup()?,
+        Command::Cleanup(what) => cleanup::cleanup(what)?,
+        #[cfg(feature = "demo")]
         Command::Demo(demo) => return demo::run(demo),
     }
     Ok(ExitCode::SUCCESS)

@@ -13,7 +13,10 @@ use crate::wire::constants::NLMSG_ERROR;
 use crate::wire::reader::Answer;
 use crate::{Dataplane, Refused, Report};
 
+mod leftovers;
 pub(crate) mod read;
+
+pub use leftovers::KubeProxy;
 
 /// Attempts at one batch. Two are enough when the kernel says which elements it refuses, three when
 /// it says only that it does; more only where its answers overflow the receive buffer, each attempt

@@ -20,7 +20,7 @@ use crate::wire::{chain, rule, set};
 
 /// Attempts at a reading during which nothing changes. One takes 25 ms for 10,000 services, but 1 to
 /// 2 s for 100,000: the kernel begins each piece of a set by walking over those it gave before.
-const ATTEMPTS: usize = 10;
+pub(super) const ATTEMPTS: usize = 10;
 
 /// The table of a family, all of it from one moment.
 pub(super) fn table(socket: &mut Socket, family: Family) -> Result<Observed, Error> {
@@ -274,7 +274,7 @@ fn counters_in(name: SetName, message: &Message<'_>) -> Vec<(Bytes, u64)> {
 }
 
 /// Asks for a list and hands on each of its messages. Returns whether it is whole and from one moment.
-fn dump(
+pub(super) fn dump(
     socket: &mut Socket,
     kind: u16,
     family: Family,
@@ -314,7 +314,7 @@ fn dump(
     }
 }
 
-fn text(attributes: &[u8], kind: u16) -> Result<&str, Error> {
+pub(super) fn text(attributes: &[u8], kind: u16) -> Result<&str, Error> {
     reader::find(attributes, kind)
         .and_then(reader::text)
         .ok_or(Error::Protocol("a nameless object"))
