@@ -7,6 +7,7 @@ mod hostile;
 mod kubeconfig;
 mod manifests;
 mod objects;
+mod permissions;
 mod ports;
 mod services;
 mod told;

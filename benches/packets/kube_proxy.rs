@@ -110,7 +110,7 @@ fn base(node: &Node<'_>) -> String {
 /// A port of a Service.
 fn add(script: &mut String, node: &Node<'_>, service: &Service, port: &ServicePort) {
     let (protocol, number) = (port.protocol, port.port);
-    let name = format!("{}-{protocol}", service.name.name);
+    let name = format!("{}-{protocol}-{number}", service.name.name);
     let count = port.endpoints.len();
     // Writing to a String does not fail.
     let mut line = |line: std::fmt::Arguments<'_>| {

@@ -139,7 +139,7 @@ fn turn(site: &Site, way: Way, effort: Effort) -> [f64; Figure::ALL.len()] {
     let target = site.destination(way);
     let connected = cost(|| connect(effort.connections, target, &site.listener));
     let mut times = Vec::with_capacity(effort.questions);
-    ask(effort.questions, target, &site.answerer, &mut times);
+    ask(effort.questions, target, &site.answerers, &mut times);
     times.sort_unstable();
     let streamed = cost(|| stream(effort.bytes, target, &site.listener));
 

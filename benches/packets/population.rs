@@ -19,11 +19,17 @@ pub(crate) struct Population {
 /// The Service that is measured, beside the population.
 pub(crate) struct Target {
     pub(crate) cluster_ip: IpAddr,
-    /// Of its only endpoint, a pod on this node.
-    pub(crate) pod: IpAddr,
-    pub(crate) port: u16,
     pub(crate) node_port: u16,
+    /// Pods on this node, the first of which is the only endpoint of most ports.
+    pub(crate) pods: Vec<IpAddr>,
     pub(crate) pod_port: u16,
+}
+
+impl Target {
+    /// The port that one pod is behind, and that has a node port.
+    pub(crate) const PORT: u16 = 80;
+    /// The port that all pods are behind.
+    pub(crate) const WIDE_PORT: u16 = 81;
 }
 
 impl Population {
@@ -61,17 +67,26 @@ impl Population {
 impl Target {
     /// As the API has it: TCP and UDP on the same ports.
     pub(crate) fn service(&self) -> Service {
-        let ports = [Protocol::Tcp, Protocol::Udp].map(|protocol| ServicePort {
-            name: protocol.to_string().into(),
+        let one = [Protocol::Tcp, Protocol::Udp].map(|protocol| ServicePort {
             node_port: Some(port(self.node_port)),
-            endpoints: [endpoint(self.pod, self.pod_port)].into(),
-            ..ServicePort::new(protocol, port(self.port))
+            ..self.port(protocol, Self::PORT, &self.pods[..1])
         });
+        let all = [Protocol::Tcp, Protocol::Udp];
+        let all = all.map(|protocol| self.port(protocol, Self::WIDE_PORT, &self.pods));
         Service {
             kind: ServiceKind::NodePort,
             cluster_ips: vec![self.cluster_ip],
-            ports: ports.into(),
+            ports: [one, all].concat(),
             ..Service::new(ObjectName::new("default", "web"))
+        }
+    }
+
+    fn port(&self, protocol: Protocol, number: u16, pods: &[IpAddr]) -> ServicePort {
+        let pods = pods.iter();
+        ServicePort {
+            name: format!("{protocol}-{number}").into(),
+            endpoints: pods.map(|pod| endpoint(*pod, self.pod_port)).collect(),
+            ..ServicePort::new(protocol, port(number))
         }
     }
 }

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use crate::measure::{Figure, Figures, Series};
-use crate::site::{Table, Way};
+use crate::site::{ENDPOINTS, Table, Way};
 
 /// Median, smallest and largest of some rounds.
 #[derive(Clone, Copy, Debug)]
@@ -66,30 +66,28 @@ pub(crate) fn markdown(figures: &Figures) -> String {
     text
 }
 
-/// Whether what is aimed at is reached.
+/// How far what is aimed at is away.
 pub(crate) fn verdict(figures: &Figures) -> String {
-    let figure = Figure::ConnectionCpu;
-    let ours = figures.of(Table::Fairway, Way::ClusterIp);
-    let Some((ours, [Some(plain), Some(peer)])) =
-        ours.map(|ours| (ours, ratios(figures, ours, figure)))
-    else {
-        return String::new();
-    };
-    let tracking = figures.of(Table::Tracking, Way::Pod);
-    let tracking = tracking.map_or(String::new(), |tracking| {
-        let ratio = Spread::of_ratios(ours, tracking, figure);
-        format!(
-            ", {} of plain routing with connection tracking",
-            ratio.ratio()
-        )
-    });
-    format!(
-        "{} Services: a new connection through a ClusterIP takes {} of the CPU of kube-proxy's layout (the bar is 1.0), \
-         {} of plain routing{tracking}.",
-        figures.services,
-        peer.ratio(),
-        plain.ratio(),
-    )
+    let mut text = format!(
+        "{} Services, CPU of a new connection (the bar is 1.0 of kube-proxy's layout, through a ClusterIP):",
+        figures.services
+    );
+    let ours = figures.series.iter();
+    let ours = ours.filter(|it| it.table == Table::Fairway && it.way != Way::Pod);
+    for series in ours {
+        let tracked = figures.of(Table::Tracking, Way::Pod);
+        let tracked = tracked.map(|to| Spread::of_ratios(series, to, Figure::ConnectionCpu));
+        let [plain, peer] = ratios(figures, series, Figure::ConnectionCpu);
+        let [plain, peer, tracked] =
+            [plain, peer, tracked].map(|spread| spread.map_or("-".to_owned(), Spread::ratio));
+        // Writing to a String does not fail.
+        let _ = write!(
+            text,
+            "\n  {}: {peer} of kube-proxy's, {plain} of plain routing, {tracked} of plain routing that is tracked",
+            name(series)
+        );
+    }
+    text
 }
 
 /// To plain routing, and to the same way through the peer's table.
@@ -111,6 +109,7 @@ fn name(series: &Series) -> String {
         (Table::None | Table::Tracking, _) => return table.to_owned(),
         (_, Way::Pod) => "past all Services",
         (_, Way::ClusterIp) => "ClusterIP",
+        (_, Way::WideClusterIp) => return format!("{table}, ClusterIP of {ENDPOINTS} endpoints"),
         (_, Way::NodePort) => "NodePort",
     };
     format!("{table}, {way}")

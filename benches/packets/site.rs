@@ -1,12 +1,13 @@
 //! A node with two pods, and one of the tables between them.
 
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
 
 use fairway_model::{Node, Snapshot};
 use fairway_nft::{Dataplane, Netlink};
 use fairway_plan::{LocalPods, Observed, Options, Planner};
+use fairway_testkit::lab::Namespace;
 use fairway_testkit::{Family, Lab};
 
 use crate::kube_proxy;
@@ -15,6 +16,10 @@ use crate::population::{Population, Target};
 
 /// The name of the lab's only node.
 pub(crate) const NODE: &str = "node-1";
+
+/// Endpoints of a port that has many: more than eight, so that fairway draws one from a large class after it has asked
+/// every small one (`docs/decisions/0001-data-plane-layout.md`).
+pub(crate) const ENDPOINTS: u8 = 10;
 
 const CLIENT: &str = "pod-1-1";
 const SERVER: &str = "pod-1-2";
@@ -35,7 +40,11 @@ pub(crate) enum Table {
 pub(crate) enum Way {
     /// By its address: no Service is concerned.
     Pod,
+    /// With one endpoint.
     ClusterIp,
+    /// With [`ENDPOINTS`].
+    WideClusterIp,
+    /// With one endpoint.
     NodePort,
 }
 
@@ -44,7 +53,8 @@ pub(crate) struct Site {
     lab: Lab,
     target: Target,
     pub(crate) listener: TcpListener,
-    pub(crate) answerer: UdpSocket,
+    /// Of each endpoint.
+    pub(crate) answerers: Vec<UdpSocket>,
 }
 
 impl Site {
@@ -52,25 +62,19 @@ impl Site {
     pub(crate) fn new(table: Table, population: &Population) -> Self {
         let lab = Lab::builder().nodes(1).pods_per_node(2);
         let lab = lab.build().expect("a lab");
-        let server = lab.pod(SERVER);
-        let address = server.ip(Family::V4);
-        let (listener, answerer) = server.ns().run(|| {
-            let listener = TcpListener::bind((address, 0)).expect("a port");
+        let pods = endpoints(&lab);
+        let (listener, answerers) = lab.pod(SERVER).ns().run(|| {
+            let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
             let port = listener.local_addr().expect("it is bound").port();
-            let answerer = UdpSocket::bind((address, port)).expect("the same for UDP");
-            // Nothing is waited for; it would be a mistake of the bench, and is to be seen.
-            let limit = Some(Duration::from_secs(5));
-            answerer
-                .set_read_timeout(limit)
-                .expect("an option of every socket");
-            (listener, answerer)
+            let bind = |pod: &IpAddr| UdpSocket::bind((*pod, port)).expect("the same for UDP");
+            let answerers: Vec<_> = pods.iter().map(bind).collect();
+            (listener, answerers)
         });
         let target = Target {
             cluster_ip: lab.cluster_ip(Family::V4, 10),
-            pod: address,
-            port: 80,
             // The last of the range: none of the population has it.
             node_port: 32_767,
+            pods,
             pod_port: listener.local_addr().expect("it is bound").port(),
         };
         let site = Self {
@@ -78,7 +82,7 @@ impl Site {
             lab,
             target,
             listener,
-            answerer,
+            answerers,
         };
         let node = &site.lab.nodes()[0];
         node.ns().run(|| match table {
@@ -114,15 +118,18 @@ impl Site {
     pub(crate) fn ways(&self) -> &'static [Way] {
         match self.table {
             Table::None | Table::Tracking => &[Way::Pod],
-            Table::Fairway | Table::KubeProxy => &[Way::Pod, Way::ClusterIp, Way::NodePort],
+            Table::Fairway | Table::KubeProxy => {
+                &[Way::Pod, Way::ClusterIp, Way::WideClusterIp, Way::NodePort]
+            }
         }
     }
 
     pub(crate) fn destination(&self, way: Way) -> SocketAddr {
         let target = &self.target;
         match way {
-            Way::Pod => (target.pod, target.pod_port).into(),
-            Way::ClusterIp => (target.cluster_ip, target.port).into(),
+            Way::Pod => (target.pods[0], target.pod_port).into(),
+            Way::ClusterIp => (target.cluster_ip, Target::PORT).into(),
+            Way::WideClusterIp => (target.cluster_ip, Target::WIDE_PORT).into(),
             Way::NodePort => (self.node_address(), target.node_port).into(),
         }
     }
@@ -172,6 +179,30 @@ impl Site {
         };
         kube_proxy::program(&node, population.others().chain([self.target.service()]));
     }
+}
+
+/// The server's addresses: its own and some more, so that one pod stands for many.
+fn endpoints(lab: &Lab) -> Vec<IpAddr> {
+    let server = lab.pod(SERVER);
+    let own = server.ip(Family::V4);
+    let IpAddr::V4(first) = own else {
+        unreachable!("it was asked for IPv4");
+    };
+    // Pods have numbers from 2 on; there are two of them.
+    let [a, b, c, _] = first.octets();
+    let more = (1..ENDPOINTS).map(|number| IpAddr::from([a, b, c, 100 + number]));
+    let ip = |namespace: &Namespace, arguments: &[&str]| {
+        let mut command = Command::new("ip");
+        command.args(arguments);
+        let output = namespace.output(command).expect("ip: install iproute2");
+        assert!(output.status.success(), "{output:?}");
+    };
+    for address in more.clone().map(|address| address.to_string()) {
+        ip(server.ns(), &["address", "add", &address, "dev", "eth0"]);
+        let node = lab.nodes()[0].ns();
+        ip(node, &["route", "add", &address, "via", &own.to_string()]);
+    }
+    [own].into_iter().chain(more).collect()
 }
 
 /// A rule that asks for the state of connections has the kernel track them.

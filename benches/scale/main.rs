@@ -4,13 +4,15 @@
 //! `cargo bench --bench scale [-- OPTIONS]`, as root, with Debian's nftables for the peer:
 //!
 //! * `--sizes 1000,10000`: numbers of Services, each with 2 endpoints; 1,000 to 100,000 unless told
-//! * `--only memory|changes|first-packet`
+//! * `--only memory|changes|first-packet|certificates`
+//! * `--certificates 1000,10000`: numbers of hosts with a Secret each
 //! * `--peer 30000`: most Services that the peer has to program; 10,000 unless told, more take minutes
 //! * `--quick`: 100 Services and one of everything, to see in seconds that it works
 //!
 //! Prints Markdown. Each side has a network namespace of its own. Absolute times are those of the
 //! machine, which also runs the API server; ratios hold when its speed drifts.
 
+mod certificates;
 #[path = "../chain_per_service.rs"]
 mod chain_per_service;
 mod changes;
@@ -40,6 +42,12 @@ fn main() {
     if plan.includes("changes") {
         changes(&plan);
     }
+    if plan.includes("certificates") {
+        println!("\n{}", certificates::HEADER);
+        for count in &plan.certificates {
+            println!("{}", certificates::measure(*count));
+        }
+    }
     if plan.includes("first-packet") {
         first_packet::measure(&plan.first_packet_sizes(), plan.effort);
     }
@@ -52,6 +60,8 @@ struct Plan {
     only: Option<String>,
     /// Most Services for the peer.
     peer: usize,
+    /// Hosts with a Secret each.
+    certificates: Vec<usize>,
 }
 
 impl Plan {
@@ -65,17 +75,27 @@ impl Plan {
             true => Effort::Quick,
             false => Effort::Full,
         };
-        let sizes = match (value("--sizes"), effort) {
-            (Some(sizes), _) => sizes
-                .split(',')
-                .map(|size| size.parse().expect("--sizes: numbers and commas"))
-                .collect(),
-            (None, Effort::Quick) => vec![100],
-            (None, Effort::Full) => vec![1_000, 10_000, 30_000, 100_000],
+        let numbers = |name: &str| -> Option<Vec<usize>> {
+            let numbers = value(name)?;
+            let numbers = numbers.split(',').map(str::parse::<usize>);
+            Some(numbers.map(|it| it.expect("numbers and commas")).collect())
         };
+        let or = |numbers: Option<Vec<usize>>, quick: &[usize], full: &[usize]| {
+            numbers.unwrap_or_else(|| match effort {
+                Effort::Quick => quick.to_vec(),
+                Effort::Full => full.to_vec(),
+            })
+        };
+        let sizes = or(
+            numbers("--sizes"),
+            &[100],
+            &[1_000, 10_000, 30_000, 100_000],
+        );
+        let certificates = or(numbers("--certificates"), &[20], &[1_000, 10_000]);
         Self {
             effort,
             sizes,
+            certificates,
             only: value("--only"),
             peer: value("--peer").map_or(changes::PEER_SERVICES, |most| {
                 most.parse().expect("--peer: a number")

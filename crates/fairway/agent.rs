@@ -17,6 +17,7 @@ mod node_events;
 mod open_files;
 mod pod_networks;
 mod process;
+mod questions;
 mod reload;
 mod retiring;
 mod service_health;
@@ -54,10 +55,12 @@ pub(crate) use self::lock::AgentLock;
 use self::loopback::Loopback;
 use self::pod_networks::PodNetworks;
 use self::process::Process;
+pub(crate) use self::questions::admin_address;
 use self::service_health::ServiceHealth;
 use self::speaker::Speaker;
 use self::tables::Tables;
 use crate::config::{Config, Loader, Source};
+use crate::explain::Now;
 use crate::kernel::Kernel;
 use crate::memory;
 
@@ -159,14 +162,27 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     let options = cluster_options(config);
     let problems = problem_metrics.clone();
     let mut cluster = Box::pin(Cluster::start(source.clone(), options.clone(), problems)).await?;
-    let first = tokio::select! {
-        first = cluster.next() => first,
-        changed = process.reload.next() => return Ok(Next::Config(Box::new(changed))),
-        _ = process.signals.stop() => {
-            process.drain(config.drain).await;
-            return Ok(Next::End);
+    let first = loop {
+        let first = tokio::select! {
+            first = cluster.next() => first,
+            changed = process.reload.next() => return Ok(Next::Config(Box::new(changed))),
+            _ = process.signals.stop() => {
+                process.drain(config.drain).await;
+                return Ok(Next::End);
+            }
+        };
+        // A router that has routes is not replaced by one that may not know any.
+        let router_serves = anew || (takes_over && AgentLock::try_take()?.is_none());
+        if !(config.ingress && cluster.withholds_routes() && router_serves) {
+            break first;
         }
     };
+    let routes = config.ingress && !cluster.withholds_routes();
+    if config.ingress && !routes {
+        warn!(
+            "the router waits for the permission to list Ingresses and their classes; Services work"
+        );
+    }
     process.take_over().await?;
     if takes_over {
         servers().await?;
@@ -210,7 +226,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     if let Some(loopback) = &mut loopback {
         loopback.apply(&first);
     }
-    let mut ingress = match config.ingress {
+    let mut ingress = match routes {
         true => {
             let former = process.former.as_ref();
             let shared = match process.predecessor {
@@ -239,7 +255,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     process.serving(config).await;
     let mut successors = process.successors()?;
     recorder.record(node_events::starting(&config.node_name));
-    let mut speaker = match config.ingress {
+    let mut speaker = match routes {
         true => Some(Speaker::start(
             &source,
             &options,
@@ -249,6 +265,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
         )?),
         false => None,
     };
+    let mut questions = questions::listen()?;
     let mut teller = status::Teller::new(proxy_traffic, certificate_metrics.clone());
     info!("ready");
 
@@ -313,7 +330,16 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 process.former = ingress;
                 return Ok(Next::Successor(successor));
             }
+            Some(asked) = questions.recv() => {
+                let now = Now { snapshot: snapshot.clone(), cluster: &cluster };
+                let index = ingress.as_ref().map(Ingress::index);
+                asked.answer_from(config, &now, index);
+            }
             update = cluster.next() => {
+                if config.ingress && ingress.is_none() && ending.is_none() && !cluster.withholds_routes() {
+                    info!("the router starts, now that Ingresses may be listed");
+                    return Ok(Next::Config(Box::new(config.clone())));
+                }
                 snapshot = update.snapshot.clone();
                 tell_node(&health, config, &snapshot);
                 // Endpoints leave the router first: it can tell them apart, the kernel's tables
@@ -372,7 +398,9 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
 }
 
 /// Where objects come from, and where Events about them go.
-async fn source(config: &Config) -> anyhow::Result<(fairway_cluster::Source, EventRecorder)> {
+pub(crate) async fn source(
+    config: &Config,
+) -> anyhow::Result<(fairway_cluster::Source, EventRecorder)> {
     let kubeconfig = match &config.source {
         Source::Manifests(directory) => {
             let source = fairway_cluster::Source::Manifests(directory.clone());
@@ -386,7 +414,7 @@ async fn source(config: &Config) -> anyhow::Result<(fairway_cluster::Source, Eve
     Ok((fairway_cluster::Source::Api(client), recorder))
 }
 
-fn cluster_options(config: &Config) -> fairway_cluster::Options {
+pub(crate) fn cluster_options(config: &Config) -> fairway_cluster::Options {
     fairway_cluster::Options {
         node_name: config.node_name.as_str().into(),
         ingress_class: config.router.ingress_class.clone(),

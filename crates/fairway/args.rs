@@ -1,5 +1,6 @@
 //! The command line, as typed. What it means is decided in [`crate::config`].
 
+mod insight;
 mod observation;
 mod spelling;
 #[cfg(test)]
@@ -12,11 +13,14 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use self::insight::{CheckArgs, DoctorArgs, ExplainArgs};
 pub(crate) use self::observation::ObservationArgs;
 pub(crate) use self::spelling::boolean;
+use crate::cleanup::Cleanup;
+#[cfg(feature = "demo")]
+use crate::config::Demo;
 use crate::config::{
-    Command, Demo, Environment, FairwayConfiguration, KubeProxyConfiguration, LoadError, Loader,
-    Render,
+    Command, Environment, FairwayConfiguration, KubeProxyConfiguration, LoadError, Loader, Render,
 };
 use crate::logging::{Format, Logging};
 
@@ -44,18 +48,26 @@ fn parse_from(
     let mut logging = Logging {
         format: cli.log.log_format.unwrap_or(Format::Text),
         verbosity: cli.log.v.unwrap_or(0),
+        quiet: matches!(
+            cli.command,
+            CommandArgs::Explain(_) | CommandArgs::Doctor(_) | CommandArgs::Check(_)
+        ),
     };
     let (name, command) = match cli.command {
         CommandArgs::Run(run) => (
             "run",
             run.command(given, &cli.log, &mut logging, environment),
         ),
+        #[cfg(feature = "demo")]
         CommandArgs::Demo(demo) => ("demo", Ok(Command::Demo(Demo { keep: demo.keep }))),
         CommandArgs::Render(render) => {
             let render = Render::new(*render, environment);
             ("render", render.map(Command::Render))
         }
-        CommandArgs::Cleanup => ("cleanup", Ok(Command::Cleanup)),
+        CommandArgs::Explain(explain) => ("explain", explain.command(given, environment)),
+        CommandArgs::Check(check) => ("check", check.command(given, environment)),
+        CommandArgs::Doctor(doctor) => ("doctor", doctor.command(given, environment)),
+        CommandArgs::Cleanup(cleanup) => ("cleanup", Ok(Command::Cleanup(cleanup.what()))),
     };
     let command = command.map_err(|error| wrong_usage(name, &error))?;
     Ok(Invocation { command, logging })
@@ -93,7 +105,16 @@ fn definition() -> clap::Command {
         None | Some("Service proxy") => flag,
         Some(_) => flag.hide(true),
     };
-    let cli = Cli::command().mut_subcommand("render", |render| render.mut_args(hide_others));
+    // They are taken, so that the agent's command line can be used as it is, and few matter to an answer.
+    let hide_all = |flag: clap::Arg| match flag.get_help_heading() {
+        None => flag,
+        Some(_) => flag.hide(true),
+    };
+    let cli = Cli::command()
+        .mut_subcommand("render", |render| render.mut_args(hide_others))
+        .mut_subcommand("explain", |explain| explain.mut_args(hide_all))
+        .mut_subcommand("check", |check| check.mut_args(hide_all))
+        .mut_subcommand("doctor", |doctor| doctor.mut_args(hide_all));
     spelling::as_in_go(cli)
 }
 
@@ -127,11 +148,22 @@ enum CommandArgs {
     /// Program this node's Services and route its ingress traffic, until SIGTERM
     Run(Box<RunArgs>),
     /// Show all of it at work: two nodes, pods and a load balancer in network namespaces
+    #[cfg(feature = "demo")]
     Demo(DemoArgs),
     /// Print the ruleset that `run` would program, as nft text; needs no privileges
     Render(Box<RenderArgs>),
-    /// Remove everything that fairway programmed on this node
-    Cleanup,
+    /// Say why a request or a packet goes where it goes, or nowhere
+    ///
+    /// Asks the agent that runs on this node, unless --manifests or --kubeconfig names objects.
+    Explain(Box<ExplainArgs>),
+    /// Look for what stands in the way on this node: kernel, settings, other tables, ports, pod network
+    ///
+    /// Changes nothing. Fails if there is a fault; warnings are none.
+    Doctor(Box<DoctorArgs>),
+    /// List what Services and Ingresses ask for and do not get, and why; fails if there is any
+    Check(Box<CheckArgs>),
+    /// Remove everything that fairway programmed on this node, or what kube-proxy left
+    Cleanup(CleanupArgs),
 }
 
 /// Everything is a flag; files are laid over the flags in [`crate::config`].
@@ -160,6 +192,28 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
+    /// What decides how objects are read, without anything being run.
+    fn reading(
+        source: SourceArgs,
+        node_name: Option<String>,
+        files: FileArgs,
+        fairway: FairwayConfiguration,
+        kube_proxy: KubeProxyConfiguration,
+    ) -> Self {
+        Self {
+            source,
+            takeover: false,
+            node: NodeArgs {
+                hostname_override: node_name,
+            },
+            files,
+            fairway,
+            kube_proxy,
+            retired: RetiredArgs::default(),
+            errand: ErrandArgs::default(),
+        }
+    }
+
     fn command(
         self,
         given: Vec<String>,
@@ -169,7 +223,7 @@ impl RunArgs {
     ) -> Result<Command, LoadError> {
         let errand = self.errand.clone();
         if errand.cleanup {
-            return Ok(Command::Cleanup);
+            return Ok(Command::Cleanup(Cleanup::Fairway));
         }
         let loader = Loader::new(self, given, environment.clone());
         let config = loader.load()?;
@@ -425,7 +479,7 @@ pub(crate) struct FileArgs {
 }
 
 /// Instead of running.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Errands, after which run ends")]
 struct ErrandArgs {
     /// Write the configuration that is in force as a file for --config
@@ -454,6 +508,31 @@ pub(crate) struct RetiredArgs {
     pub(crate) master: Option<String>,
 }
 
+#[derive(Debug, Args)]
+struct CleanupArgs {
+    /// Instead of fairway's rules, remove what kube-proxy left, of all its modes and nobody else's
+    ///
+    /// kube-proxy must have been stopped, and fairway may run: its rules have to be there.
+    #[arg(long)]
+    kube_proxy: bool,
+
+    /// Only say what kube-proxy left
+    #[arg(long, requires = "kube_proxy")]
+    dry_run: bool,
+}
+
+impl CleanupArgs {
+    fn what(&self) -> Cleanup {
+        match self.kube_proxy {
+            true => Cleanup::KubeProxy {
+                dry_run: self.dry_run,
+            },
+            false => Cleanup::Fairway,
+        }
+    }
+}
+
+#[cfg(feature = "demo")]
 #[derive(Debug, Args)]
 struct DemoArgs {
     /// Leave the demo cluster up, and say how to poke at it

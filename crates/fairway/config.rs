@@ -39,6 +39,7 @@ pub(crate) use self::observation::Observation;
 pub(crate) use self::router::Router;
 pub(crate) use self::rules::{LocalPods, Rules};
 use self::setting::Setting;
+use crate::cleanup::Cleanup;
 use crate::logging::Format;
 
 /// One command, with all that it needs to know.
@@ -50,9 +51,13 @@ pub(crate) enum Command {
     WriteConfig(Box<Config>, PathBuf),
     /// Set what needs root's rights, and end.
     Initialize(Box<Config>),
+    #[cfg(feature = "demo")]
     Demo(Demo),
     Render(Render),
-    Cleanup,
+    Explain(Explain),
+    Doctor(Doctor),
+    Check(Check),
+    Cleanup(Cleanup),
 }
 
 /// The configuration of `run`. Serialized, it is the first line of the log.
@@ -119,6 +124,7 @@ pub(crate) struct Admin {
 }
 
 /// The configuration of `demo`.
+#[cfg(feature = "demo")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Demo {
     /// Leave the cluster up.
@@ -131,6 +137,43 @@ pub(crate) struct Render {
     pub(crate) manifests: PathBuf,
     pub(crate) node_name: String,
     pub(crate) rules: Rules,
+}
+
+/// The configuration of `explain`.
+#[derive(Debug)]
+pub(crate) struct Explain {
+    pub(crate) question: fairway_explain::Question,
+    /// By what objects are to be read; without it the agent of this node is asked.
+    pub(crate) config: Option<Box<Config>>,
+    pub(crate) output: Output,
+}
+
+/// The configuration of `doctor`.
+#[derive(Debug)]
+pub(crate) struct Doctor {
+    /// What a fairway on this node would be asked to do.
+    pub(crate) config: Box<Config>,
+    /// Whether there is a service account to ask the API server with.
+    pub(crate) in_cluster: bool,
+    pub(crate) output: Output,
+}
+
+/// The configuration of `check`.
+#[derive(Debug)]
+pub(crate) struct Check {
+    /// By what objects are to be read.
+    pub(crate) config: Box<Config>,
+    pub(crate) output: Output,
+}
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
 }
 
 /// What defaults are taken from.
@@ -175,6 +218,8 @@ pub(crate) enum ConfigError {
     },
     #[error("--service-proxy=false and --ingress=false leave nothing to do")]
     NothingToDo,
+    #[error(transparent)]
+    Question(#[from] fairway_explain::QuestionError),
 }
 
 impl Config {

@@ -44,6 +44,11 @@ fn give_back() {
     tracing::debug!(took = ?started.elapsed(), "gave free memory back");
 }
 
-/// musl gives free pages back by itself.
+/// The allocator of the image, which gives free pages back by itself; musl's own has one lock for all
+/// threads (`docs/decisions/0017-static-image.md`).
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[cfg(not(target_env = "gnu"))]
 fn give_back() {}

@@ -11,7 +11,7 @@ use crate::index::{Converted, Index, Interner};
 use crate::news::News;
 use crate::problem::{Problem, ProblemMetrics};
 use crate::tls::Certificates;
-use crate::{Event, Object, Options, api, manifests};
+use crate::{Event, Kind, Object, Options, api, manifests};
 
 /// Events between a source and the index. A relist is one event, so this is churn only; a source
 /// that is ahead by more than this waits.
@@ -130,7 +130,8 @@ impl Cluster {
         })
     }
 
-    /// The next state. The first one comes when every first list is complete, and holds everything;
+    /// The next state. The first one comes when every first list is complete, and holds everything (but for
+    /// what the source [withholds](Self::withholds_routes));
     /// a later one as soon as something that matters has changed, with all changes that are waiting.
     ///
     /// Cancel safe.
@@ -173,6 +174,15 @@ impl Cluster {
                 self.index.review_certificates();
             }
         }
+    }
+
+    /// Whether the API server does not let us list Ingresses or their classes, so that there is nothing to
+    /// route by. Another update comes when that changes.
+    pub fn withholds_routes(&self) -> bool {
+        let kinds = [Kind::Ingress, Kind::IngressClass];
+        kinds
+            .iter()
+            .any(|kind| self.index.withheld().contains(kind))
     }
 
     /// Sets other policies for routes; [`Self::next`] tells what follows.

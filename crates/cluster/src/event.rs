@@ -24,6 +24,8 @@ pub enum Event<T = Object> {
     Part(Kind, Vec<T>),
     /// The list will not be completed: its parts are void.
     Void(Kind),
+    /// The source may not list a kind, and goes on asking.
+    Withheld(Kind),
     /// An object was added or changed.
     Apply(T),
     /// An object is gone.
@@ -49,6 +51,7 @@ impl<T> Event<T> {
                 Event::Part(kind, objects.into_iter().filter_map(make).collect())
             }
             Self::Void(kind) => Event::Void(kind),
+            Self::Withheld(kind) => Event::Withheld(kind),
             Self::Apply(object) => match make(object) {
                 Some(object) => Event::Apply(object),
                 None => Event::Batch(Vec::new()),

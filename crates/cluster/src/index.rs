@@ -39,6 +39,10 @@ pub(crate) struct Index {
     options: Options,
     /// Kinds whose first list is still to come.
     awaited: BTreeSet<Kind>,
+    /// Of them, those that the source may not list, without which half of the work can be done.
+    withheld: BTreeSet<Kind>,
+    /// What of that the last update knew.
+    told_withheld: BTreeSet<Kind>,
     /// The parts so far of lists that are not complete.
     lists: BTreeMap<Kind, Vec<Converted>>,
     names: Interner,
@@ -64,6 +68,8 @@ impl Index {
             |kind: &Kind| options.ingress || !matches!(kind, Kind::Ingress | Kind::IngressClass);
         Self {
             awaited: Kind::LISTED.into_iter().filter(watched).collect(),
+            withheld: BTreeSet::new(),
+            told_withheld: BTreeSet::new(),
             lists: BTreeMap::new(),
             names: Interner::default(),
             services: Services::default(),
@@ -116,6 +122,13 @@ impl Index {
                 self.replace(kind);
             }
             Event::Void(kind) => drop(self.lists.remove(&kind)),
+            // Nothing can be done without Services and their endpoints.
+            Event::Withheld(Kind::Service | Kind::EndpointSlice) => {}
+            Event::Withheld(kind) => {
+                if self.awaited.remove(&kind) {
+                    self.withheld.insert(kind);
+                }
+            }
             Event::Apply(mut object) => {
                 let trigger = object.trigger.take();
                 // Before, it may have happened long ago.
@@ -198,7 +211,9 @@ impl Index {
             self.published = true;
             changes = Changes::everything(&self.snapshot);
         }
-        (!changes.is_empty()).then(|| Update {
+        let news = self.told_withheld != self.withheld;
+        self.told_withheld.clone_from(&self.withheld);
+        (news || !changes.is_empty()).then(|| Update {
             snapshot: Arc::new(self.snapshot.clone()),
             changes,
         })
@@ -250,6 +265,12 @@ impl Index {
             self.delete(kind, name);
         }
         self.awaited.remove(&kind);
+        self.withheld.remove(&kind);
+    }
+
+    /// Kinds that the source may not list.
+    pub(crate) fn withheld(&self) -> &BTreeSet<Kind> {
+        &self.withheld
     }
 
     fn take(&mut self, converted: Converted) {

@@ -39,7 +39,10 @@ fn commands_are_told_apart() {
         Command::Demo(Demo { keep: false })
     ));
     for line in ["fairway cleanup", "fairway run --cleanup"] {
-        assert!(matches!(command(line), Command::Cleanup), "{line}");
+        assert!(
+            matches!(command(line), Command::Cleanup(Cleanup::Fairway)),
+            "{line}"
+        );
     }
     let init = command("fairway run --init-only --conntrack-min 7");
     assert!(matches!(init, Command::Initialize(_)));
@@ -160,6 +163,7 @@ fn logging_is_chosen_before_or_after_the_command() {
         let expected = Logging {
             format: Format::Json,
             verbosity: 4,
+            quiet: false,
         };
         assert_eq!(logging, expected, "{line}");
     }

@@ -10,14 +10,15 @@
 //! ```
 //!
 //! Beside it [`Conntrack`], which finds the flows that a change leaves behind, and
-//! [`listening_sockets`], which finds the processes that a node port takes clients from, and
-//! [`FlowTable`], which lets established connections pass without the chains.
+//! [`listening_sockets`], which finds the processes that a node port takes clients from, [`FlowTable`], which
+//! lets established connections pass without the chains, and [`leftovers`], what kube-proxy leaves behind.
 
 mod batch;
 mod conntrack;
 mod error;
 mod fake;
 mod flow_table;
+pub mod leftovers;
 mod listeners;
 #[cfg(feature = "measuring")]
 #[doc(hidden)]
@@ -36,7 +37,7 @@ pub use fake::Fake;
 pub use flow_table::FlowTable;
 pub use listeners::{ListeningSocket, listening_sockets};
 pub use monitor::Monitor;
-pub use netlink::Netlink;
+pub use netlink::{ForeignChain, KubeProxy, Netlink};
 
 /// Something that holds fairway's tables: the kernel, or a stand-in for it.
 ///

@@ -25,6 +25,8 @@ enum Known {
     Nothing,
     /// The server does not have the kind.
     Absent,
+    /// The server does not let us list it.
+    Withheld,
     /// A list was complete at least once.
     Listed,
 }
@@ -63,6 +65,15 @@ impl Bridge {
     /// Whether a list was ever complete.
     pub(super) fn listed(&self) -> bool {
         self.known == Known::Listed
+    }
+
+    /// The server does not let us list the kind. Returns whether that is news; it is of no interest where a list is known.
+    pub(super) fn withheld(&mut self) -> bool {
+        let is_news = self.known == Known::Nothing;
+        if is_news {
+            self.known = Known::Withheld;
+        }
+        is_news
     }
 
     /// The server does not have the kind. Returns whether that is news.

@@ -117,6 +117,9 @@ impl Follower {
         }
 
         say(self.report.failed(K::KIND, resource, &reason));
+        if matches!(reason, Reason::Forbidden(_)) && bridge.withheld() {
+            self.events.send(Event::Withheld(K::KIND)).await?;
+        }
         let asked = retry_after(error).min(self.pace.longest);
         sleep(backoff.pause().max(asked)).await;
         Ok(match (error, reason) {

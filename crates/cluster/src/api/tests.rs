@@ -100,7 +100,7 @@ impl Bench {
     }
 }
 
-/// An event in one line: `=` replace, `+` apply, `-` delete.
+/// An event in one line: `=` replace, `+` apply, `-` delete, `?` withheld.
 fn summary(event: &Event) -> String {
     match event {
         Event::Replace(kind, objects) => {
@@ -111,6 +111,7 @@ fn summary(event: &Event) -> String {
         }
         Event::Apply(object) => format!("+ {} {}", object.kind().as_str(), name(object)),
         Event::Delete(kind, name) => format!("- {} {name}", kind.as_str()),
+        Event::Withheld(kind) => format!("? {}", kind.as_str()),
         other => panic!("the API source does not send {other:?}"),
     }
 }

@@ -120,7 +120,7 @@ impl Ledger {
             }
             Event::Delete(kind, name) => self.delete(kind, &name),
             Event::Batch(events) => events.into_iter().for_each(|event| self.apply(event)),
-            Event::Problems(..) | Event::Unavailable(..) => {}
+            Event::Problems(..) | Event::Unavailable(..) | Event::Withheld(_) => {}
         }
     }
 

@@ -7,11 +7,11 @@ use fairway_plan::{Bytes, Element, Family, Observed, ObservedChain, ObservedSet,
 use crate::error::{Errno, Error};
 use crate::socket::{Socket, refusal};
 use crate::wire::constants::{
-    NFT_MSG_GETCHAIN, NFT_MSG_GETRULE, NFT_MSG_GETSET, NFT_MSG_GETSETELEM, NFT_MSG_GETTABLE,
-    NFT_MSG_NEWTABLE, NFTA_CHAIN_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_CHAIN, NFTA_RULE_TABLE,
-    NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_NAME,
-    NFTA_SET_TABLE, NFTA_TABLE_NAME, NLM_F_DUMP, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR,
-    family_number,
+    NFPROTO_UNSPEC, NFT_MSG_GETCHAIN, NFT_MSG_GETRULE, NFT_MSG_GETSET, NFT_MSG_GETSETELEM,
+    NFT_MSG_GETTABLE, NFT_MSG_NEWTABLE, NFTA_CHAIN_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_CHAIN,
+    NFTA_RULE_TABLE, NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_LIST_TABLE,
+    NFTA_SET_NAME, NFTA_SET_TABLE, NFTA_TABLE_NAME, NLM_F_DUMP, NLM_F_DUMP_INTR, NLMSG_DONE,
+    NLMSG_ERROR, family_number,
 };
 use crate::wire::reader::{self, Message};
 use crate::wire::set::Shape;
@@ -20,7 +20,7 @@ use crate::wire::{chain, rule, set};
 
 /// Attempts at a reading during which nothing changes. One takes 25 ms for 10,000 services, but 1 to
 /// 2 s for 100,000: the kernel begins each piece of a set by walking over those it gave before.
-const ATTEMPTS: usize = 10;
+pub(super) const ATTEMPTS: usize = 10;
 
 /// The table of a family, all of it from one moment.
 pub(super) fn table(socket: &mut Socket, family: Family) -> Result<Observed, Error> {
@@ -207,6 +207,45 @@ fn elements(socket: &mut Socket, family: Family, name: SetName) -> Result<Elemen
     })
 }
 
+/// Of these keys those that are there, with their values; None where there is no table of ours.
+pub(super) fn held(
+    socket: &mut Socket,
+    family: Family,
+    keys: &[(SetName, Bytes)],
+) -> Result<Option<Vec<Element>>, Error> {
+    if !exists(socket, family_number(family), TABLE)? {
+        return Ok(None);
+    }
+    let mut held = Vec::new();
+    for (name, key) in keys {
+        let sequence = socket.reserve(0);
+        let mut writer = Writer::default();
+        // The kernel ends its answer at the first key that is not there, so each is asked for by itself.
+        set::get(&mut writer, sequence, family, *name, std::iter::once(key));
+        socket.send(writer.bytes())?;
+        let complete = socket.receive(|message| {
+            if message.sequence != sequence {
+                return Ok(ControlFlow::Continue(()));
+            }
+            if message.kind != NLMSG_ERROR {
+                let list = reader::find(message.attributes(), NFTA_SET_ELEM_LIST_ELEMENTS);
+                let entries = reader::attributes(list.unwrap_or_default());
+                held.extend(entries.filter_map(|entry| set::element(*name, entry.value)));
+                return Ok(ControlFlow::Continue(()));
+            }
+            match Errno(message.answer().map_or(0, |answer| answer.errno)) {
+                // Either the set or the key is not there.
+                Errno(0) | Errno::ENOENT => Ok(ControlFlow::Break(())),
+                errno => Err(refusal(errno)),
+            }
+        })?;
+        if !complete {
+            return Err(Error::Protocol("an element without an end"));
+        }
+    }
+    Ok(Some(held))
+}
+
 /// What the elements of a set have counted. A list that is not whole is as good: the rest comes the
 /// next time.
 pub(super) fn counters(
@@ -274,16 +313,35 @@ fn counters_in(name: SetName, message: &Message<'_>) -> Vec<(Bytes, u64)> {
 }
 
 /// Asks for a list and hands on each of its messages. Returns whether it is whole and from one moment.
-fn dump(
+pub(super) fn dump(
     socket: &mut Socket,
     kind: u16,
     family: Family,
+    request: impl FnOnce(&mut Writer),
+    each: impl FnMut(Message<'_>) -> Result<(), Error>,
+) -> Result<bool, Error> {
+    dump_family(socket, kind, family_number(family), request, each)
+}
+
+/// The same of all families at once.
+pub(super) fn dump_all(
+    socket: &mut Socket,
+    kind: u16,
+    each: impl FnMut(Message<'_>) -> Result<(), Error>,
+) -> Result<bool, Error> {
+    dump_family(socket, kind, NFPROTO_UNSPEC, |_| {}, each)
+}
+
+fn dump_family(
+    socket: &mut Socket,
+    kind: u16,
+    family: u8,
     request: impl FnOnce(&mut Writer),
     mut each: impl FnMut(Message<'_>) -> Result<(), Error>,
 ) -> Result<bool, Error> {
     let sequence = socket.reserve(0);
     let mut writer = Writer::default();
-    writer.message(kind, NLM_F_DUMP, sequence, family_number(family), request);
+    writer.message(kind, NLM_F_DUMP, sequence, family, request);
     socket.send(writer.bytes())?;
     let mut whole = true;
     let complete = socket.receive(|message| {
@@ -314,7 +372,7 @@ fn dump(
     }
 }
 
-fn text(attributes: &[u8], kind: u16) -> Result<&str, Error> {
+pub(super) fn text(attributes: &[u8], kind: u16) -> Result<&str, Error> {
     reader::find(attributes, kind)
         .and_then(reader::text)
         .ok_or(Error::Protocol("a nameless object"))

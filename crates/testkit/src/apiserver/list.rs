@@ -23,7 +23,12 @@ pub(super) fn list(store: &mut Store, target: &Target, query: &Query) -> Result<
             if wanted > store.revision() {
                 return Err(Failure::internal("Too large resource version"));
             }
-            (store.revision(), store.objects(resource), None)
+            // As a real server, which does not look through all objects for one.
+            let objects = match (selector.name(), &target.namespace) {
+                (Some(name), Some(namespace)) => store.named(resource, namespace, name),
+                _ => store.objects(resource),
+            };
+            (store.revision(), objects, None)
         }
         token => {
             let (revision, key) = parse_token(token)

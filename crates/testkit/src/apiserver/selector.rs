@@ -51,6 +51,13 @@ impl Selector {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
+    /// The only name that is selected, if there is one: kubelets and others ask for objects so.
+    pub(super) fn name(&self) -> Option<&str> {
+        let mut fields = self.fields.iter();
+        let by_name = fields.find(|it| it.path == "metadata.name" && it.equal);
+        by_name.map(|requirement| &*requirement.value)
+    }
+
     pub(super) fn matches(&self, object: &Value) -> bool {
         let labels = &object["metadata"]["labels"];
         self.labels.iter().all(|requirement| {

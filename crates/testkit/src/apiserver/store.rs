@@ -74,6 +74,21 @@ impl Store {
         self.objects.get(resource).cloned().unwrap_or_default()
     }
 
+    /// The one of this name, if there is one.
+    pub(super) fn named(
+        &self,
+        resource: &'static Resource,
+        namespace: &str,
+        name: &str,
+    ) -> Objects {
+        let key = Key {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        };
+        let object = self.get(resource, &key).cloned();
+        object.map(|object| (key, object)).into_iter().collect()
+    }
+
     pub(super) fn get(&self, resource: &'static Resource, key: &Key) -> Option<&Arc<Value>> {
         self.objects.get(resource)?.get(key)
     }

@@ -1,0 +1,142 @@
+//! `fairway cleanup --kube-proxy`: what kube-proxy left on this node, whatever mode it ran in, and nobody else's.
+
+mod legacy;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use fairway_nft::leftovers::{Leftovers, address_sets};
+use fairway_nft::{Dataplane, Netlink};
+use fairway_plan::Family;
+use futures_util::TryStreamExt;
+use tracing::{info, warn};
+
+/// The device that mode ipvs has the addresses of Services on.
+const DEVICE: &str = "kube-ipvs0";
+
+/// Removes it while fairway's own rules are there, so that no Service is without any. An agent may run.
+pub(crate) fn remove(dry_run: bool) -> anyhow::Result<()> {
+    if let Some(process) = running()? {
+        bail!(
+            "kube-proxy runs on this node (process {process}) and would put its rules back: stop it first \
+             (docs/migrate-kube-proxy.md), then come again"
+        );
+    }
+    let mut netlink = Netlink::open()?;
+    let mut served = false;
+    for family in Family::ALL {
+        served |= netlink.read(family)?.table;
+    }
+    if !served && !dry_run {
+        bail!(
+            "fairway has programmed nothing on this node, so Services would be left without rules: start \
+             `fairway run` first, and come again when /healthz says 200"
+        );
+    }
+    for family in Family::ALL {
+        let found = match dry_run {
+            true => netlink.kube_proxy(family)?,
+            false => netlink.remove_kube_proxy(family)?,
+        };
+        tell("nf_tables", family, found.has_table, &found.chains, dry_run);
+        let legacy = legacy::iptables(family, dry_run)?;
+        if let Some(legacy) = legacy {
+            tell("iptables-legacy", family, false, &legacy, dry_run);
+        }
+    }
+    if dry_run {
+        return Ok(());
+    }
+    let sets = address_sets::destroy()?;
+    if !sets.is_empty() {
+        info!(
+            sets = sets.len(),
+            "removed kube-proxy's sets of addresses (ipset)"
+        );
+    }
+    if remove_device()? {
+        info!(
+            device = DEVICE,
+            "removed kube-proxy's device of mode ipvs with its addresses"
+        );
+    }
+    match virtual_servers() {
+        0 => {}
+        count => warn!(
+            count,
+            "IPVS has virtual servers, which say nothing of who made them; fairway's rules come before them. If only \
+             kube-proxy used IPVS: ipvsadm --clear",
+        ),
+    }
+    Ok(())
+}
+
+fn tell<Rule>(
+    place: &str,
+    family: Family,
+    has_table: bool,
+    found: &Leftovers<Rule>,
+    dry_run: bool,
+) {
+    for (chain, user) in &found.in_use {
+        warn!(%family, "the chain {chain} stays, because {user} leads to it and is not kube-proxy's");
+    }
+    if found.is_empty() && !has_table {
+        info!(%family, place, "there is nothing of kube-proxy");
+        return;
+    }
+    let (chains, rules) = (found.chains.len(), found.jumps.len());
+    let done = if dry_run { "found" } else { "removed" };
+    info!(%family, place, chains, rules, table = has_table, "{done} what kube-proxy left");
+}
+
+/// A kube-proxy of this network namespace. In a pod without the node's processes none is seen.
+fn running() -> anyhow::Result<Option<u32>> {
+    let ours = fs::read_link("/proc/self/ns/net").context("cannot tell this network namespace")?;
+    let processes = fs::read_dir("/proc").context("cannot list processes")?;
+    for process in processes.flatten() {
+        let Some(id) = process.file_name().to_str().and_then(|it| it.parse().ok()) else {
+            continue;
+        };
+        let of = |file: &str| process.path().join(file);
+        let name = fs::read_to_string(of("comm")).unwrap_or_default();
+        if name.trim_end() == "kube-proxy" && fs::read_link(of("ns/net")).is_ok_and(|it| it == ours)
+        {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether it was there.
+fn remove_device() -> anyhow::Result<bool> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let (connection, handle, _) =
+            rtnetlink::new_connection().context("cannot open rtnetlink")?;
+        let connection = tokio::spawn(connection);
+        let request = handle.link().get().match_name(DEVICE.to_owned());
+        // An error means that there is no such device.
+        let found = request.execute().try_next().await.ok().flatten();
+        let removed = match &found {
+            Some(device) => handle.link().del(device.header.index).execute().await,
+            None => Ok(()),
+        };
+        connection.abort();
+        removed.with_context(|| format!("cannot remove the device {DEVICE}"))?;
+        Ok(found.is_some())
+    })
+}
+
+/// How many IPVS has in this network namespace.
+fn virtual_servers() -> usize {
+    let list = fs::read_to_string(Path::new("/proc/net/ip_vs")).unwrap_or_default();
+    let protocols = ["TCP", "UDP", "SCTP"];
+    let lines = list.lines();
+    lines
+        .filter(|line| protocols.iter().any(|it| line.starts_with(it)))
+        .count()
+}

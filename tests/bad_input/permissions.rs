@@ -1,0 +1,148 @@
+//! An API server that forbids one kind: what can be done without it is done, and what cannot is said and shown.
+
+use fairway_model::Protocol;
+use fairway_testkit::apiserver::Fault;
+use fairway_testkit::objects::{endpoint_slices, ingress};
+use fairway_testkit::{Agent, Echo, Family, Lab, ask, lab};
+
+use super::Told;
+use crate::ingress::site::Site;
+use crate::support::{Cluster, Feed, becomes, who};
+
+/// A Service with a ClusterIP, and an Ingress that leads to it.
+fn site() -> Site {
+    let lab = Lab::builder().nodes(1).pod("web", "node-1");
+    let site = Site::new(Cluster::new(Feed::Api, lab));
+    let ports = [
+        ("http", Protocol::Tcp, Echo::HTTP),
+        ("lines", Protocol::Tcp, Echo::LINES),
+    ];
+    let service = site.service("web", 10).tcp("http", 80).tcp("lines", 81);
+    let slices = endpoint_slices("web", &ports, &site.lab().pods());
+    site.apply("web", slices.into_iter().chain([service.build()]));
+    let web = ingress("web")
+        .class("fairway")
+        .prefix("web", "/", "web", 80);
+    site.apply("ingress", [web]);
+    site
+}
+
+/// Who answers at the Service, from the node and from a pod.
+fn asks_the_service(site: &Site) -> [Result<String, ask::Failure>; 2] {
+    let lab = site.lab();
+    let pod = lab.pod("web");
+    [lab.node("node-1").ns(), pod.ns()]
+        .map(|from| who(ask::tcp(from, site.cluster_ip(Family::V4, 10, 81))))
+}
+
+fn health(site: &Site) -> Option<(u16, String)> {
+    let node = site.lab().node("node-1").ns();
+    let health = ask::http_get(node, Agent::HEALTH, "node", "/healthz").ok()?;
+    Some((health.status.as_u16(), health.text()))
+}
+
+#[test]
+fn services_work_while_ingresses_may_not_be_listed() {
+    for kind in ["ingresses", "ingressclasses"] {
+        lab::test(|| {
+            let site = site();
+            let server = site.api_server();
+            server.inject(Fault::forbid(kind));
+            let agent = site.spawn_agent("node-1");
+            let why = format!(
+                "not allowed to list {kind}.networking.k8s.io: fairway's ClusterRole needs the rule"
+            );
+            let waits = "the router waits for the permission to list Ingresses";
+            Told(&agent).wait(&[&why, waits]);
+            becomes(
+                [Ok("web".to_owned()), Ok("web".to_owned())],
+                "who answers",
+                || asks_the_service(&site),
+            );
+            let (status, text) = health(&site).unwrap();
+            assert_eq!(status, 503, "{text}");
+            assert!(text.contains("routerServing\":false"), "{text}");
+            // Nobody is told 404 by a router that may know no routes.
+            let client = site.lab().client().ns();
+            let early = ask::http_get(client, site.router("node-1"), "web", "/");
+            assert_eq!(early.unwrap_err().failure(), ask::Failure::Refused);
+
+            server.heal();
+            agent.wait_ready().unwrap();
+            site.becomes("web", "/", "web");
+            assert_eq!(
+                asks_the_service(&site),
+                [Ok("web".to_owned()), Ok("web".to_owned())]
+            );
+            Told(&agent).once(&[&why, waits]);
+        });
+    }
+}
+
+#[test]
+fn everything_works_while_service_cidrs_may_not_be_listed() {
+    lab::test(|| {
+        let site = site();
+        site.api_server().inject(Fault::forbid("servicecidrs"));
+        let agent = site.start_agent("node-1");
+        Told(&agent).wait(&["not allowed to list servicecidrs.networking.k8s.io"]);
+        site.becomes("web", "/", "web");
+        assert_eq!(
+            asks_the_service(&site),
+            [Ok("web".to_owned()), Ok("web".to_owned())]
+        );
+    });
+}
+
+/// Whether it may not be read or is not there: the node is not for load balancers, and all else works.
+#[test]
+fn everything_works_without_the_node_object_but_it_is_not_healthy() {
+    for forbidden in [true, false] {
+        lab::test(|| {
+            let site = site();
+            match forbidden {
+                true => site.api_server().inject(Fault::forbid("nodes")),
+                false => site.delete("nodes"),
+            }
+            let agent = site.spawn_agent("node-1");
+            site.agent("node-1")
+                .wait_for_log("ready", Agent::PATIENCE)
+                .unwrap();
+            if forbidden {
+                Told(&agent).wait(&["not allowed to list nodes"]);
+            }
+            site.becomes("web", "/", "web");
+            assert_eq!(
+                asks_the_service(&site),
+                [Ok("web".to_owned()), Ok("web".to_owned())]
+            );
+            let (status, text) = health(&site).unwrap();
+            assert_eq!(status, 503, "{text}");
+            assert!(text.contains("\"nodeEligible\":false"), "{text}");
+        });
+    }
+}
+
+/// Without Services there is nothing that could be done, and the rules of before are better than none.
+#[test]
+fn without_services_or_endpoints_nothing_is_touched() {
+    for kind in ["services", "endpointslices"] {
+        lab::test(|| {
+            let site = site();
+            site.start_agent("node-1").terminate().unwrap();
+            let before = site.tables("node-1");
+            site.api_server().inject(Fault::forbid(kind));
+            let agent = site.spawn_agent("node-1");
+            Told(&agent).wait(&[&format!("not allowed to list {kind}")]);
+            assert_eq!(site.tables("node-1"), before);
+            assert_eq!(
+                asks_the_service(&site),
+                [Ok("web".to_owned()), Ok("web".to_owned())]
+            );
+            let (status, text) = health(&site).unwrap();
+            assert_eq!(status, 503, "{text}");
+            site.api_server().heal();
+            agent.wait_ready().unwrap();
+        });
+    }
+}

@@ -1,0 +1,60 @@
+//! What the API server would take, by the schemas of Kubernetes.
+
+use std::process::Command;
+
+use super::rendering::{Rendering, run};
+use super::renderings;
+
+/// The oldest that the chart admits, one between, and the newest.
+const VERSIONS: [&str; 3] = ["1.29", "1.33", "1.37"];
+
+/// Kinds of the Prometheus operator, whose schemas Kubernetes does not have.
+const OPERATOR: &str = "monitoring.coreos.com/v1";
+
+#[test]
+fn every_rendering_is_what_the_schemas_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = Vec::new();
+    for (number, rendering) in renderings().iter().enumerate() {
+        let objects = rendering.objects().into_iter();
+        let objects = objects.filter(|object| object["apiVersion"] != OPERATOR);
+        let documents: Vec<_> = objects.map(|object| object.to_string()).collect();
+        let file = folder.path().join(format!("{number}.yaml"));
+        std::fs::write(&file, documents.join("\n---\n")).unwrap();
+        files.push(file);
+    }
+    for version in VERSIONS {
+        let mut validate = Command::new("kubernetes-validate");
+        validate.args(["--strict", "--kubernetes-version", version]);
+        let validated = run(
+            {
+                validate.args(&files);
+                validate
+            },
+            "",
+        );
+        assert!(validated.status.success(), "{version}: {validated:?}");
+    }
+}
+
+/// The judge is one: it refuses what is wrong.
+#[test]
+fn a_typo_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("typo.yaml");
+    let right = Rendering::kustomize("base").text;
+    for (what, wrong) in [
+        ("minReadySeconds:", "minimumReadySeconds:"),
+        ("hostNetwork: true", "hostNetwork: always"),
+        ("externalTrafficPolicy:", "externalTraficPolicy:"),
+    ] {
+        assert!(right.contains(what), "{what}");
+        std::fs::write(&file, right.replacen(what, wrong, 1)).unwrap();
+        let mut validate = Command::new("kubernetes-validate");
+        validate
+            .args(["--strict", "--kubernetes-version", "1.33"])
+            .arg(&file);
+        let validated = run(validate, "");
+        assert!(!validated.status.success(), "{wrong}: {validated:?}");
+    }
+}
