@@ -7,6 +7,7 @@ mod bad_input;
 mod demo;
 mod dependencies;
 mod ingress;
+mod insight;
 mod install;
 mod lifecycle;
 mod migration;

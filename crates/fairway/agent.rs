@@ -17,6 +17,7 @@ mod node_events;
 mod open_files;
 mod pod_networks;
 mod process;
+mod questions;
 mod reload;
 mod retiring;
 mod service_health;
@@ -54,10 +55,12 @@ pub(crate) use self::lock::AgentLock;
 use self::loopback::Loopback;
 use self::pod_networks::PodNetworks;
 use self::process::Process;
+pub(crate) use self::questions::admin_address;
 use self::service_health::ServiceHealth;
 use self::speaker::Speaker;
 use self::tables::Tables;
 use crate::config::{Config, Loader, Source};
+use crate::explain::Now;
 use crate::kernel::Kernel;
 use crate::memory;
 
@@ -262,6 +265,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
         )?),
         false => None,
     };
+    let mut questions = questions::listen()?;
     let mut teller = status::Teller::new(proxy_traffic, certificate_metrics.clone());
     info!("ready");
 
@@ -326,6 +330,11 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 process.former = ingress;
                 return Ok(Next::Successor(successor));
             }
+            Some(asked) = questions.recv() => {
+                let now = Now { snapshot: snapshot.clone(), cluster: &cluster };
+                let index = ingress.as_ref().map(Ingress::index);
+                asked.answer_from(config, &now, index);
+            }
             update = cluster.next() => {
                 if config.ingress && ingress.is_none() && ending.is_none() && !cluster.withholds_routes() {
                     info!("the router starts, now that Ingresses may be listed");
@@ -389,7 +398,9 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
 }
 
 /// Where objects come from, and where Events about them go.
-async fn source(config: &Config) -> anyhow::Result<(fairway_cluster::Source, EventRecorder)> {
+pub(crate) async fn source(
+    config: &Config,
+) -> anyhow::Result<(fairway_cluster::Source, EventRecorder)> {
     let kubeconfig = match &config.source {
         Source::Manifests(directory) => {
             let source = fairway_cluster::Source::Manifests(directory.clone());
@@ -403,7 +414,7 @@ async fn source(config: &Config) -> anyhow::Result<(fairway_cluster::Source, Eve
     Ok((fairway_cluster::Source::Api(client), recorder))
 }
 
-fn cluster_options(config: &Config) -> fairway_cluster::Options {
+pub(crate) fn cluster_options(config: &Config) -> fairway_cluster::Options {
     fairway_cluster::Options {
         node_name: config.node_name.as_str().into(),
         ingress_class: config.router.ingress_class.clone(),

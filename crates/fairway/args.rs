@@ -1,5 +1,6 @@
 //! The command line, as typed. What it means is decided in [`crate::config`].
 
+mod insight;
 mod observation;
 mod spelling;
 #[cfg(test)]
@@ -12,6 +13,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use self::insight::{CheckArgs, DoctorArgs, ExplainArgs};
 pub(crate) use self::observation::ObservationArgs;
 pub(crate) use self::spelling::boolean;
 use crate::cleanup::Cleanup;
@@ -46,6 +48,10 @@ fn parse_from(
     let mut logging = Logging {
         format: cli.log.log_format.unwrap_or(Format::Text),
         verbosity: cli.log.v.unwrap_or(0),
+        quiet: matches!(
+            cli.command,
+            CommandArgs::Explain(_) | CommandArgs::Doctor(_) | CommandArgs::Check(_)
+        ),
     };
     let (name, command) = match cli.command {
         CommandArgs::Run(run) => (
@@ -58,6 +64,9 @@ fn parse_from(
             let render = Render::new(*render, environment);
             ("render", render.map(Command::Render))
         }
+        CommandArgs::Explain(explain) => ("explain", explain.command(given, environment)),
+        CommandArgs::Check(check) => ("check", check.command(given, environment)),
+        CommandArgs::Doctor(doctor) => ("doctor", doctor.command(given, environment)),
         CommandArgs::Cleanup(cleanup) => ("cleanup", Ok(Command::Cleanup(cleanup.what()))),
     };
     let command = command.map_err(|error| wrong_usage(name, &error))?;
@@ -96,7 +105,16 @@ fn definition() -> clap::Command {
         None | Some("Service proxy") => flag,
         Some(_) => flag.hide(true),
     };
-    let cli = Cli::command().mut_subcommand("render", |render| render.mut_args(hide_others));
+    // They are taken, so that the agent's command line can be used as it is, and few matter to an answer.
+    let hide_all = |flag: clap::Arg| match flag.get_help_heading() {
+        None => flag,
+        Some(_) => flag.hide(true),
+    };
+    let cli = Cli::command()
+        .mut_subcommand("render", |render| render.mut_args(hide_others))
+        .mut_subcommand("explain", |explain| explain.mut_args(hide_all))
+        .mut_subcommand("check", |check| check.mut_args(hide_all))
+        .mut_subcommand("doctor", |doctor| doctor.mut_args(hide_all));
     spelling::as_in_go(cli)
 }
 
@@ -134,6 +152,16 @@ enum CommandArgs {
     Demo(DemoArgs),
     /// Print the ruleset that `run` would program, as nft text; needs no privileges
     Render(Box<RenderArgs>),
+    /// Say why a request or a packet goes where it goes, or nowhere
+    ///
+    /// Asks the agent that runs on this node, unless --manifests or --kubeconfig names objects.
+    Explain(Box<ExplainArgs>),
+    /// Look for what stands in the way on this node: kernel, settings, other tables, ports, pod network
+    ///
+    /// Changes nothing. Fails if there is a fault; warnings are none.
+    Doctor(Box<DoctorArgs>),
+    /// List what Services and Ingresses ask for and do not get, and why; fails if there is any
+    Check(Box<CheckArgs>),
     /// Remove everything that fairway programmed on this node, or what kube-proxy left
     Cleanup(CleanupArgs),
 }
@@ -164,6 +192,28 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
+    /// What decides how objects are read, without anything being run.
+    fn reading(
+        source: SourceArgs,
+        node_name: Option<String>,
+        files: FileArgs,
+        fairway: FairwayConfiguration,
+        kube_proxy: KubeProxyConfiguration,
+    ) -> Self {
+        Self {
+            source,
+            takeover: false,
+            node: NodeArgs {
+                hostname_override: node_name,
+            },
+            files,
+            fairway,
+            kube_proxy,
+            retired: RetiredArgs::default(),
+            errand: ErrandArgs::default(),
+        }
+    }
+
     fn command(
         self,
         given: Vec<String>,
@@ -429,7 +479,7 @@ pub(crate) struct FileArgs {
 }
 
 /// Instead of running.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Errands, after which run ends")]
 struct ErrandArgs {
     /// Write the configuration that is in force as a file for --config

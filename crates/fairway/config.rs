@@ -54,6 +54,9 @@ pub(crate) enum Command {
     #[cfg(feature = "demo")]
     Demo(Demo),
     Render(Render),
+    Explain(Explain),
+    Doctor(Doctor),
+    Check(Check),
     Cleanup(Cleanup),
 }
 
@@ -136,6 +139,43 @@ pub(crate) struct Render {
     pub(crate) rules: Rules,
 }
 
+/// The configuration of `explain`.
+#[derive(Debug)]
+pub(crate) struct Explain {
+    pub(crate) question: fairway_explain::Question,
+    /// By what objects are to be read; without it the agent of this node is asked.
+    pub(crate) config: Option<Box<Config>>,
+    pub(crate) output: Output,
+}
+
+/// The configuration of `doctor`.
+#[derive(Debug)]
+pub(crate) struct Doctor {
+    /// What a fairway on this node would be asked to do.
+    pub(crate) config: Box<Config>,
+    /// Whether there is a service account to ask the API server with.
+    pub(crate) in_cluster: bool,
+    pub(crate) output: Output,
+}
+
+/// The configuration of `check`.
+#[derive(Debug)]
+pub(crate) struct Check {
+    /// By what objects are to be read.
+    pub(crate) config: Box<Config>,
+    pub(crate) output: Output,
+}
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
 /// What defaults are taken from.
 #[derive(Clone, Debug)]
 pub(crate) struct Environment {
@@ -178,6 +218,8 @@ pub(crate) enum ConfigError {
     },
     #[error("--service-proxy=false and --ingress=false leave nothing to do")]
     NothingToDo,
+    #[error(transparent)]
+    Question(#[from] fairway_explain::QuestionError),
 }
 
 impl Config {

@@ -12,6 +12,9 @@ pub(crate) struct Logging {
     pub(crate) format: Format,
     /// As kube-proxy's `--v`.
     pub(crate) verbosity: u8,
+    /// Whether only failures are told, unless something else was asked for: what is wrong with objects is
+    /// part of the answer.
+    pub(crate) quiet: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -51,7 +54,10 @@ impl Logging {
     }
 
     fn filter(self) -> EnvFilter {
-        EnvFilter::new(directives(self.verbosity))
+        EnvFilter::new(match (self.quiet, self.verbosity) {
+            (true, 0) => "error,kube_runtime=off,kube_client=off",
+            (_, verbosity) => directives(verbosity),
+        })
     }
 }
 

@@ -3,14 +3,18 @@
 mod agent;
 mod args;
 mod causes;
+mod check;
 mod cleanup;
 mod config;
 #[cfg(feature = "demo")]
 mod demo;
+mod doctor;
 mod errand;
+mod explain;
 mod kernel;
 mod logging;
 mod memory;
+mod output;
 mod render;
 
 use std::process::ExitCode;
@@ -35,6 +39,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::WriteConfig(config, path) => errand::write_config(&config, &path)?,
         Command::Initialize(config) => errand::initialize(&config),
         Command::Render(options) => render::render(&options)?,
+        Command::Explain(command) => explain::run(&command)?,
+        Command::Check(command) => return check::run(&command),
+        Command::Doctor(doctor) => return doctor::run(&doctor),
         Command::Cleanup(what) => cleanup::cleanup(what)?,
         #[cfg(feature = "demo")]
         Command::Demo(demo) => return demo::run(demo),

@@ -127,6 +127,11 @@ impl Cluster {
         flags.any(|flag| flag.starts_with("--drain-delay-seconds"))
     }
 
+    /// The flags that tell where the objects are.
+    pub(crate) fn source_flags(&self) -> [String; 2] {
+        self.objects.flags()
+    }
+
     /// The agent that was started last on a node.
     pub(crate) fn agent(&self, node: &str) -> Rc<Agent> {
         Rc::clone(&self.agents.borrow()[node])

@@ -17,11 +17,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use serde::Serialize;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{debug, warn};
 
-use crate::Listener;
+use crate::{Listener, LocalListener};
 
 /// The body of every answer.
 pub type Body = Full<Bytes>;
@@ -43,6 +44,11 @@ pub trait Site: Send + Sync + 'static {
     /// The same for pages that depend on more than the path.
     fn answer(&self, asked: &Asked<'_>) -> Option<Response<Body>> {
         self.page(asked.path)
+    }
+
+    /// The same where the answer takes a while.
+    fn resource(&self, asked: Asked<'_>) -> impl Future<Output = Option<Response<Body>>> + Send {
+        std::future::ready(self.answer(&asked))
     }
 }
 
@@ -77,6 +83,33 @@ pub async fn serve(listener: Listener, site: impl Site) -> Infallible {
     }
 }
 
+/// Serves `site` to processes of this machine, as [`serve`] does to others.
+pub async fn serve_local(listener: LocalListener, site: impl Site) -> Infallible {
+    let site = Arc::new(site);
+    let mut connections = Connections::default();
+    loop {
+        match listener.accept().await {
+            Ok(stream) => connections.add(stream, site.clone()),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                warn!(%error, "somebody was turned away");
+            }
+            Err(error) if concerns_one_connection(&error) => {}
+            Err(error) => {
+                warn!(%error, "cannot accept a connection for the admin socket");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// An answer in JSON.
+pub fn json(value: &impl Serialize) -> Response<Body> {
+    match serde_json::to_vec(value) {
+        Ok(body) => respond(StatusCode::OK, "application/json", body),
+        Err(error) => plain_text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
+}
+
 /// A short answer in plain text.
 pub fn plain_text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
     respond(status, "text/plain; charset=utf-8", text)
@@ -104,7 +137,7 @@ struct Connections {
 }
 
 impl Connections {
-    fn add(&mut self, stream: TcpStream, site: Arc<impl Site>) {
+    fn add(&mut self, stream: impl Stream, site: Arc<impl Site>) {
         while self.tasks.try_join_next().is_some() {}
         self.open.retain(|connection| !connection.is_finished());
         if self.open.len() >= MAX_CONNECTIONS
@@ -117,12 +150,17 @@ impl Connections {
     }
 }
 
-async fn serve_connection(stream: TcpStream, site: Arc<impl Site>) {
+/// A connection.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for T {}
+
+async fn serve_connection(stream: impl Stream, site: Arc<impl Site>) {
     let answer = service_fn(move |request: Request<Incoming>| {
         let site = site.clone();
         async move {
             site.refresh(request.uri().path()).await;
-            Ok::<_, Infallible>(answer(&request, site.as_ref()))
+            Ok::<_, Infallible>(answer(&request, site.as_ref()).await)
         }
     });
     let served = http1::Builder::new()
@@ -138,7 +176,7 @@ async fn serve_connection(stream: TcpStream, site: Arc<impl Site>) {
     }
 }
 
-fn answer<S: Site>(request: &Request<Incoming>, site: &S) -> Response<Body> {
+async fn answer<S: Site>(request: &Request<Incoming>, site: &S) -> Response<Body> {
     // hyper leaves the body of an answer to HEAD away by itself.
     if !S::ANY_METHOD && !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = plain_text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
@@ -152,8 +190,8 @@ fn answer<S: Site>(request: &Request<Incoming>, site: &S) -> Response<Body> {
         query: request.uri().query().unwrap_or_default(),
         host: host.map(|host| host.to_str().unwrap_or_default()),
     };
-    site.answer(&asked)
-        .unwrap_or_else(|| plain_text(StatusCode::NOT_FOUND, "404 page not found\n"))
+    let found = site.resource(asked).await;
+    found.unwrap_or_else(|| plain_text(StatusCode::NOT_FOUND, "404 page not found\n"))
 }
 
 fn concerns_one_connection(error: &io::Error) -> bool {

@@ -9,6 +9,7 @@
 //! Nothing is published half-way through a list, and losing the server publishes nothing at all:
 //! what is programmed stays until the server says otherwise.
 
+mod about;
 mod annotations;
 mod backoff;
 mod bridge;
@@ -40,6 +41,7 @@ use tokio::task::JoinSet;
 use crate::options::Options;
 use crate::{Event, Kind};
 
+pub use about::{AboutServer, about_server};
 pub(crate) use backoff::Backoff;
 pub use client::{ClientError, client};
 use follow::Follower;

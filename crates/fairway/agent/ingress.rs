@@ -113,6 +113,11 @@ impl Ingress {
         Ok(ingress)
     }
 
+    /// The routes in force.
+    pub(crate) fn index(&self) -> Arc<Index> {
+        self.routes.load_full()
+    }
+
     /// Where it listens, as configured.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.addresses.clone()

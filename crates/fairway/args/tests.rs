@@ -163,6 +163,7 @@ fn logging_is_chosen_before_or_after_the_command() {
         let expected = Logging {
             format: Format::Json,
             verbosity: 4,
+            quiet: false,
         };
         assert_eq!(logging, expected, "{line}");
     }

@@ -238,7 +238,7 @@ impl ConfigError {
                 address,
                 other: Box::new((located(other.0), other.1)),
             },
-            Self::NothingToDo => Self::NothingToDo,
+            Self::NothingToDo | Self::Question(_) => self,
         }
     }
 }

@@ -37,7 +37,7 @@ pub use fake::Fake;
 pub use flow_table::FlowTable;
 pub use listeners::{ListeningSocket, listening_sockets};
 pub use monitor::Monitor;
-pub use netlink::{KubeProxy, Netlink};
+pub use netlink::{ForeignChain, KubeProxy, Netlink};
 
 /// Something that holds fairway's tables: the kernel, or a stand-in for it.
 ///

@@ -13,9 +13,11 @@ use crate::wire::constants::NLMSG_ERROR;
 use crate::wire::reader::Answer;
 use crate::{Dataplane, Refused, Report};
 
+mod chains;
 mod leftovers;
 pub(crate) mod read;
 
+pub use chains::ForeignChain;
 pub use leftovers::KubeProxy;
 
 /// Attempts at one batch. Two are enough when the kernel says which elements it refuses, three when
@@ -61,6 +63,20 @@ impl Netlink {
     /// everybody's.
     pub fn generation(&mut self) -> Result<u32, Error> {
         self.socket.generation()
+    }
+
+    /// Of these keys of our table those that are there, with their values; None where there is no table.
+    /// Not all from one moment.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not tell.
+    pub fn held(
+        &mut self,
+        family: Family,
+        keys: &[(SetName, Bytes)],
+    ) -> Result<Option<Vec<Element>>, Error> {
+        read::held(&mut self.socket, family, keys)
     }
 
     /// Lets large commits keep out of the listener's ears.

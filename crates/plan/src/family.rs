@@ -10,7 +10,7 @@ use crate::connections::{Counter, counters};
 use crate::difference::Difference;
 use crate::flows::{self, NodePortDestination};
 use crate::found::SlotsByFrontend;
-use crate::frontend::{Claims, Contest, Frontend};
+use crate::frontend::{Claims, Conflict, Contest, Frontend};
 use crate::layout;
 use crate::lint::lint;
 use crate::service::Planned;
@@ -245,7 +245,7 @@ impl FamilyPlanner {
         }
     }
 
-    pub(crate) fn conflicts(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn conflicts(&self) -> impl Iterator<Item = Conflict> {
         self.claims.contested().map(|contest| {
             let Contest {
                 frontend,
@@ -256,11 +256,12 @@ impl FamilyPlanner {
             let asked = service.map(|service| Frontend::of(service, self.family));
             let asked = asked.iter().flatten();
             let mut asked = asked.filter(|exposed| exposed.frontend == frontend);
-            let field = asked.next().map_or("", |exposed| exposed.access.field());
-            format!(
-                "Service {loser} {field}: {frontend} belongs to Service {owner}; \
-                 it is not served for this one"
-            )
+            Conflict {
+                loser: loser.clone(),
+                field: asked.next().map_or("", |exposed| exposed.access.field()),
+                frontend: frontend.to_string(),
+                owner: owner.clone(),
+            }
         })
     }
 }

@@ -47,6 +47,36 @@ pub(crate) struct Contest<'a> {
     pub(crate) loser: &'a ObjectName,
 }
 
+/// An address or a node port that a Service asks for and does not get.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Conflict {
+    /// The Service.
+    pub loser: ObjectName,
+    /// Its field that asks.
+    pub field: &'static str,
+    /// What it asks for, for people.
+    pub frontend: String,
+    /// The Service that has it, which is older.
+    pub owner: ObjectName,
+}
+
+impl Conflict {
+    /// What follows, without the Service and the field.
+    pub fn message(&self) -> String {
+        let Self {
+            frontend, owner, ..
+        } = self;
+        format!("{frontend} belongs to Service {owner}; it is not served for this one")
+    }
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { loser, field, .. } = self;
+        write!(f, "Service {loser} {field}: {}", self.message())
+    }
+}
+
 /// What gives a Service a frontend, and so decides about policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {

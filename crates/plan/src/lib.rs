@@ -32,7 +32,7 @@ mod transaction;
 
 pub use connections::Counter;
 pub use flows::{Flow, FlowChanges, FlowChecks, FlowFilter, NodePortDestination, Round, Verdict};
-pub use frontend::Access;
+pub use frontend::{Access, Conflict};
 pub use lint::lint;
 pub use local_endpoints::WithoutLocalEndpoints;
 pub use maglev::{HashedBy, MaglevTable, TableSize};

@@ -8,7 +8,9 @@ use fairway_model::{Changes, ObjectName, Snapshot};
 
 use crate::family::FamilyPlanner;
 use crate::repair::repair;
-use crate::{Counter, Element, Family, FlowChanges, Observed, Options, Ruleset, Transaction};
+use crate::{
+    Conflict, Counter, Element, Family, FlowChanges, Observed, Options, Ruleset, Transaction,
+};
 
 /// Plans both families.
 #[derive(Debug)]
@@ -102,11 +104,10 @@ impl Planner {
         self.family(family).counters(service)
     }
 
-    /// Addresses and node ports that several Services ask for: a line for people for
-    /// each that does not get one, with the field and who has it.
-    pub fn conflicts(&self) -> Vec<String> {
-        let lines: BTreeSet<_> = self.ip4.conflicts().chain(self.ip6.conflicts()).collect();
-        lines.into_iter().collect()
+    /// Addresses and node ports that several Services ask for: one for each that does not get one.
+    pub fn conflicts(&self) -> Vec<Conflict> {
+        let all: BTreeSet<_> = self.ip4.conflicts().chain(self.ip6.conflicts()).collect();
+        all.into_iter().collect()
     }
 
     fn family(&self, family: Family) -> &FamilyPlanner {

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use fairway_admin::{MOST_PROBLEMS, ReportedProblem, SyncKind};
 use fairway_cluster::{ProblemMetrics, Reason};
 use fairway_nft::Report;
-use fairway_plan::{Element, Family, Planner};
+use fairway_plan::{Conflict, Element, Family, Planner};
 use tracing::{error, warn};
 
 /// The current state of it, so that what is new is told, and counted, once.
 pub(super) struct Unserved {
     metrics: ProblemMetrics,
     /// Contested addresses, sorted.
-    conflicts: Vec<String>,
+    conflicts: Vec<Conflict>,
     refused: BTreeMap<Family, BTreeSet<Element>>,
 }
 
@@ -27,26 +27,26 @@ impl Unserved {
 
     /// All of it, for people.
     pub(super) fn reported(&self) -> Vec<ReportedProblem> {
-        let problem = |reason: Reason, message: String| ReportedProblem {
-            object: "Service".to_owned(),
-            field: String::new(),
-            reason: reason.as_str(),
-            message,
-        };
-        let conflicts = self.conflicts.iter();
-        let conflicts = conflicts.map(|it| problem(Reason::AddressConflict, it.clone()));
+        let conflicts = self.conflicts.iter().map(|conflict| ReportedProblem {
+            object: format!("Service {}", conflict.loser),
+            field: conflict.field.to_owned(),
+            reason: Reason::AddressConflict.as_str(),
+            message: conflict.message(),
+        });
         let refused = self.refused.iter().flat_map(|(family, elements)| {
-            elements.iter().map(move |element| {
-                let message = format!("the kernel refused an element of {family} {}", element.set);
-                problem(Reason::RefusedByKernel, message)
+            elements.iter().map(move |element| ReportedProblem {
+                object: "Service".to_owned(),
+                field: String::new(),
+                reason: Reason::RefusedByKernel.as_str(),
+                message: format!("the kernel refused an element of {family} {}", element.set),
             })
         });
         conflicts.chain(refused).take(MOST_PROBLEMS).collect()
     }
 
     /// These are all contested addresses now, sorted: tells who does not get one.
-    pub(super) fn contested(&mut self, conflicts: Vec<String>) {
-        let is_new = |conflict: &&String| self.conflicts.binary_search(conflict).is_err();
+    pub(super) fn contested(&mut self, conflicts: Vec<Conflict>) {
+        let is_new = |conflict: &&Conflict| self.conflicts.binary_search(conflict).is_err();
         let mut appeared = 0;
         for conflict in conflicts.iter().filter(is_new) {
             warn!("{conflict}");

@@ -7,11 +7,11 @@ use fairway_plan::{Bytes, Element, Family, Observed, ObservedChain, ObservedSet,
 use crate::error::{Errno, Error};
 use crate::socket::{Socket, refusal};
 use crate::wire::constants::{
-    NFT_MSG_GETCHAIN, NFT_MSG_GETRULE, NFT_MSG_GETSET, NFT_MSG_GETSETELEM, NFT_MSG_GETTABLE,
-    NFT_MSG_NEWTABLE, NFTA_CHAIN_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_CHAIN, NFTA_RULE_TABLE,
-    NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_NAME,
-    NFTA_SET_TABLE, NFTA_TABLE_NAME, NLM_F_DUMP, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR,
-    family_number,
+    NFPROTO_UNSPEC, NFT_MSG_GETCHAIN, NFT_MSG_GETRULE, NFT_MSG_GETSET, NFT_MSG_GETSETELEM,
+    NFT_MSG_GETTABLE, NFT_MSG_NEWTABLE, NFTA_CHAIN_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_CHAIN,
+    NFTA_RULE_TABLE, NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_LIST_TABLE,
+    NFTA_SET_NAME, NFTA_SET_TABLE, NFTA_TABLE_NAME, NLM_F_DUMP, NLM_F_DUMP_INTR, NLMSG_DONE,
+    NLMSG_ERROR, family_number,
 };
 use crate::wire::reader::{self, Message};
 use crate::wire::set::Shape;
@@ -207,6 +207,45 @@ fn elements(socket: &mut Socket, family: Family, name: SetName) -> Result<Elemen
     })
 }
 
+/// Of these keys those that are there, with their values; None where there is no table of ours.
+pub(super) fn held(
+    socket: &mut Socket,
+    family: Family,
+    keys: &[(SetName, Bytes)],
+) -> Result<Option<Vec<Element>>, Error> {
+    if !exists(socket, family_number(family), TABLE)? {
+        return Ok(None);
+    }
+    let mut held = Vec::new();
+    for (name, key) in keys {
+        let sequence = socket.reserve(0);
+        let mut writer = Writer::default();
+        // The kernel ends its answer at the first key that is not there, so each is asked for by itself.
+        set::get(&mut writer, sequence, family, *name, std::iter::once(key));
+        socket.send(writer.bytes())?;
+        let complete = socket.receive(|message| {
+            if message.sequence != sequence {
+                return Ok(ControlFlow::Continue(()));
+            }
+            if message.kind != NLMSG_ERROR {
+                let list = reader::find(message.attributes(), NFTA_SET_ELEM_LIST_ELEMENTS);
+                let entries = reader::attributes(list.unwrap_or_default());
+                held.extend(entries.filter_map(|entry| set::element(*name, entry.value)));
+                return Ok(ControlFlow::Continue(()));
+            }
+            match Errno(message.answer().map_or(0, |answer| answer.errno)) {
+                // Either the set or the key is not there.
+                Errno(0) | Errno::ENOENT => Ok(ControlFlow::Break(())),
+                errno => Err(refusal(errno)),
+            }
+        })?;
+        if !complete {
+            return Err(Error::Protocol("an element without an end"));
+        }
+    }
+    Ok(Some(held))
+}
+
 /// What the elements of a set have counted. A list that is not whole is as good: the rest comes the
 /// next time.
 pub(super) fn counters(
@@ -279,11 +318,30 @@ pub(super) fn dump(
     kind: u16,
     family: Family,
     request: impl FnOnce(&mut Writer),
+    each: impl FnMut(Message<'_>) -> Result<(), Error>,
+) -> Result<bool, Error> {
+    dump_family(socket, kind, family_number(family), request, each)
+}
+
+/// The same of all families at once.
+pub(super) fn dump_all(
+    socket: &mut Socket,
+    kind: u16,
+    each: impl FnMut(Message<'_>) -> Result<(), Error>,
+) -> Result<bool, Error> {
+    dump_family(socket, kind, NFPROTO_UNSPEC, |_| {}, each)
+}
+
+fn dump_family(
+    socket: &mut Socket,
+    kind: u16,
+    family: u8,
+    request: impl FnOnce(&mut Writer),
     mut each: impl FnMut(Message<'_>) -> Result<(), Error>,
 ) -> Result<bool, Error> {
     let sequence = socket.reserve(0);
     let mut writer = Writer::default();
-    writer.message(kind, NLM_F_DUMP, sequence, family_number(family), request);
+    writer.message(kind, NLM_F_DUMP, sequence, family, request);
     socket.send(writer.bytes())?;
     let mut whole = true;
     let complete = socket.receive(|message| {

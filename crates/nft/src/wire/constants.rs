@@ -173,3 +173,6 @@ pub(crate) fn chain_type(kind: HookKind) -> &'static str {
         HookKind::Filter => "filter",
     }
 }
+
+/// Every family.
+pub(crate) const NFPROTO_UNSPEC: u8 = 0;

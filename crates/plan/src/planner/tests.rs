@@ -203,8 +203,10 @@ fn the_oldest_keeps_a_contested_address_and_the_next_inherits_it() {
     bench.add(service("b", 1, 1, &[2]));
     let transaction = bench.add(service("a", 2, 1, &[1]));
     assert!(transaction.is_empty(), "{transaction:?}");
+    let conflicts = bench.planner.conflicts();
+    let conflicts: Vec<_> = conflicts.iter().map(ToString::to_string).collect();
     assert_eq!(
-        bench.planner.conflicts(),
+        conflicts,
         [
             "Service default/a spec.clusterIPs: 10.96.0.1:80/tcp belongs to Service default/b; \
           it is not served for this one"

@@ -1,0 +1,44 @@
+use crate::{Api, Facts, Finding};
+
+/// Certificates and tokens are judged by the clock.
+const NOTICEABLE: u64 = 5;
+const HARMFUL: u64 = 60;
+
+pub(super) fn check(facts: &Facts) -> Vec<Finding> {
+    let Some(api) = &facts.api else {
+        return Vec::new();
+    };
+    let Api { version, ahead } = match api {
+        Ok(api) => api,
+        Err(error) => {
+            return vec![Finding::fault(
+                "API server",
+                error.clone(),
+                "fairway learns of no change; what it has programmed stays",
+                "check the address and the credentials in the kubeconfig, and the firewall between",
+            )];
+        }
+    };
+    let mut findings = vec![Finding::ok(
+        "API server",
+        format!("answers, version {version}"),
+    )];
+    let Some(ahead) = ahead else {
+        return findings;
+    };
+    let off = ahead.unsigned_abs();
+    let word = if *ahead < 0 { "behind" } else { "ahead of" };
+    let found = format!("this node is {off} s {word} the API server");
+    let fix = "synchronise the clock: chrony or systemd-timesyncd";
+    findings.push(match off {
+        HARMFUL.. => Finding::fault(
+            "clock",
+            found,
+            "certificates and tokens count as expired, or as not valid yet",
+            fix,
+        ),
+        NOTICEABLE.. => Finding::warning("clock", found, "logs and ages of objects mislead", fix),
+        _ => Finding::ok("clock", "agrees with the API server's"),
+    });
+    findings
+}

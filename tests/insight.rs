@@ -1,0 +1,5 @@
+//! What people are told about a node: `fairway explain`, `doctor` and `check`.
+
+mod check;
+mod doctor;
+mod explain;
