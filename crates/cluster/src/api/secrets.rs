@@ -52,7 +52,13 @@ impl Drop for Task {
 impl Follower {
     /// Runs until nobody wants any Secret ever again.
     pub(super) async fn run(mut self) {
-        let client = limited(self.client.clone());
+        let client = {
+            let report = Arc::clone(&self.report);
+            let client = limited(self.client.clone());
+            paced::client(client, self.pace.shortest, move || {
+                say(report.succeeded(Kind::Secret, &secrets()));
+            })
+        };
         let mut tasks: BTreeMap<ObjectName, Task> = BTreeMap::new();
         loop {
             let wanted = self.wanted.borrow_and_update().clone();
@@ -97,19 +103,10 @@ impl One {
     }
 
     async fn follow(&self) -> Result<std::convert::Infallible, Closed> {
-        let resource = Resource {
-            group: String::new(),
-            plural: "secrets".to_owned(),
-        };
-        let client = {
-            let (report, resource) = (Arc::clone(&self.report), resource.clone());
-            paced::client(self.client.clone(), self.pace.shortest, move || {
-                say(report.succeeded(Kind::Secret, &resource));
-            })
-        };
+        let resource = secrets();
         let mut backoff = Backoff::new(self.pace);
         loop {
-            let api: Api<Secret> = Api::namespaced(client.clone(), &self.name.namespace);
+            let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.name.namespace);
             let selection = format!("metadata.name={}", self.name.name);
             let mut steps = pin!(watcher(api, watcher::Config::default().fields(&selection)));
             let mut listed = None;
@@ -194,6 +191,13 @@ impl One {
     fn is_it(&self, secret: &Secret) -> bool {
         secret.metadata.name.as_deref() == Some(&*self.name.name)
             && secret.metadata.namespace.as_deref() == Some(&*self.name.namespace)
+    }
+}
+
+fn secrets() -> Resource {
+    Resource {
+        group: String::new(),
+        plural: "secrets".to_owned(),
     }
 }
 
