@@ -1,5 +1,5 @@
-//! Beside flannel, in both of its ways to masquerade: what a node port sends through the tunnel is
-//! translated by us, once, and the tunnel's own packets are not.
+//! Beside flannel, in both of its ways to masquerade and with both backends that hand-made clusters have: what a node
+//! port sends to another node is translated by us, once, and the tunnel's own packets are not.
 
 use std::process::Command;
 
@@ -15,11 +15,21 @@ fed_both_ways!(
     beside_flannel_with_nftables,
     beside_flannel_with_iptables,
     beside_flannel_that_does_not_masquerade,
+    beside_flannel_with_host_gw_and_nftables,
+    beside_flannel_with_host_gw_and_iptables,
 );
 
 /// The number of flannel's network, and the port of Linux's own VXLAN.
 const VNI: &str = "1";
 const PORT: &str = "8472";
+
+/// How packets come to the pods of another node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Backend {
+    Vxlan,
+    /// As they are, along routes: those that the lab has anyway.
+    HostGw,
+}
 
 /// Who masquerades beside us.
 #[derive(Clone, Copy)]
@@ -32,23 +42,33 @@ enum Masquerade {
 }
 
 fn beside_flannel_with_nftables(feed: Feed) {
-    beside_flannel(feed, Masquerade::Nftables);
+    beside_flannel(feed, Backend::Vxlan, Masquerade::Nftables);
 }
 
 fn beside_flannel_with_iptables(feed: Feed) {
-    beside_flannel(feed, Masquerade::Iptables);
+    beside_flannel(feed, Backend::Vxlan, Masquerade::Iptables);
 }
 
 fn beside_flannel_that_does_not_masquerade(feed: Feed) {
-    beside_flannel(feed, Masquerade::Nobody);
+    beside_flannel(feed, Backend::Vxlan, Masquerade::Nobody);
 }
 
-fn beside_flannel(feed: Feed, masquerade: Masquerade) {
+fn beside_flannel_with_host_gw_and_nftables(feed: Feed) {
+    beside_flannel(feed, Backend::HostGw, Masquerade::Nftables);
+}
+
+fn beside_flannel_with_host_gw_and_iptables(feed: Feed) {
+    beside_flannel(feed, Backend::HostGw, Masquerade::Iptables);
+}
+
+fn beside_flannel(feed: Feed, backend: Backend, masquerade: Masquerade) {
     let cluster = Cluster::new(feed, Lab::builder().nodes(2).pods_per_node(1));
     let lab = cluster.lab();
     let [near, far] = [lab.node("node-1"), lab.node("node-2")];
     for family in Family::BOTH {
-        tunnel(near, far, family);
+        if backend == Backend::Vxlan {
+            tunnel(near, far, family);
+        }
         for node in [near, far] {
             if let Some(rules) = rules(&cluster, node, family, masquerade) {
                 nft::apply(node.ns(), &rules).unwrap();
@@ -58,13 +78,20 @@ fn beside_flannel(feed: Feed, masquerade: Masquerade) {
     }
     let service = cluster.service("web", 10);
     let service = service.tcp("tcp", 80).node_port(30080);
-    let service = service.udp("udp", 80).node_port(30080).build();
+    let service = service.udp("udp", 80).node_port(30080);
+    let balancer = lab.balancer();
+    let service = Family::BOTH
+        .into_iter()
+        .fold(service, |service, family| {
+            service.load_balancer_ip(balancer.ip(family))
+        })
+        .build();
     let ports = [
         ("tcp", Protocol::Tcp, Echo::LINES),
         ("udp", Protocol::Udp, Echo::LINES),
     ];
     let server = lab.pod("pod-2-1");
-    let slices = endpoint_slices("web", &ports, &[server]);
+    let slices = endpoint_slices("web", &ports, std::slice::from_ref(&server));
     cluster.apply("web", slices.into_iter().chain([service]));
     cluster.start();
 
@@ -72,29 +99,47 @@ fn beside_flannel(feed: Feed, masquerade: Masquerade) {
     for family in Family::BOTH {
         let cluster_ip = cluster.cluster_ip(family, 10, 80);
         let node_port = (near.ip(family), 30080).into();
+        let balanced = (balancer.ip(family), 80).into();
+        let node = |node: &Node| match backend {
+            Backend::Vxlan => tunnel_address(node, family),
+            Backend::HostGw => node.ip(family),
+        };
+        // The pod itself, which no rule concerns.
+        let direct = (server.ip(family), Echo::LINES).into();
         for ask in TCP_AND_UDP {
             // Enough for a port that is taken by chance to show.
             for _ in 0..20 {
-                // From outside and from the node itself: by the tunnel's address of the first node.
-                let tunnel = tunnel_address(near, family);
+                // From outside, from the node itself, and on a short way to the balancer: by the first node's address on
+                // the way to the second.
                 for (client, at) in [
                     (lab.client().ns(), node_port),
                     (near.ns(), node_port),
                     (near.ns(), cluster_ip),
                     (pod.ns(), node_port),
+                    (pod.ns(), balanced),
+                    (near.ns(), direct),
                 ] {
                     let reply = ask(client, at).unwrap();
                     assert_eq!(reply.pod, "pod-2-1");
-                    assert_eq!(reply.peer.ip(), tunnel, "{client:?} at {at}");
+                    assert_eq!(reply.peer.ip(), node(near), "{client:?} at {at}");
                 }
                 // Pods keep their address through the tunnel.
                 let reply = ask(pod.ns(), cluster_ip).unwrap();
                 assert_eq!(reply.peer.ip(), pod.ip(family));
+                // The pod behind the balancer's address reaches itself.
+                let reply = ask(server.ns(), balanced).unwrap();
+                assert_eq!(reply.pod, "pod-2-1");
+                assert_eq!(reply.peer.ip(), far.pod_gateway(family));
             }
         }
         for node in [near, far] {
             let [outer, marked, translated] = witnessed(node.ns(), family);
-            assert!(outer > 100, "{outer} packets of the tunnel");
+            let tunnelled = outer > 100;
+            assert_eq!(
+                tunnelled,
+                backend == Backend::Vxlan,
+                "{outer} packets of the tunnel"
+            );
             assert_eq!((marked, translated), (0, 0), "of {outer}");
         }
     }

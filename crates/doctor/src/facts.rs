@@ -41,6 +41,8 @@ pub struct Kernel {
     pub release: String,
     /// What fairway needs of it, tried.
     pub features: Vec<Feature>,
+    /// Why nothing could be tried, where nf_tables answers.
+    pub untried: Option<String>,
 }
 
 /// Something that the kernel can do, or not.

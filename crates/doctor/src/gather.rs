@@ -25,6 +25,10 @@ const INTERFACE_OF_KUBE_PROXY: &str = "kube-ipvs0";
 /// Looks at this node. `agent` tells whether a fairway runs here, `api` what became of asking the API server.
 pub fn gather(wanted: Wanted, agent: bool, api: Option<Result<Api, String>>) -> Facts {
     let interfaces = interfaces::list();
+    let (features, untried) = match wanted.service_proxy {
+        true => features::try_all(wanted.flow_table),
+        false => (Vec::new(), None),
+    };
     let chains = chains();
     let left_over = left_over(&interfaces);
     Facts {
@@ -33,10 +37,8 @@ pub fn gather(wanted: Wanted, agent: bool, api: Option<Result<Api, String>>) -> 
                 .release()
                 .to_string_lossy()
                 .into_owned(),
-            features: match wanted.service_proxy {
-                true => features::try_all(wanted.flow_table),
-                false => Vec::new(),
-            },
+            features,
+            untried,
         },
         settings: settings::read(Path::new("/proc/sys")),
         settings_writable: settings::are_writable(Path::new("/proc/sys")),

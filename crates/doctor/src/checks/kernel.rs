@@ -7,6 +7,14 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         .iter()
         .filter(|it| it.error.is_some() && it.required);
     let mut findings: Vec<_> = missing.map(fault).collect();
+    if let Some(why) = &facts.kernel.untried {
+        findings.push(Finding::warning(
+            "nf_tables",
+            format!("it answers, and what it can do was not tried: {why}"),
+            "what the kernel lacks shows only when a Service needs it",
+            "run doctor as root on the node itself: the agent's container makes no namespaces, and needs none",
+        ));
+    }
     if findings.is_empty() && !features.is_empty() {
         let names = |works: bool| {
             let of = features
@@ -35,7 +43,7 @@ fn fault(feature: &Feature) -> Finding {
         "nf_tables",
         format!("{name}: {}", error.as_deref().unwrap_or_default()),
         format!("without it there is no {for_what}"),
-        "run as root with CAP_NET_ADMIN and CAP_SYS_ADMIN (doctor tries it in a network namespace of its own); \
+        "run as root with CAP_NET_ADMIN; \
          else load the module nf_tables, or use a kernel with CONFIG_NF_TABLES, CONFIG_NFT_NAT, \
          CONFIG_NFT_NUMGEN, CONFIG_NFT_HASH and CONFIG_NFT_FIB",
     )

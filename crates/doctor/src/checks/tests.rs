@@ -86,7 +86,7 @@ fn a_healthy_node_has_no_findings_but_good_ones() {
 /// A fault, and the finding that it is to have.
 type Planted = (fn(&mut Facts), Level, &'static str, &'static str);
 
-const PLANTED: [Planted; 30] = [
+const PLANTED: [Planted; 31] = [
     (
         |facts| {
             facts.kernel.features.push(Feature {
@@ -99,6 +99,12 @@ const PLANTED: [Planted; 30] = [
         Level::Fault,
         "nf_tables",
         "intervals: not permitted",
+    ),
+    (
+        |facts| facts.kernel.untried = Some("not permitted".to_owned()),
+        Level::Warning,
+        "nf_tables",
+        "was not tried: not permitted",
     ),
     (
         |facts| set(facts, "net/ipv4/ip_forward", "0"),

@@ -22,8 +22,8 @@ struct Trial {
     options: Options,
 }
 
-/// Tries everything, each in tables of its own.
-pub(super) fn try_all(flow_table: bool) -> Vec<Feature> {
+/// Tries everything, each in tables of its own; or says why nothing could be.
+pub(super) fn try_all(flow_table: bool) -> (Vec<Feature>, Option<String>) {
     let tried = in_scratch_namespace(|| {
         let mut features: Vec<_> = trials().iter().map(attempt).collect();
         features.push(Feature {
@@ -34,14 +34,20 @@ pub(super) fn try_all(flow_table: bool) -> Vec<Feature> {
         });
         features
     });
-    tried.unwrap_or_else(|error| {
-        vec![Feature {
-            name: "maps and translation",
-            for_what: "Service at all",
-            required: true,
-            error: Some(error),
-        }]
-    })
+    match (tried, Netlink::open()) {
+        (Ok(features), _) => (features, None),
+        // The agent's own container may program tables, but make no namespaces.
+        (Err(why), Ok(_)) => (Vec::new(), Some(why)),
+        (Err(_), Err(error)) => {
+            let all = Feature {
+                name: "maps and translation",
+                for_what: "Service at all",
+                required: true,
+                error: Some(error.to_string()),
+            };
+            (vec![all], None)
+        }
+    }
 }
 
 fn trials() -> Vec<Trial> {
