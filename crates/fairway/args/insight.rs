@@ -12,7 +12,7 @@ use crate::config::{
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
-    /// A URL, or an address and port: https://shop.example.com/cart, 10.96.0.10:53/udp
+    /// A URL, or an address and port, such as `https://shop.example.com/cart` and `10.96.0.10:53/udp`
     #[arg(value_name = "URL|ADDR:PORT[/PROTO]")]
     question: String,
 
