@@ -17,7 +17,7 @@ use rules::{Mode, Node};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Connections on each of the six ways, at each stage. Together they open some thousand a second.
+/// Connections on each of the six ways, at each stage, one after the other without a pause.
 const STAGE: u64 = 200;
 
 #[test]
