@@ -142,9 +142,7 @@ impl Plan {
 }
 
 fn few_hosts(plan: &Plan, stage: &Stage, programs: &Programs, figures: &mut Figures) -> Result<()> {
-    let peers = Peer::ALL
-        .into_iter()
-        .map(|peer| peer.start(stage, programs, HOSTS));
+    let peers = Peer::found(programs).map(|peer| peer.start(stage, programs, HOSTS));
     let peers: Vec<_> = peers.collect::<Result<_>>()?;
     for scenario in Scenario::FEW_HOSTS {
         if plan.includes(scenario) {
