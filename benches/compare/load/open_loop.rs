@@ -136,8 +136,10 @@ impl Loop {
     }
 
     fn send(&mut self) -> Result<()> {
-        while let (Some(due), Some(number)) = (self.waiting.front().copied(), self.idle.pop()) {
-            self.waiting.pop_front();
+        while !self.idle.is_empty()
+            && let Some(due) = self.waiting.pop_front()
+            && let Some(number) = self.idle.pop()
+        {
             let connection = &mut self.connections[number];
             connection.due = Some(due);
             connection.answer.clear();
