@@ -15,6 +15,7 @@ mod backoff;
 mod bridge;
 mod client;
 mod follow;
+mod guard;
 mod kinds;
 mod notice;
 mod paced;
