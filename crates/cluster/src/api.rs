@@ -20,11 +20,13 @@ mod kinds;
 mod notice;
 mod paced;
 mod prune;
+mod rate;
 mod reason;
 mod report;
 mod secrets;
 #[cfg(test)]
 mod tests;
+mod transport;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
