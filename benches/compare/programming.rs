@@ -1,0 +1,300 @@
+//! How long the kernel takes to learn of Services: fairway's planner and netlink beside `nft -f -` with
+//! a chain per Service, which is kube-proxy's layout and way.
+//!
+//! Each side has a network namespace of its own; the two take turns, so that the ratio holds when the machine's
+//! speed drifts. The peer's cold start is quadratic: 100,000 Services take it half an hour.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fairway_model::{
+    Changes, Endpoint, ObjectName, Port, Protocol, Service, ServicePort, Snapshot,
+};
+use fairway_nft::{Dataplane, Netlink};
+use fairway_plan::{Family, Observed, Options, Planner};
+use fairway_testkit::lab::Namespace;
+
+use crate::chain_per_service::{ChainPerService, cluster_ip, endpoint};
+use crate::chart::curves::{self, Curve};
+use crate::plan::{Effort, Plan};
+use crate::report::{Bar, Chart, Figure, Limit, Section, median, short};
+use crate::spread::{Spread, number};
+
+const OURS: &str = "fairway";
+const PEER: &str = "chain per Service, nft -f -";
+
+/// Where the project's bars stand.
+const COLD_AT: usize = 10_000;
+const CHANGE_AT: usize = 30_000;
+
+/// One number of Services, in all rounds.
+struct Size {
+    services: usize,
+    ours: Vec<Took>,
+    /// Empty where it takes too long.
+    peer: Vec<Took>,
+}
+
+/// What one round took.
+#[derive(Clone, Copy)]
+struct Took {
+    cold: Duration,
+    /// The median of some.
+    change: Duration,
+}
+
+impl Took {
+    fn cold_millis(self) -> f64 {
+        self.cold.as_secs_f64() * 1e3
+    }
+
+    fn change_micros(self) -> f64 {
+        self.change.as_secs_f64() * 1e6
+    }
+}
+
+impl Size {
+    /// How many times as long the peer takes.
+    fn ratio(&self, of: fn(Took) -> f64) -> Option<Spread> {
+        let rounds = self.ours.iter().zip(&self.peer);
+        Spread::of(rounds.map(|(ours, peer)| of(*peer) / of(*ours)))
+    }
+}
+
+pub(crate) fn measure(plan: &Plan) -> Section {
+    // Single changes of ours are so short that many are needed, the peer's so long that few must do.
+    let (rounds, our_changes, peer_changes) = match plan.effort() {
+        Effort::Smoke => (1, 3, 1),
+        Effort::Quick => (2, 500, 5),
+        Effort::Full => (3, 1_000, 9),
+    };
+    let sizes = plan.sizes(
+        &[100],
+        &[1_000, 10_000, 30_000, 100_000],
+        &[1_000, 10_000, 30_000, 100_000],
+    );
+    let mut sizes: Vec<_> = sizes
+        .into_iter()
+        .map(|services| Size {
+            services,
+            ours: Vec::new(),
+            peer: Vec::new(),
+        })
+        .collect();
+    for size in &mut sizes {
+        for round in 1..=rounds {
+            eprintln!("programming {} Services, round {round}", size.services);
+            size.ours.push(measure_ours(size.services, our_changes));
+            if size.services <= plan.peer {
+                size.peer.push(measure_peer(size.services, peer_changes));
+            }
+        }
+    }
+    Section {
+        title: "Programming",
+        text: text(&sizes),
+        bars: bars(&sizes),
+        figures: sizes.iter().flat_map(figures).collect(),
+        charts: vec![chart(&sizes)],
+    }
+}
+
+fn text(sizes: &[Size]) -> String {
+    let mut out = "From a snapshot of Services with 2 endpoints each to the kernel: fairway's planner and netlink, without an API \
+         server, beside `nft -f -` with a chain per Service, whose text was made before.\n\n\
+         | Services | cold start | peer | ratio | one endpoint changed | peer | ratio |\n\
+         | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+        .to_owned();
+    let middle = |rounds: &[Took], of: fn(&Took) -> Duration| match rounds {
+        [] => "-".to_owned(),
+        rounds => short(median(&mut rounds.iter().map(of).collect::<Vec<_>>())),
+    };
+    let ratio = |ratio: Option<Spread>| ratio.map_or("-".to_owned(), |it| it.to_string());
+    for size in sizes {
+        // Writing to a String does not fail.
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} | {} |",
+            size.services,
+            middle(&size.ours, |it| it.cold),
+            middle(&size.peer, |it| it.cold),
+            ratio(size.ratio(Took::cold_millis)),
+            middle(&size.ours, |it| it.change),
+            middle(&size.peer, |it| it.change),
+            ratio(size.ratio(Took::change_micros)),
+        );
+    }
+    if let Some(growth) = growth(sizes) {
+        let _ = write!(
+            out,
+            "\nA change at the largest size takes {} times what it takes at the smallest.",
+            number(growth)
+        );
+    }
+    out
+}
+
+fn growth(sizes: &[Size]) -> Option<f64> {
+    let change = |size: &Size| Spread::of(size.ours.iter().map(|it| it.change_micros()));
+    Some(change(sizes.last()?)?.median / change(sizes.first()?)?.median)
+}
+
+fn bars(sizes: &[Size]) -> Vec<Bar> {
+    let at = |services| sizes.iter().find(|size| size.services == services);
+    let change = |size: &Size| Spread::of(size.ours.iter().map(|it| it.change_micros()));
+    let largest = sizes.last();
+    vec![
+        Bar::new(
+            "cold programming of 10,000 Services: how many times as long `nft -f -` takes",
+            Limit::AtLeast(150.0),
+            "x",
+            at(COLD_AT).and_then(|size| size.ratio(Took::cold_millis)),
+        ),
+        Bar::new(
+            "one endpoint changed at 30,000 Services",
+            Limit::AtMost(50.0),
+            " us",
+            at(CHANGE_AT).and_then(change),
+        ),
+        Bar::new(
+            format!("the same at {}", largest.map_or(0, |size| size.services)),
+            Limit::AtMost(50.0),
+            " us",
+            largest.and_then(change),
+        ),
+    ]
+}
+
+fn figures(size: &Size) -> Vec<Figure> {
+    let cold = format!("cold start, {} Services", size.services);
+    let change = format!("one endpoint changed, {} Services", size.services);
+    let mut figures = Vec::new();
+    for (who, rounds) in [(OURS, &size.ours), (PEER, &size.peer)] {
+        let [colds, changes] = [Took::cold_millis, Took::change_micros]
+            .map(|of| rounds.iter().copied().map(of).collect::<Vec<_>>());
+        figures.extend(Figure::new(&cold, "ms", who, colds));
+        figures.extend(Figure::new(&change, "us", who, changes));
+    }
+    let ratios = [
+        (&cold, size.ratio(Took::cold_millis)),
+        (&change, size.ratio(Took::change_micros)),
+    ];
+    for (what, ratio) in ratios {
+        figures.extend(ratio.map(|ratio| Figure::ratio(what, PEER, OURS, ratio)));
+    }
+    figures
+}
+
+fn chart(sizes: &[Size]) -> Chart {
+    let curve = |name, rounds: fn(&Size) -> &[Took], of: fn(&Took) -> Duration| Curve {
+        name,
+        points: sizes
+            .iter()
+            .filter_map(|size| {
+                let times = rounds(size).iter().map(|it| of(it).as_secs_f64());
+                Some((size.services as f64, Spread::of(times)?.median))
+            })
+            .collect(),
+    };
+    let curves = [
+        curve("fairway, cold start", |size| &size.ours, |it| it.cold),
+        curve("nft -f -, cold start", |size| &size.peer, |it| it.cold),
+        curve("fairway, one change", |size| &size.ours, |it| it.change),
+        curve("nft -f -, one change", |size| &size.peer, |it| it.change),
+    ];
+    let title = "Time until the kernel has it, by number of Services";
+    Chart {
+        name: "programming",
+        title,
+        svg: curves::draw(title, &curves),
+    }
+}
+
+/// From a snapshot to the kernel: planning, encoding and committing.
+fn measure_ours(size: usize, changes: usize) -> Took {
+    let namespace = Namespace::new("ours").expect("a network namespace");
+    namespace.run(|| {
+        let mut snapshot = Snapshot::default();
+        for index in 0..size {
+            let service = service(index, 0);
+            snapshot
+                .services
+                .insert_mut(service.name.clone(), Arc::new(service));
+        }
+        let mut netlink = Netlink::open().expect("nf_tables");
+        let started = Instant::now();
+        let nothing = Observed::default();
+        let (mut planner, transactions) =
+            Planner::start(Options::default(), &snapshot, [&nothing, &nothing]);
+        for transaction in &transactions {
+            commit(&mut netlink, transaction);
+        }
+        let cold = started.elapsed();
+
+        let mut times: Vec<_> = (0..changes)
+            .map(|round| {
+                let service = service(round * 7 % size, round + 1);
+                let name = service.name.clone();
+                snapshot
+                    .services
+                    .insert_mut(name.clone(), Arc::new(service));
+                let mut changes = Changes::default();
+                changes.services.insert(name);
+                let started = Instant::now();
+                let [ip4, _] = planner.update(&snapshot, &changes);
+                commit(&mut netlink, &ip4);
+                started.elapsed()
+            })
+            .collect();
+        let observed = netlink.read(Family::Ip4).expect("read back");
+        assert!(
+            planner.repair(Family::Ip4, &observed).is_empty(),
+            "the kernel holds the plan"
+        );
+        Took {
+            cold,
+            change: median(&mut times),
+        }
+    })
+}
+
+fn commit(netlink: &mut Netlink, transaction: &fairway_plan::Transaction) {
+    let report = netlink.commit(transaction).expect("the kernel takes it");
+    assert_eq!(report.refused, []);
+}
+
+fn measure_peer(size: usize, changes: usize) -> Took {
+    let namespace = Namespace::new("peer").expect("a network namespace");
+    namespace.run(|| {
+        let (table, cold) = ChainPerService::cold(size, 2);
+        let mut times: Vec<_> = (0..changes)
+            .map(|round| table.change_endpoint(round * 7 % size, round + 1))
+            .collect();
+        Took {
+            cold,
+            change: median(&mut times),
+        }
+    })
+}
+
+/// The first endpoint of a Service stays, the second is another in each version.
+fn service(index: usize, version: usize) -> Service {
+    let addresses = [endpoint(2 * index, 0), endpoint(2 * index + 1, version)];
+    let endpoint = |address| Endpoint {
+        node: Some("another-node".into()),
+        ..Endpoint::ready(address, port(8080))
+    };
+    Service {
+        cluster_ips: vec![cluster_ip(index)],
+        ports: vec![ServicePort {
+            endpoints: addresses.map(endpoint).into(),
+            ..ServicePort::new(Protocol::Tcp, port(80))
+        }],
+        ..Service::new(ObjectName::new("default", format!("service-{index}")))
+    }
+}
+
+fn port(number: u16) -> Port {
+    Port::new(number).expect("not zero")
+}
