@@ -3,6 +3,7 @@
 
 mod agent;
 mod chart;
+mod image;
 mod monitoring;
 mod permissions;
 mod rendering;

@@ -5,7 +5,7 @@
 
 mod rules;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fairway_model::Protocol;
 use fairway_testkit::load::{Churn, Churning};
@@ -17,8 +17,14 @@ use rules::{Mode, Node};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Connections on each of the six ways, at each stage, one after the other without a pause.
-const STAGE: u64 = 200;
+/// Connections that become due every second from the first to the last moment, however long the rest takes.
+const RATE: u32 = 1_000;
+
+/// ClusterIP, balancer and node port, in both families.
+const WAYS: u32 = 6;
+
+/// Connections on each way that a stage lasts at least. More than are under way at once, so that most of them begin in it.
+const STAGE: u64 = 60;
 
 #[test]
 fn from_iptables_mode_and_back_without_a_failed_connection() {
@@ -47,12 +53,12 @@ fn what_ipvs_mode_leaves_is_removed_without_a_failed_connection() {
         let untouched = node.snapshot();
         node.apply(Mode::Ipvs);
         cluster.start_agent("node-1");
-        let load = load(&cluster);
-        more(&load);
+        let load = Load::start(&cluster);
+        load.more();
         clean(&cluster);
-        more(&load);
+        load.more();
         assert_eq!(node.snapshot(), untouched);
-        finish(load);
+        load.finish();
     });
 }
 
@@ -62,12 +68,12 @@ fn there_and_back(mode: Mode) {
     node.apply_neighbours(mode);
     let untouched = node.snapshot();
     node.apply(mode);
-    let load = load(&cluster);
-    more(&load);
+    let load = Load::start(&cluster);
+    load.more();
 
     // Beside kube-proxy.
     cluster.start_agent("node-1");
-    more(&load);
+    load.more();
     let before = node.snapshot();
     let looked = cluster.fairway("node-1", &["cleanup", "--kube-proxy", "--dry-run"]);
     assert!(looked.status.success(), "{looked:?}");
@@ -76,21 +82,21 @@ fn there_and_back(mode: Mode) {
     // Without it.
     clean(&cluster);
     assert_eq!(node.snapshot(), untouched, "{mode:?}");
-    more(&load);
+    load.more();
     // Nothing is left to do, and that is no failure.
     clean(&cluster);
 
     // And back: kube-proxy first.
     node.apply(mode);
-    more(&load);
+    load.more();
     let status = cluster.agent("node-1").terminate().unwrap();
     assert!(status.success(), "{status}");
-    more(&load);
+    load.more();
     let removed = cluster.fairway("node-1", &["cleanup"]);
     assert!(removed.status.success(), "{removed:?}");
-    more(&load);
+    load.more();
     assert_eq!(node.snapshot(), before, "{mode:?}");
-    finish(load);
+    load.finish();
 }
 
 /// Services are never left without rules, and kube-proxy's are not removed under it.
@@ -138,39 +144,57 @@ fn cluster() -> Cluster {
     cluster
 }
 
-/// Connections through the ClusterIP and, on a short way, the balancer's address from a pod, and through a node port from
-/// outside; in both families.
-fn load(cluster: &Cluster) -> Vec<Churning> {
-    let lab = cluster.lab();
-    let pod = lab.pod("pod-1-1");
-    Family::BOTH
-        .into_iter()
-        .flat_map(|family| {
+/// New connections, [`RATE`] a second in all: through the ClusterIP and, on a short way, the balancer's address from a pod,
+/// and through a node port from outside.
+struct Load {
+    ways: Vec<Churning>,
+    start: Instant,
+}
+
+impl Load {
+    fn start(cluster: &Cluster) -> Self {
+        let lab = cluster.lab();
+        let pod = lab.pod("pod-1-1");
+        let [pod, outside] = [pod.ns(), lab.client().ns()];
+        let ways = Family::BOTH.into_iter().flat_map(|family| {
             let cluster_ip = cluster.cluster_ip(family, 10, 80);
             let balancer = (lab.balancer().ip(family), 80).into();
             let node_port = (lab.node("node-1").ip(family), 30080).into();
-            [
-                Churn::tcp([cluster_ip]).concurrency(2).start(pod.ns()),
-                Churn::tcp([balancer]).concurrency(2).start(pod.ns()),
-                Churn::tcp([node_port])
-                    .concurrency(2)
-                    .start(lab.client().ns()),
-            ]
-        })
-        .collect()
-}
-
-fn more(load: &[Churning]) {
-    for way in load {
-        way.wait_for_more(STAGE, PATIENCE).unwrap();
+            [(cluster_ip, pod), (balancer, pod), (node_port, outside)]
+        });
+        let ways: Vec<_> = ways.collect();
+        assert_eq!(ways.len(), WAYS as usize);
+        let ways = ways.into_iter().map(|(server, from)| {
+            let churn = Churn::tcp([server]).per_second(RATE.div_ceil(WAYS));
+            churn.concurrency(32).start(from)
+        });
+        Self {
+            ways: ways.collect(),
+            start: Instant::now(),
+        }
     }
-}
 
-fn finish(load: Vec<Churning>) {
-    for way in load {
-        let report = way.stop().unwrap();
-        assert_eq!(report.failed(), 0, "{report}: {:?}", report.first_failure);
-        assert_eq!(report.by_pod.len(), 2, "{report}");
+    /// Waits for a stage's worth.
+    fn more(&self) {
+        let wanted: Vec<u64> = self.ways.iter().map(|way| way.done() + STAGE).collect();
+        for (way, wanted) in self.ways.iter().zip(wanted) {
+            way.wait_until(wanted, PATIENCE).unwrap();
+        }
+    }
+
+    /// Every connection that was due has been made, at the rate that was promised, and none has failed.
+    fn finish(self) {
+        let promised = self.start.elapsed().as_secs() * u64::from(RATE);
+        let mut made = 0;
+        for way in self.ways {
+            let report = way.stop().unwrap();
+            assert_eq!(report.failed(), 0, "{report}");
+            assert_eq!(Some(report.succeeded()), report.due, "{report}");
+            assert_eq!(report.by_pod.len(), 2, "{report}");
+            made += report.succeeded();
+        }
+        println!("{made} connections in {:?}", self.start.elapsed());
+        assert!(made >= promised, "{made} of {promised}");
     }
 }
 

@@ -101,6 +101,17 @@ pub(super) fn run(mut command: Command, input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
+/// A script of this folder, with the packages that `.ci/kubernetes-tools` installs.
+pub(super) fn judge(script: &str) -> Command {
+    let mut judge = Command::new("/opt/kubernetes-tools/python/bin/python");
+    judge.arg(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/install")
+            .join(script),
+    );
+    judge
+}
+
 pub(super) fn stdout(output: Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()

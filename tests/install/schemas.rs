@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use super::rendering::{Rendering, run};
+use super::rendering::{Rendering, judge, run};
 use super::renderings;
 
 /// The oldest that the chart admits, one between, and the newest.
@@ -28,6 +28,31 @@ fn every_rendering_is_what_the_schemas_say() {
         validate.arg(file.path());
         let validated = run(validate, "");
         assert!(validated.status.success(), "{version}: {validated:?}");
+    }
+}
+
+#[test]
+fn what_is_for_the_prometheus_operator_is_what_its_definitions_say() {
+    let objects = renderings().into_iter().flat_map(|it| it.objects());
+    let objects = objects.filter(|object| object["apiVersion"] == OPERATOR);
+    let objects: BTreeSet<String> = objects.map(|object| object.to_string()).collect();
+    // With and without the chart's labels.
+    for kind in ["PodMonitor", "PrometheusRule"] {
+        let of = objects.iter().filter(|it| it.contains(kind));
+        assert!(of.count() >= 2, "{kind}");
+    }
+    let objects = format!("[{}]", Vec::from_iter(objects).join(","));
+    let judged = run(judge("operator_objects.py"), &objects);
+    assert!(judged.status.success(), "{judged:?}");
+    for (right, wrong) in [
+        ("podMetricsEndpoints", "podMetricEndpoints"),
+        (r#""interval":""#, r#""interval":"often"#),
+        ("annotations", "annotation"),
+        (r#""expr":"#, r#""exp":"#),
+    ] {
+        assert!(objects.contains(right), "{right}");
+        let judged = run(judge("operator_objects.py"), &objects.replace(right, wrong));
+        assert!(!judged.status.success(), "{wrong}: {judged:?}");
     }
 }
 

@@ -4,26 +4,18 @@ use std::time::Instant;
 
 use fairway_testkit::certificates::Authority;
 use fairway_testkit::objects::{self, ingress, tls_secret};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::scale::population::Population;
 use crate::scale::process::{self, Memory};
 use crate::scale::site::{Feed, Site};
 
 pub(crate) const HEADER: &str = "\
-| hosts with a Secret each | beside them, Secrets of others | start | CPU | in use | heap | peak | Secrets watched |
-| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |";
+| hosts with a Secret each | beside them, Secrets of others | start | CPU | in use | heap | peak | Secrets watched | connections |
+| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |";
 
 /// Starts an agent beside `count` Secrets that it needs and as many that it does not.
 pub(crate) fn measure(count: usize) -> String {
-    // Each watch is a connection, on both sides.
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    setrlimit(Resource::Nofile, raised).expect("as many files as may be open");
-    let site = Site::new(Feed::Api, Population::new(1, 2));
+    let site = Site::new(Feed::SecureApi, Population::new(1, 2));
     let authority = Authority::new("root").expect("a key");
     let class = objects::ingress_class("fairway", "fairway.dev/ingress");
     let apply = |object: serde_json::Value| site.server().apply(object).expect("a valid object");
@@ -45,12 +37,13 @@ pub(crate) fn measure(count: usize) -> String {
     let memory = Memory::settled(agent.id());
     let mib = |kib: u64| kib as f64 / 1024.0;
     format!(
-        "| {count} | {count} | {:.1} s | {:.1} s | {:.1} MiB | {:.1} MiB | {:.1} MiB | {} |",
+        "| {count} | {count} | {:.1} s | {:.1} s | {:.1} MiB | {:.1} MiB | {:.1} MiB | {} | {} |",
         took.as_secs_f64(),
         cpu.as_secs_f64(),
         mib(memory.resident),
         mib(memory.anonymous),
         mib(memory.peak),
         site.server().watchers("secrets"),
+        site.server().connections(),
     )
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use fairway_testkit::apiserver::Secure;
 use fairway_testkit::lab::Namespace;
 use fairway_testkit::{Agent, ApiServer, Manifests};
 
@@ -12,6 +13,8 @@ use crate::scale::population::{self, Population};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Feed {
     Api,
+    /// The same in TLS and HTTP/2, as clusters have it.
+    SecureApi,
     Manifests,
 }
 
@@ -28,8 +31,13 @@ impl Site {
         let directory = Manifests::in_tempdir().expect("a temporary directory");
         let objects = population.objects().chain([population::node()]);
         let server = match feed {
-            Feed::Api => {
-                let server = namespace.run(ApiServer::start).expect("an API server");
+            Feed::Api | Feed::SecureApi => {
+                let start = || match feed {
+                    // As many streams a connection as kube-apiserver allows.
+                    Feed::SecureApi => ApiServer::start_secure(Secure::Http2 { streams: 1_000 }),
+                    _ => ApiServer::start(),
+                };
+                let server = namespace.run(start).expect("an API server");
                 objects.for_each(|object| server.apply(object).expect("a valid object"));
                 server
                     .write_kubeconfig(directory.path().join("kubeconfig"))

@@ -15,15 +15,18 @@ mod backoff;
 mod bridge;
 mod client;
 mod follow;
+mod guard;
 mod kinds;
 mod notice;
 mod paced;
 mod prune;
+mod rate;
 mod reason;
 mod report;
 mod secrets;
 #[cfg(test)]
 mod tests;
+mod transport;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

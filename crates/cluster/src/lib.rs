@@ -11,6 +11,7 @@ mod api;
 mod classes;
 mod cluster;
 mod convert;
+mod decode;
 mod event;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

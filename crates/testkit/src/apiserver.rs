@@ -38,6 +38,7 @@ mod store;
 mod target;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod watching;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -47,6 +48,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use data_encoding::BASE64;
+use tls::Identity;
 use tokio::sync::watch;
 
 pub use body::{BoxError, ResponseBody};
@@ -56,6 +59,7 @@ pub use service::ApiService;
 pub use shared::Request;
 use shared::Shared;
 pub use target::Verb;
+pub use tls::Secure;
 
 /// Longest wait for a listener to open or close.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -65,6 +69,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct ApiServer {
     shared: Arc<Shared>,
     address: SocketAddr,
+    /// PEM: who signed its certificate, if it speaks TLS.
+    authority: Option<String>,
     listening: watch::Receiver<bool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -86,14 +92,31 @@ impl ApiServer {
     ///
     /// When there is no thread to be had.
     pub fn start_on(listener: TcpListener) -> anyhow::Result<Self> {
+        Self::start_with(listener, None)
+    }
+
+    /// Serves TLS on a free port of 127.0.0.1; otherwise as [`start`](Self::start).
+    ///
+    /// # Errors
+    ///
+    /// When there is no port, no key or no thread to be had.
+    pub fn start_secure(secure: Secure) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let identity = Identity::new(secure, &Ipv4Addr::LOCALHOST.to_string())?;
+        Self::start_with(listener, Some(identity))
+    }
+
+    fn start_with(listener: TcpListener, identity: Option<Identity>) -> anyhow::Result<Self> {
+        let authority = identity.as_ref().map(|it| it.authority.clone());
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared::default());
         let (sender, listening) = watch::channel(true);
-        let thread = listener::spawn(listener, Arc::clone(&shared), sender)
+        let thread = listener::spawn(listener, identity, Arc::clone(&shared), sender)
             .context("the fake API server does not start")?;
         Ok(Self {
             shared,
             address,
+            authority,
             listening,
             thread: Some(thread),
         })
@@ -106,16 +129,25 @@ impl ApiServer {
 
     /// The URL for clients.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.authority.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}", self.address)
     }
 
     /// A kubeconfig whose current context is this server.
     pub fn kubeconfig(&self) -> String {
         let url = self.url();
+        let trust = self.authority.as_ref().map_or(String::new(), |pem| {
+            let pem = BASE64.encode(pem.as_bytes());
+            format!(", certificate-authority-data: {pem}")
+        });
         format!(
             "apiVersion: v1\n\
              kind: Config\n\
-             clusters: [{{name: fake, cluster: {{server: \"{url}\"}}}}]\n\
+             clusters: [{{name: fake, cluster: {{server: \"{url}\"{trust}}}}}]\n\
              users: [{{name: test, user: {{}}}}]\n\
              contexts: [{{name: fake, context: {{cluster: fake, user: test}}}}]\n\
              current-context: fake\n"
@@ -212,6 +244,16 @@ impl ApiServer {
     pub fn watchers(&self, plural: &str) -> usize {
         let requests = self.shared.requests();
         requests.watchers.get(plural).copied().unwrap_or(0)
+    }
+
+    /// How many connections are open now.
+    pub fn connections(&self) -> usize {
+        self.shared.requests().connections.open
+    }
+
+    /// How many connections there ever were.
+    pub fn accepted(&self) -> usize {
+        self.shared.requests().connections.accepted
     }
 
     /// The latest requests, oldest first.

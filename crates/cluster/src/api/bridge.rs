@@ -1,8 +1,8 @@
 use fairway_model::ObjectName;
 use kube::Resource;
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher;
 
+use super::guard::Guarded;
 use super::kinds::Watched;
 use crate::{Event, Kind, Object};
 
@@ -32,10 +32,7 @@ enum Known {
 }
 
 impl Bridge {
-    pub(super) fn step<K: Watched>(
-        &mut self,
-        step: watcher::Event<DeserializeGuard<K>>,
-    ) -> Option<Event> {
+    pub(super) fn step<K: Watched>(&mut self, step: watcher::Event<Guarded<K>>) -> Option<Event> {
         match step {
             watcher::Event::Init => self.forget_list(K::KIND),
             watcher::Event::InitApply(object) => {
@@ -82,8 +79,8 @@ impl Bridge {
     }
 }
 
-fn accept<K: Watched>(object: DeserializeGuard<K>) -> Option<Object> {
-    match object.0 {
+fn accept<K: Watched>(object: Guarded<K>) -> Option<Object> {
+    match object.object {
         Ok(mut object) => {
             object.prune();
             Some(object.into_object())
@@ -93,7 +90,7 @@ fn accept<K: Watched>(object: DeserializeGuard<K>) -> Option<Object> {
                 "{} {} makes no sense and is left aside: {}",
                 K::kind(&()),
                 name(&object),
-                invalid.error
+                invalid
             );
             None
         }

@@ -1,11 +1,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kube::client::ClientBuilder;
+use http::uri::Scheme;
+use kube::client::{ClientBuilder, ConfigExt};
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
-use tower::BoxError;
 use tower::util::MapErrLayer;
+use tower::{BoxError, ServiceBuilder};
+use tower_http::decompression::DecompressionLayer;
+
+use super::transport::{Limits, Transport};
 
 /// Longest silence of a connection. API servers send a bookmark about every minute, so that a watch
 /// on which nothing happens is not silent; after two of them are missing the server is gone.
@@ -83,14 +87,35 @@ pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, ClientError> {
     config.default_retry = false;
 
     let url = config.cluster_url.to_string();
-    let builder = ClientBuilder::try_from(config).map_err(|source| ClientError::Setup {
+    let client = build(config, &url).map_err(|source| ClientError::Setup {
         url: url.clone(),
         source: Box::new(source),
     })?;
     tracing::info!("API server: {url}");
-    Ok(builder
-        .with_layer(&MapErrLayer::new(move |error| at(&url, error)))
-        .build())
+    Ok(client)
+}
+
+fn build(config: Config, url: &str) -> Result<Client, kube::Error> {
+    let url = url.to_owned();
+    let name_server = MapErrLayer::new(move |error| at(&url, error));
+    // Without TLS there is no ALPN, and proxies are kube's affair.
+    if config.cluster_url.scheme() != Some(&Scheme::HTTPS) || config.proxy_url.is_some() {
+        let builder = ClientBuilder::try_from(config)?;
+        return Ok(builder.with_layer(&name_server).build());
+    }
+    let limits = Limits {
+        connect: CONNECT,
+        silence: SILENCE,
+    };
+    let gzip = DecompressionLayer::new().gzip(!config.disable_compression);
+    let service = ServiceBuilder::new()
+        .layer(name_server)
+        .layer(config.base_uri_layer())
+        .layer(gzip)
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .service(Transport::new(&config, limits)?);
+    Ok(Client::new(service, config.default_namespace.clone()))
 }
 
 async fn from_file(path: &Path) -> Result<Config, ClientError> {

@@ -2,7 +2,6 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client};
 use tokio::sync::mpsc;
@@ -11,6 +10,7 @@ use tokio::time::sleep;
 
 use super::backoff::Backoff;
 use super::bridge::Bridge;
+use super::guard::Guarded;
 use super::kinds::Watched;
 use super::notice::{Notice, Resource};
 use super::reason::Reason;
@@ -61,8 +61,7 @@ impl Follower {
         let mut bridge = Bridge::default();
         let mut paged = true;
         loop {
-            // An object that does not parse must not spoil the list it is in.
-            let api: Api<DeserializeGuard<K>> = Api::all(client.clone());
+            let api: Api<Guarded<K>> = Api::all(client.clone());
             let mut selection = self.selection.clone();
             selection.page_size = selection.page_size.filter(|_| paged);
             let mut steps = pin!(watcher(api, selection));

@@ -22,14 +22,22 @@ use tower::service_fn;
 
 use super::backoff::Backoff;
 use super::notice::Resource;
+use super::rate::Rate;
 use super::reason::{Reason, Verb};
 use super::report::Report;
 use super::{Pace, paced};
 use crate::tls::Secret;
 use crate::{Event, Kind, Object};
 
-/// Secrets that are asked for at the same time: at start there may be thousands.
+/// Secrets that are asked for at the same time: at start there may be thousands, and a server that takes
+/// its time gets fewer.
 const AT_ONCE: usize = 16;
+
+/// Requests a second, and at once. A Secret needs two, so that 10,000 are there after 20 s. client-go's
+/// own limit, 5 a second, is meant for programs that list; a kubelet, which fetches Secrets by name as we
+/// do, may ask 50 times a second, but has 110 pods.
+const PER_SECOND: u32 = 1_000;
+const BURST: u32 = 1_000;
 
 /// Follows those Secrets that are wanted.
 pub(super) struct Follower {
@@ -201,14 +209,17 @@ fn secrets() -> Resource {
     }
 }
 
-/// A client that has only so many requests under way. Watches count until they have begun.
+/// A client that has only so many requests under way, and begins only so many a second. Watches count
+/// until they have begun.
 fn limited(inner: Client) -> Client {
     let namespace = inner.default_namespace().to_owned();
-    let turns = Arc::new(Semaphore::new(AT_ONCE));
+    let turns = Arc::new((Semaphore::new(AT_ONCE), Rate::new(PER_SECOND, BURST)));
     let service = service_fn(move |request: Request<Body>| {
         let (inner, turns) = (inner.clone(), Arc::clone(&turns));
         async move {
-            let _turn = turns.acquire().await; // never closed
+            let (places, rate) = &*turns;
+            let _place = places.acquire().await; // never closed
+            rate.turn().await;
             inner.send(request).await
         }
     });

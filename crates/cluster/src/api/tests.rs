@@ -19,6 +19,7 @@ mod lists;
 mod memory;
 mod said;
 mod secrets;
+mod shared_connections;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);

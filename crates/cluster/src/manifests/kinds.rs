@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::endpoints::slices;
 use crate::Object;
+use crate::decode::{FieldError, decode};
 
 /// A kind that manifests may hold.
 pub(super) struct Known {
@@ -15,13 +16,6 @@ pub(super) struct Known {
     versions: &'static [&'static str],
     pub(super) is_namespaced: bool,
     decode: fn(Value) -> Result<Vec<Object>, FieldError>,
-}
-
-/// Why an object does not decode.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct FieldError {
-    pub(super) field: String,
-    pub(super) message: String,
 }
 
 const KNOWN: &[Known] = &[
@@ -137,13 +131,6 @@ fn one<T: DeserializeOwned>(
     object: fn(Box<T>) -> Object,
 ) -> Result<Vec<Object>, FieldError> {
     Ok(vec![object(Box::new(decode(value)?))])
-}
-
-fn decode<T: DeserializeOwned>(value: Value) -> Result<T, FieldError> {
-    serde_path_to_error::deserialize(value).map_err(|error| FieldError {
-        field: error.path().to_string(),
-        message: error.inner().to_string(),
-    })
 }
 
 /// An API server gives ports without a name the empty one when a slice is written.

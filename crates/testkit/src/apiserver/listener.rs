@@ -4,20 +4,23 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
 use tokio::sync::watch;
 
 use super::answer::answer;
+use super::body::BoxError;
 use super::shared::{Shared, Signals};
+use super::tls::Identity;
 
 /// Serves on its own thread, in the network namespace of the caller, until `shared` says stop.
 /// `listening` follows [`Signals::serving`].
 pub(super) fn spawn(
     listener: std::net::TcpListener,
+    identity: Option<Identity>,
     shared: Arc<Shared>,
     listening: watch::Sender<bool>,
 ) -> io::Result<JoinHandle<()>> {
@@ -28,7 +31,9 @@ pub(super) fn spawn(
     std::thread::Builder::new()
         .name("apiserver".into())
         .spawn(move || {
-            if let Err(error) = runtime.block_on(serve(listener, &shared, &listening)) {
+            if let Err(error) =
+                runtime.block_on(serve(listener, identity.as_ref(), &shared, &listening))
+            {
                 tracing::error!("the fake API server stopped: {error}");
             }
         })
@@ -36,6 +41,7 @@ pub(super) fn spawn(
 
 async fn serve(
     listener: std::net::TcpListener,
+    identity: Option<&Identity>,
     shared: &Arc<Shared>,
     listening: &watch::Sender<bool>,
 ) -> io::Result<()> {
@@ -46,7 +52,7 @@ async fn serve(
     loop {
         listening.send_replace(true);
         tokio::select! {
-            () = accept(&listener, shared) => {}
+            () = accept(&listener, identity, shared) => {}
             _ = signals.wait_for(interested(false)) => {}
         }
         drop(listener);
@@ -76,11 +82,11 @@ async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+async fn accept(listener: &TcpListener, identity: Option<&Identity>, shared: &Arc<Shared>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(connection(stream, Arc::clone(shared)));
+                tokio::spawn(connection(stream, identity.cloned(), Arc::clone(shared)));
             }
             Err(error) => {
                 tracing::warn!("the fake API server cannot accept: {error}");
@@ -90,19 +96,64 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-async fn connection(stream: TcpStream, shared: Arc<Shared>) {
+async fn connection(stream: TcpStream, identity: Option<Identity>, shared: Arc<Shared>) {
     let mut signals = shared.signals.subscribe();
     let epoch = signals.borrow_and_update().epoch;
-    let service = service_fn(|request| answer(Arc::clone(&shared), request));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(stream), service);
+    let _counted = Counted::new(&shared);
     tokio::select! {
-        result = connection => {
+        result = speak(stream, identity, &shared) => {
             if let Err(error) = result {
                 tracing::debug!("connection to the fake API server: {error}");
             }
         }
         _ = signals.wait_for(|s| s.stopped || !s.serving || s.epoch != epoch) => {}
+    }
+}
+
+async fn speak(
+    stream: TcpStream,
+    identity: Option<Identity>,
+    shared: &Arc<Shared>,
+) -> Result<(), BoxError> {
+    let service = service_fn(|request| answer(Arc::clone(shared), request));
+    let mut http1 = http1::Builder::new();
+    http1.timer(TokioTimer::new());
+    let Some(identity) = identity else {
+        http1
+            .serve_connection(TokioIo::new(stream), service)
+            .await?;
+        return Ok(());
+    };
+    let stream = identity.acceptor.accept(stream).await?;
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let stream = TokioIo::new(stream);
+    if is_http2 {
+        http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(identity.streams)
+            .serve_connection(stream, service)
+            .await?;
+    } else {
+        http1.serve_connection(stream, service).await?;
+    }
+    Ok(())
+}
+
+/// A connection is open until this is dropped.
+struct Counted<'a>(&'a Shared);
+
+impl<'a> Counted<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        let mut requests = shared.requests();
+        requests.connections.open += 1;
+        requests.connections.accepted += 1;
+        drop(requests);
+        Self(shared)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.requests().connections.open -= 1;
     }
 }

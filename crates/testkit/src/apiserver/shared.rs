@@ -43,6 +43,14 @@ pub(super) struct Requests {
     pub(super) counts: BTreeMap<(&'static str, Verb), usize>,
     pub(super) recent: VecDeque<Request>,
     pub(super) watchers: BTreeMap<&'static str, usize>,
+    pub(super) connections: Connections,
+}
+
+/// Connections over sockets.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    pub(super) open: usize,
+    pub(super) accepted: usize,
 }
 
 /// A request that the server has seen.

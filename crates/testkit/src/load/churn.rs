@@ -23,6 +23,7 @@ pub struct Churn {
     transport: Transport,
     conversations: u64,
     concurrency: u64,
+    per_second: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,7 @@ pub struct Churning {
     shared: Arc<Shared>,
     thread: Option<thread::JoinHandle<io::Result<u64>>>,
     start: Instant,
+    per_second: Option<u32>,
 }
 
 /// What came of a churn.
@@ -55,18 +57,23 @@ pub struct ChurnReport {
     pub slowest: Duration,
     /// How long it all took.
     pub elapsed: Duration,
+    /// With a rate: how many had become due when the end was decided, by the clock alone.
+    pub due: Option<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
     progress: Condvar,
+    waiting: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Conversations not yet begun.
-    left: u64,
+    /// How many have begun.
+    begun: u64,
+    /// How many shall have begun at the end.
+    wanted: u64,
     done: u64,
     report: ChurnReport,
 }
@@ -88,6 +95,7 @@ impl Churn {
             transport,
             conversations: u64::MAX,
             concurrency: 8,
+            per_second: None,
         }
     }
 
@@ -103,24 +111,34 @@ impl Churn {
         self
     }
 
+    /// So many become due every second, whether or not those before have ended. None is left out: those that find no
+    /// room beside the others under way are made as soon as there is, also after [`Churning::stop`].
+    pub fn per_second(mut self, number: u32) -> Self {
+        self.per_second = Some(number);
+        self
+    }
+
     /// Starts it on a thread of its own inside a namespace.
     pub fn start(self, namespace: &Namespace) -> Churning {
         let shared = Arc::new(Shared::default());
-        shared.lock().left = self.conversations;
+        shared.lock().wanted = self.conversations;
         let here = Arc::clone(&shared);
+        let start = Instant::now();
+        let per_second = self.per_second;
         let thread = namespace.thread(move || {
             let before = retransmissions_here()?;
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
-            let workers = (0..self.concurrency).map(|_| self.converse(&here));
+            let workers = (0..self.concurrency).map(|_| self.converse(&here, start));
             runtime.block_on(join_all(workers));
             Ok(retransmissions_here()? - before)
         });
         Churning {
             shared,
             thread: Some(thread),
-            start: Instant::now(),
+            start,
+            per_second,
         }
     }
 
@@ -133,9 +151,22 @@ impl Churn {
         self.start(namespace).finish()
     }
 
-    async fn converse(&self, shared: &Shared) {
-        while let Some(turn) = shared.begin() {
-            let Some(server) = self.servers.get(turn % self.servers.len().max(1)) else {
+    /// The next turn, once it is due.
+    async fn turn(&self, shared: &Shared, started: Instant) -> Option<u64> {
+        let Some(rate) = self.per_second else {
+            return shared.begin();
+        };
+        // One of those that are free waits for the time, the others for that one.
+        let _first = shared.waiting.lock().await;
+        let turn = shared.begin()?;
+        let due = started + Duration::from_secs(turn) / rate;
+        tokio::time::sleep_until(due.into()).await;
+        shared.wants(turn).then_some(turn)
+    }
+
+    async fn converse(&self, shared: &Shared, started: Instant) {
+        while let Some(turn) = self.turn(shared, started).await {
+            let Some(server) = self.servers.get(turn as usize % self.servers.len().max(1)) else {
                 return;
             };
             let start = Instant::now();
@@ -192,13 +223,19 @@ impl Churning {
         self.wait_until(self.done() + more, within)
     }
 
-    /// Begins no further conversation, waits for those under way, and reports.
+    /// Begins no further conversation (with a rate, but those that are due by now), waits for those under way, and
+    /// reports.
     ///
     /// # Errors
     ///
     /// As [`finish`](Self::finish).
     pub fn stop(self) -> Result<ChurnReport> {
-        self.shared.lock().left = 0;
+        let due = self.per_second.map(|rate| due(self.start, rate));
+        {
+            let mut state = self.shared.lock();
+            state.wanted = due.unwrap_or(0).min(state.wanted);
+            state.report.due = due;
+        }
         self.finish()
     }
 
@@ -219,7 +256,7 @@ impl Churning {
 
 impl Drop for Churning {
     fn drop(&mut self) {
-        self.shared.lock().left = 0;
+        self.shared.lock().wanted = 0;
     }
 }
 
@@ -248,12 +285,19 @@ impl fmt::Display for ChurnReport {
 }
 
 impl Shared {
-    /// Takes a turn, and its number.
-    fn begin(&self) -> Option<usize> {
+    /// Takes a turn, and its number, from 0.
+    fn begin(&self) -> Option<u64> {
         let mut state = self.lock();
-        state.left = state.left.checked_sub(1)?;
-        // Only its remainder matters.
-        Some(state.left as usize)
+        let turn = state.begun;
+        (turn < state.wanted).then(|| {
+            state.begun += 1;
+            turn
+        })
+    }
+
+    /// Whether this turn is still to be made: none that was not due when the end was decided.
+    fn wants(&self, turn: u64) -> bool {
+        turn < self.lock().wanted
     }
 
     fn end(&self, reply: Result<Reply, AskError>, took: Duration) {
@@ -279,6 +323,12 @@ impl Shared {
         // A panic cannot leave it half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How many have become due by now, the first at the start.
+fn due(start: Instant, per_second: u32) -> u64 {
+    let passed = start.elapsed() * per_second;
+    passed.as_secs() + 1
 }
 
 async fn ask_tcp(server: SocketAddr) -> io::Result<String> {

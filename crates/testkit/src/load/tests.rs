@@ -1,5 +1,5 @@
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::ask::Failure;
@@ -36,6 +36,34 @@ fn churn_counts_answers_and_failures() {
             report.failures.keys().collect::<Vec<_>>(),
             [&Failure::Refused]
         );
+    });
+}
+
+/// A server that answers late does not lower the rate, and nothing that was due is left out.
+#[test]
+fn a_rate_is_kept_whatever_the_server_does() {
+    lab::test(|| {
+        let lab = Lab::builder().nodes(1).pods_per_node(1).build().unwrap();
+        let server = SocketAddr::new(lab.pod("pod-1-1").ip(Family::V4), Echo::LINES);
+        // More are due than two at a time can make.
+        let churn = Churn::tcp([server]).concurrency(2).per_second(20_000);
+        let running = churn.start(lab.client().ns());
+        let started = Instant::now();
+        running.wait_for_more(100, Duration::from_secs(10)).unwrap();
+        let seen = started.elapsed();
+        let report = running.stop().unwrap();
+        assert_eq!(Some(report.succeeded()), report.due, "{report}");
+        assert!(report.succeeded() <= 1 + (report.elapsed.as_secs_f64() * 20_000.0) as u64);
+        assert!(
+            report.succeeded() as f64 >= seen.as_secs_f64() * 20_000.0,
+            "{report}"
+        );
+
+        // And no more than are due.
+        let churn = Churn::tcp([server]).concurrency(50).per_second(100);
+        let report = churn.conversations(20).run(lab.client().ns()).unwrap();
+        assert_eq!(report.succeeded(), 20);
+        assert!(report.elapsed >= Duration::from_millis(190), "{report}");
     });
 }
 
