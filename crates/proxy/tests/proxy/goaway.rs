@@ -108,7 +108,11 @@ fn what_is_sent_before_the_client_can_know_is_answered() {
     for stream in streams(0, 23) {
         let answer = (ledger.statuses.get(&stream), ledger.ended.contains(&stream));
         if stream <= last {
-            assert_eq!(answer, (Some(&Some(200)), true), "stream {stream} of {last}");
+            assert_eq!(
+                answer,
+                (Some(&Some(200)), true),
+                "stream {stream} of {last}"
+            );
         } else {
             assert_eq!(answer, (None, false), "stream {stream} may be sent again");
         }
