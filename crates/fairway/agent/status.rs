@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use fairway_admin::{
     MOST_PROBLEMS, ObjectNameText, ReportedProblem, RouteTraffic, ShownCertificate, Status,
 };
-use fairway_cluster::Problem;
+use fairway_cluster::{Problem, Trouble};
 use fairway_model::Snapshot;
 use fairway_proxy::Metrics;
 
@@ -89,6 +89,17 @@ impl Teller {
         });
         all.collect()
     }
+}
+
+/// What the API server does not let us have, beside what is wrong with objects.
+pub(super) fn of_source(troubles: Vec<Trouble>) -> Vec<ReportedProblem> {
+    let of_one = |trouble: Trouble| ReportedProblem {
+        object: "API server".to_owned(),
+        field: trouble.resource.unwrap_or_default(),
+        reason: trouble.reason,
+        message: trouble.message,
+    };
+    troubles.into_iter().map(of_one).collect()
 }
 
 fn of_route(route: fairway_proxy::RouteTraffic) -> RouteTraffic {

@@ -70,6 +70,17 @@ impl fmt::Display for Notice {
 }
 
 impl Notice {
+    /// The kind that it is about, if it is about one.
+    pub(super) fn resource(&self) -> Option<&Resource> {
+        match self {
+            Self::Forbidden(resource, _)
+            | Self::Refused(resource, ..)
+            | Self::Served(resource)
+            | Self::Absent(resource) => Some(resource),
+            Self::Unreachable(_) | Self::Credentials(_) | Self::Back(_) => None,
+        }
+    }
+
     pub(super) fn log(&self) {
         match self {
             Self::Back(_) | Self::Served(_) => tracing::info!("{self}"),

@@ -131,6 +131,7 @@ function showOverview(overview) {
       `Rules, ${family.family}`,
       `${family.fresh ? "as the cluster wants them" : "late"}, last written ${family.last_applied || "never"}`,
     ]),
+    ...(overview.service_proxy_serving === false ? [["Services", "not programmed"]] : []),
     ["Router", overview.router_serving === null ? "off" : overview.router_serving ? "serves" : "does not serve"],
     ["Node object", overview.node_eligible ? "allows traffic" : "allows no traffic"],
     ["Endpoints", `${counts.endpoints_ready.toLocaleString("en")} of ${counts.endpoints.toLocaleString("en")} ready`],
