@@ -166,6 +166,8 @@ function endpoints(port) {
     item.append(tag(endpoint.state, STATES[endpoint.state] || "fair"));
     const where = [endpoint.local ? "this node" : endpoint.node, endpoint.zone].filter(Boolean).join(", ");
     if (where) item.append(element("span", ` ${where}`, "quiet"));
+    // The state says it already where it is used because it is ready.
+    if (endpoint.why !== endpoint.state) item.append(element("div", `${endpoint.used ? "in" : "out"}: ${endpoint.why}`, "quiet"));
     list.append(item);
   }
   if (port.total > port.endpoints.length) {
