@@ -12,6 +12,15 @@ pub(super) struct Resource {
     pub(super) plural: String,
 }
 
+impl Resource {
+    pub(super) fn of<K: kube::Resource<DynamicType = ()>>() -> Self {
+        Self {
+            group: K::group(&()).into_owned(),
+            plural: K::plural(&()).into_owned(),
+        }
+    }
+}
+
 impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.plural)?;
