@@ -19,6 +19,7 @@ mod scale;
 mod spread;
 
 use std::fs;
+use std::time::Instant;
 
 use anyhow::Result;
 use clap::Parser;
@@ -39,10 +40,12 @@ fn main() -> Result<()> {
     let mut sections = Vec::new();
     let mut run = |part: Part, measure: &(dyn Fn() -> Result<Section> + Sync)| -> Result<()> {
         if plan.includes(part) {
+            let started = Instant::now();
             // On a thread of its own, because some keep to one core.
             let section = std::thread::scope(|scope| scope.spawn(measure).join());
             let section = section.map_err(|_| anyhow::anyhow!("{part:?} panicked"))??;
             println!("\n## {}\n\n{}", section.title, section.text);
+            eprintln!("{part:?} took {:.0} s", started.elapsed().as_secs_f64());
             sections.push(section);
         }
         Ok(())

@@ -43,6 +43,27 @@ fn lists_what_is_not_served(feed: Feed) {
     // That no pod is ready is nothing that check is about.
     assert_eq!(check(&cluster), (vec![], Some(0)));
 
+    // What an Ingress of ingress-nginx asks for goes with it, and is told first.
+    let moved = ingress("moved").class("fairway").set(
+        "/metadata",
+        "annotations",
+        json!({"nginx.ingress.kubernetes.io/rewrite-target": "/", "cert-manager.io/issuer": "x"}),
+    );
+    cluster.apply("moved", [moved.prefix("c.example.com", "/", "web", 80)]);
+    let (problems, code) = check(&cluster);
+    assert_eq!(code, Some(1));
+    let [problem] = &problems[..] else {
+        panic!("{problems:?}")
+    };
+    assert_eq!(problem["object"], "Ingress default/moved");
+    assert_eq!(problem["reason"], "AnnotationIgnored");
+    let message = problem["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("nginx.ingress.kubernetes.io/rewrite-target: not read"),
+        "{message}"
+    );
+    cluster.delete("moved");
+
     let lost = ingress("lost")
         .class("fairway")
         .prefix("b.example.com", "/", "gone", 80);

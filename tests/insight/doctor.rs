@@ -386,6 +386,47 @@ fn says_what_a_missing_capability_means() {
     });
 }
 
+/// In the agent's own container there is no right to make a namespace; and what runs there must not notice.
+#[test]
+fn tries_the_kernel_with_the_rights_of_the_container() {
+    lab::test(|| {
+        let lab = Lab::builder().nodes(1).build().unwrap();
+        let node = lab.node("node-1").ns();
+        for family in ["ip", "ip6"] {
+            nft::apply(
+                node,
+                &format!(
+                    "table {family} fairway {{\n chain mine {{\n type filter hook input priority 0\n }}\n }}"
+                ),
+            )
+            .unwrap();
+        }
+        let before = nft::list_ruleset(node).unwrap();
+        let with = |arguments: &[&str]| {
+            let mut command = Command::new("setpriv");
+            command.args(["--bounding-set=-all,+net_admin", "--inh-caps=-all", "--"]);
+            command.arg(fairway()).args(["doctor", "--output", "json"]);
+            let output = node.output({
+                command.args(arguments);
+                command
+            });
+            let output = output.unwrap();
+            let findings: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+            findings
+        };
+        let findings = with(&[]);
+        let found = "maps and translation, intervals, hashes, maps filled by packets, counters; as checked by the kernel";
+        assert!(is_told(&findings, "ok", "nf_tables", found), "{findings:?}");
+        let findings = with(&["--flow-table-interfaces", "eth0"]);
+        let found = "flow tables could not be tried";
+        assert!(
+            is_told(&findings, "warning", "nf_tables", found),
+            "{findings:?}"
+        );
+        assert_eq!(nft::list_ruleset(node).unwrap(), before);
+    });
+}
+
 #[test]
 fn asks_the_api_server() {
     lab::test(|| {

@@ -1,14 +1,18 @@
 //! The way of a request, without the sockets around it: route, headers, log.
 
 use std::hint::black_box;
-use std::net::IpAddr;
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::thread;
 
 use fairway_model::{
-    Action, Backend, BackendPort, Changes, HostPattern, HostRoutes, ObjectName, ObjectRef,
-    PathMatch, Port, RequestMatch, Rule, RuleId, Snapshot, WildcardSpan,
+    Action, Backend, BackendPort, Changes, Endpoint, HostPattern, HostRoutes, ObjectName,
+    ObjectRef, PathMatch, Port, Protocol, RequestMatch, Rule, RuleId, Service, ServicePort,
+    Snapshot, WildcardSpan,
 };
-use fairway_proxy::measuring::{AccessLogLines, HeaderRewriting};
+use fairway_proxy::measuring::{AccessLogLines, HeaderRewriting, WorkerHere};
+use fairway_proxy::{AccessLog, Config, TlsSettings, TlsTable, self_signed};
 use fairway_router::{Builder, Host, Index, Path, Request};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -37,6 +41,11 @@ pub(crate) const ALL: &[Work] = &[
         name: "compile-one-host-among-10000",
         times: 100,
         run: compile_one_host,
+    },
+    Work {
+        name: "proxied-request",
+        times: 2_000,
+        run: proxied_request,
     },
     Work {
         name: "rewrite-request-of-a-browser",
@@ -100,6 +109,15 @@ const BALANCER: &[(&str, &str)] = &[
     ("x-forwarded-port", "443"),
     ("x-request-id", "4bf92f3577b34da6a3ce929d0e0e4736"),
 ];
+
+/// What load generators send.
+const REQUEST: &[u8] =
+    b"GET /cart?item=17 HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n\r\n";
+
+const ANSWER: &[u8] =
+    b"HTTP/1.1 200 OK\r\nServer: backend\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+    Content-Type: text/plain\r\nContent-Length: 64\r\n\r\n\
+    xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 
 const RESPONSE: &[(&str, &str)] = &[
     ("server", "backend"),
@@ -168,6 +186,79 @@ fn compile_one_host(times: u64) {
             black_box(builder.apply(snapshot, changes));
         }
     });
+}
+
+/// Client, proxy and endpoint, each on a thread of its own; the proxy's is counted.
+fn proxied_request(times: u64) {
+    let endpoint = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mut snapshot = snapshot([(
+        HostPattern::Exact("shop.example".into()),
+        routes([rule(PathMatch::Prefix("/cart".into()))]),
+    )]);
+    let web = service(endpoint.local_addr().expect("an address"));
+    snapshot
+        .services
+        .insert_mut(web.name.clone(), Arc::new(web));
+    let index = Builder::new().apply(&snapshot, &Changes::everything(&snapshot));
+    let bound = fairway_proxy::bind(Config {
+        http: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+        workers: 1,
+        access_log: AccessLog::File("/dev/null".into()),
+        ..Config::default()
+    });
+    let bound = bound.expect("a port");
+    let address = bound.local_addresses()[0];
+    let certificate = self_signed().expect("a certificate");
+    let tls = TlsTable::new(&TlsSettings::default(), Arc::new(certificate)).expect("randomness");
+    let (worker, drain) = WorkerHere::new(bound, index, tls).expect("a log");
+
+    thread::spawn(move || answer(&endpoint));
+    let client = thread::spawn(move || {
+        let mut stream = TcpStream::connect(address).expect("the proxy listens");
+        let mut piece = [0; 4096];
+        for _ in 0..times {
+            stream.write_all(REQUEST).expect("the proxy reads");
+            let length = stream.read(&mut piece).expect("the proxy answers");
+            assert!(piece[..length].starts_with(b"HTTP/1.1 200 OK\r\n"));
+            assert!(piece[..length].ends_with(&[b'x'; 64]));
+        }
+        drain.begin();
+    });
+    let mut worker = Some(worker);
+    counted(|| worker.take().expect("is counted once").run());
+    client.join().expect("every request was answered");
+}
+
+/// Answers whatever comes on one connection.
+fn answer(listener: &TcpListener) {
+    let (mut stream, _) = listener.accept().expect("the proxy connects");
+    let mut piece = [0; 4096];
+    while matches!(stream.read(&mut piece), Ok(1..)) {
+        if stream.write_all(ANSWER).is_err() {
+            return;
+        }
+    }
+}
+
+/// One port with one endpoint.
+fn service(endpoint: SocketAddr) -> Service {
+    let port = |number| Port::new(number).expect("not zero");
+    let endpoint = Endpoint {
+        address: endpoint.ip(),
+        port: port(endpoint.port()),
+        conditions: fairway_model::Conditions::READY,
+        node: None,
+        zone: None,
+        hints: None,
+    };
+    Service {
+        ports: vec![ServicePort {
+            name: "http".into(),
+            endpoints: [endpoint].into_iter().collect(),
+            ..ServicePort::new(Protocol::Tcp, port(80))
+        }],
+        ..Service::new(ObjectName::new("shop", "web"))
+    }
 }
 
 fn rewrite_request(times: u64, peer: &str, lines: &[(&'static str, &'static str)]) {

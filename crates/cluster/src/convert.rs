@@ -4,6 +4,7 @@
 pub(crate) mod address;
 mod balance;
 pub(crate) mod host;
+mod ignored;
 pub(crate) mod ingress;
 pub(crate) mod node;
 pub(crate) mod path;

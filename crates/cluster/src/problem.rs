@@ -76,6 +76,8 @@ pub enum Reason {
     AddressConflict,
     /// The kernel refuses what the object needs.
     RefusedByKernel,
+    /// Annotations that nobody here reads.
+    AnnotationIgnored,
     /// A process of the node listens at the Service's node port.
     PortInUse,
 }
@@ -106,6 +108,7 @@ impl Reason {
             Self::HostConflict => "HostConflict",
             Self::AddressConflict => "AddressConflict",
             Self::RefusedByKernel => "RefusedByKernel",
+            Self::AnnotationIgnored => "AnnotationIgnored",
             Self::PortInUse => "PortInUse",
         }
     }

@@ -41,7 +41,9 @@ pub struct Kernel {
     pub release: String,
     /// What fairway needs of it, tried.
     pub features: Vec<Feature>,
-    /// Why nothing could be tried, where nf_tables answers.
+    /// Why the kernel was only asked to check the tables of the trials, where it made none.
+    pub rehearsed: Option<String>,
+    /// What of it could not be tried.
     pub untried: Option<String>,
 }
 

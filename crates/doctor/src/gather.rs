@@ -14,6 +14,8 @@ use fairway_nft::leftovers::ChainName;
 use fairway_nft::{ForeignChain, KubeProxy, Netlink, listening_sockets};
 use fairway_plan::{Family, TABLE};
 
+use features::Tried;
+
 use crate::facts::{Api, BaseChain, Facts, Flannel, Kernel, LeftOver, Listener, Wanted};
 
 /// Where flannel tells CNI plugins about the pod network.
@@ -25,9 +27,9 @@ const INTERFACE_OF_KUBE_PROXY: &str = "kube-ipvs0";
 /// Looks at this node. `agent` tells whether a fairway runs here, `api` what became of asking the API server.
 pub fn gather(wanted: Wanted, agent: bool, api: Option<Result<Api, String>>) -> Facts {
     let interfaces = interfaces::list();
-    let (features, untried) = match wanted.service_proxy {
+    let tried = match wanted.service_proxy {
         true => features::try_all(wanted.flow_table),
-        false => (Vec::new(), None),
+        false => Tried::default(),
     };
     let chains = chains();
     let left_over = left_over(&interfaces);
@@ -37,8 +39,9 @@ pub fn gather(wanted: Wanted, agent: bool, api: Option<Result<Api, String>>) -> 
                 .release()
                 .to_string_lossy()
                 .into_owned(),
-            features,
-            untried,
+            features: tried.features,
+            rehearsed: tried.rehearsed,
+            untried: tried.untried,
         },
         settings: settings::read(Path::new("/proc/sys")),
         settings_writable: settings::are_writable(Path::new("/proc/sys")),

@@ -250,6 +250,13 @@ fn element(change: &Change) -> Option<&Element> {
 }
 
 impl Batch {
+    /// For the kernel to check and not to carry out.
+    pub(crate) fn without_end(mut self) -> Self {
+        let end = self.writer.len() - NETFILTER_HEADER;
+        self.writer.truncate(end);
+        self
+    }
+
     /// What to send.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.writer.bytes()

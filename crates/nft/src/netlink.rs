@@ -16,6 +16,7 @@ use crate::{Dataplane, Refused, Report};
 mod chains;
 mod leftovers;
 pub(crate) mod read;
+mod rehearse;
 
 pub use chains::ForeignChain;
 pub use leftovers::KubeProxy;
@@ -116,29 +117,9 @@ impl Netlink {
             if attempts == ATTEMPTS {
                 return Err(Error::TooManyRefusals(attempts));
             }
-            let complaints = complaints.iter().map(|(message, complaint)| {
-                let Complaint {
-                    errno,
-                    offset,
-                    text,
-                } = complaint;
-                let (errno, offset, text) = (errno.0, *offset, text.as_deref());
-                (
-                    *message,
-                    Answer {
-                        errno,
-                        offset,
-                        text,
-                    },
-                )
-            });
-            progress.learn(&batch, complaints)?;
+            progress.learn(&batch, answers(&complaints))?;
         }
-        let refused = progress.refused().map(|(element, errno)| Refused {
-            element: element.clone(),
-            errno,
-        });
-        report.refused.extend(refused);
+        report.refused.extend(refused(&progress));
         Ok(())
     }
 
@@ -216,6 +197,33 @@ struct Complaint {
     errno: Errno,
     offset: Option<usize>,
     text: Option<String>,
+}
+
+fn answers(complaints: &[(usize, Complaint)]) -> impl Iterator<Item = (usize, Answer<'_>)> {
+    complaints.iter().map(|(message, complaint)| {
+        let Complaint {
+            errno,
+            offset,
+            text,
+        } = complaint;
+        let (errno, offset, text) = (errno.0, *offset, text.as_deref());
+        (
+            *message,
+            Answer {
+                errno,
+                offset,
+                text,
+            },
+        )
+    })
+}
+
+fn refused(progress: &Progress<'_>) -> Vec<Refused> {
+    let refused = progress.refused().map(|(element, errno)| Refused {
+        element: element.clone(),
+        errno,
+    });
+    refused.collect()
 }
 
 impl Dataplane for Netlink {

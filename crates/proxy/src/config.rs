@@ -205,7 +205,9 @@ impl Default for Limits {
             connections_per_client: None,
             // As many as connections, which only HTTP/2 can exceed: about 2 GiB at 32 KiB each.
             requests_per_worker: 65_536,
-            idle_per_endpoint: 64,
+            // Two connections of HTTP/2 full of streams. Fewer than requests under way means that each burst opens
+            // connections which the next moment closes.
+            idle_per_endpoint: 256,
             // ingress-nginx's `upstream-keepalive-connections` is 320 a worker and too small for it.
             idle_per_worker: 1024,
         }

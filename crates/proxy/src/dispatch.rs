@@ -89,8 +89,8 @@ impl Dispatch<'_> {
             };
             let reused = connection.reused;
             let idempotent = self.request.as_ref().is_some_and(is_idempotent);
-            let spare = self.spare(idempotent);
-            let outcome = self.exchange(connection).await;
+            let spare = self.spare(&connection, idempotent);
+            let outcome = self.exchange(connection, spare.is_some()).await;
             if self.request.is_some() {
                 // The connection went away before it saw the request: as if it had not been there.
                 if reused && taken_back < MOST_TAKEN_BACK {
@@ -106,8 +106,11 @@ impl Dispatch<'_> {
             let Some(spare) = spare.filter(|_| self.may_retry(&outcome, idempotent, reused)) else {
                 return outcome;
             };
+            *self.request = spare.into_request(self.client);
+            if self.request.is_none() {
+                return outcome;
+            }
             drop(outcome);
-            *self.request = Some(spare.into_request(self.client));
             pooled = self.transport.protocol == Protocol::Http2;
             if self.choice.has_more() {
                 endpoint = self.next()?;
@@ -128,7 +131,7 @@ impl Dispatch<'_> {
         loop {
             let (connection, parts) = self.dial(&mut endpoint, open).await?;
             self.client.worker.shard.upstream_connections.add(1);
-            let outcome = self.exchange(connection).await;
+            let outcome = self.exchange(connection, false).await;
             if self.request.is_some() && self.choice.has_more() {
                 endpoint = self.next()?;
                 continue;
@@ -166,12 +169,12 @@ impl Dispatch<'_> {
         }
     }
 
-    /// A copy of the head of a request that could be sent again. Costs an allocation or two.
-    fn spare(&self, idempotent: bool) -> Option<Spare> {
+    /// Where the head of a request that could be sent again is to be found.
+    fn spare(&self, connection: &Connection, idempotent: bool) -> Option<Spare> {
         let request = self.request.as_ref()?;
         // Servers of HTTP/2 say of streams that they did not process them, whatever the method.
         let is_wanted = idempotent || self.transport.protocol == Protocol::Http2;
-        (is_wanted && request.body().is_empty()).then(|| Spare::of(request))
+        (is_wanted && request.body().is_empty()).then(|| Spare::of(request, connection))
     }
 
     /// Whether a request that has left is sent again, and to whom.
@@ -291,6 +294,7 @@ impl Dispatch<'_> {
     async fn exchange(
         &mut self,
         mut connection: Connection,
+        may_be_sent_again: bool,
     ) -> Result<(Response<Incoming>, Lease), ProxyError> {
         let watch = &self.client.wire.watch;
         prepare(
@@ -302,7 +306,8 @@ impl Dispatch<'_> {
         // Asks the kernel for the time, so only for those that want to know.
         let clock = &self.client.worker.clock;
         let started = (self.policy.balancing == LoadBalancing::PeakEwma).then(|| clock.refresh());
-        let answer = connection.try_send_request(self.request.take().expect(UNSENT));
+        let request = self.request.take().expect(UNSENT);
+        let answer = connection.try_send_request(request, may_be_sent_again);
         let outcome = watch.guard(pin!(answer)).await;
         if let Some(started) = started {
             self.took(clock.refresh().saturating_duration_since(started));

@@ -52,10 +52,9 @@ pub(crate) fn rewrite(
     is_trusted: impl Fn(IpAddr) -> bool,
     new_id: impl FnOnce() -> HeaderValue,
 ) -> Rewritten {
-    let trailers = hop_by_hop::accepts_trailers(headers);
-    let underscores = remove_untrustworthy(headers, sender.trusted);
+    let found = remove_untrustworthy(headers, sender.trusted);
     headers.reserve(10);
-    if trailers {
+    if found.trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
 
@@ -69,21 +68,22 @@ pub(crate) fn rewrite(
     };
     let told = sender.port.clone().or_else(|| public_port(host.as_ref()));
     let port = told.unwrap_or(HeaderValue::from_static(port));
-    set(
-        headers,
-        X_FORWARDED_PROTO,
-        HeaderValue::from_static(scheme),
-        sender.trusted,
-    );
+    let mut scheme = HeaderValue::from_static(scheme);
+    match headers.get(X_FORWARDED_PROTO).filter(|_| sender.trusted) {
+        Some(told) => scheme = told.clone(),
+        None => {
+            headers.insert(X_FORWARDED_PROTO, scheme.clone());
+        }
+    }
     set(headers, X_FORWARDED_PORT, port, sender.trusted);
     if let Some(host) = host {
         set(headers, X_FORWARDED_HOST, host, sender.trusted);
     }
-    let scheme = headers[X_FORWARDED_PROTO].clone();
     headers.insert(X_FORWARDED_SCHEME, scheme.clone());
     headers.insert(X_SCHEME, scheme);
 
-    let request_id = match headers.get(X_REQUEST_ID) {
+    let told = found.request_id.then(|| headers.get(X_REQUEST_ID));
+    let request_id = match told.flatten() {
         Some(id) if is_request_id(id.as_bytes()) => id.clone(),
         _ => {
             let id = new_id();
@@ -94,14 +94,24 @@ pub(crate) fn rewrite(
     Rewritten {
         request_id,
         client,
-        underscores,
+        underscores: found.underscores,
     }
 }
 
+/// What the pass over the names came across.
+struct Found {
+    /// The client understands trailers.
+    trailers: bool,
+    request_id: bool,
+    underscores: u32,
+}
+
 /// Removes what belongs to the client's connection and what clients may not say about themselves.
-fn remove_untrustworthy(headers: &mut HeaderMap, trusted: bool) -> u32 {
+fn remove_untrustworthy(headers: &mut HeaderMap, trusted: bool) -> Found {
     let mut connection = false;
-    let mut hop_by_hop = false;
+    let mut te = false;
+    let mut upgrade = false;
+    let mut request_id = false;
     let mut expect = false;
     let mut forwarded = false;
     let mut names: Vec<HeaderName> = Vec::new();
@@ -109,12 +119,15 @@ fn remove_untrustworthy(headers: &mut HeaderMap, trusted: bool) -> u32 {
     for name in headers.keys() {
         match *name {
             header::CONNECTION => connection = true,
-            header::TE | header::TRANSFER_ENCODING | header::UPGRADE => hop_by_hop = true,
+            // Transfer-Encoding stays: hyper writes the body as it says, and the gate let only `chunked` pass.
+            header::TRANSFER_ENCODING => {}
+            header::TE => te = true,
+            header::UPGRADE => upgrade = true,
             // We answer it ourselves once the upstream takes the body; it might answer 417.
             header::EXPECT => expect = true,
             header::FORWARDED => forwarded = !trusted,
             _ => match drop_by_name(name.as_str(), trusted) {
-                Verdict::Keep => {}
+                Verdict::Keep => request_id |= *name == X_REQUEST_ID,
                 Verdict::Drop => names.push(name.clone()),
                 Verdict::Underscore => {
                     underscores += 1;
@@ -123,14 +136,16 @@ fn remove_untrustworthy(headers: &mut HeaderMap, trusted: bool) -> u32 {
             },
         }
     }
+    let trailers = te && hop_by_hop::accepts_trailers(headers);
     if connection {
         hop_by_hop::remove_listed(headers);
         headers.remove(header::CONNECTION);
     }
-    if hop_by_hop {
+    if te {
         headers.remove(header::TE);
+    }
+    if upgrade {
         headers.remove(header::UPGRADE);
-        // Transfer-Encoding stays: hyper writes the body as it says, and the gate let only `chunked` pass.
     }
     if expect {
         headers.remove(header::EXPECT);
@@ -141,7 +156,11 @@ fn remove_untrustworthy(headers: &mut HeaderMap, trusted: bool) -> u32 {
     for name in names {
         headers.remove(name);
     }
-    underscores
+    Found {
+        trailers,
+        request_id,
+        underscores,
+    }
 }
 
 /// Whether a client's header of this name is no part of the request that the upstream gets.

@@ -1,22 +1,29 @@
 //! For benches: pieces of a request's way, without the sockets around them.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use fairway_model::{BackendPort, HostPattern, ObjectName, ObjectRef, Port, RuleId};
-use fairway_router::UpstreamKey;
+use fairway_router::{Index, UpstreamKey};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use ipnet::IpNet;
+use tokio::sync::{mpsc, watch};
 
 use crate::LogFormat;
-use crate::access_log::{AccessLog, Batch, Line, Request, Route};
+use crate::access_log::{AccessLog, Batch, Line, Request, Route, Writer};
 use crate::config::Config;
 use crate::forwarding::{self, Sender};
 use crate::hop_by_hop;
+use crate::listen::Bound;
 use crate::metrics::Metrics;
 use crate::random::Random;
 use crate::record::Attempt;
+use crate::tls::TlsTable;
+use crate::worker::{self, Command, Seed};
 
 /// Rewrites the heads of requests from one peer as they are on their way to the upstream.
 #[derive(Debug)]
@@ -156,5 +163,51 @@ impl AccessLogLines {
             // There is room: nobody else returns buffers.
             let _ = home.try_send(text);
         }
+    }
+}
+
+/// A worker that serves on the thread it is told to, so that what it does there can be counted.
+#[expect(missing_debug_implementations, reason = "nobody looks at it")]
+pub struct WorkerHere {
+    seed: Seed,
+    log: Option<Writer>,
+}
+
+/// Lets a [`WorkerHere`] end.
+#[derive(Debug)]
+pub struct Drain(watch::Sender<Command>);
+
+impl WorkerHere {
+    /// The only worker of `bound`, which must have been told to have one.
+    pub fn new(bound: Bound, routes: Arc<Index>, tls: TlsTable) -> io::Result<(Self, Drain)> {
+        let (commands, listen) = watch::channel(Command::Run);
+        let (done, _) = mpsc::channel(1);
+        let log = Writer::start(&bound.config.access_log)?;
+        let seed = Seed {
+            config: bound.config,
+            routes: Arc::new(ArcSwap::from(routes)),
+            tls: Arc::new(ArcSwap::from_pointee(tls)),
+            client_connections: None,
+            listeners: bound.listeners.into_iter().flatten().collect(),
+            workers: 1,
+            shard: Metrics::default().shard(),
+            log: log.as_ref().map(|log| log.sender.clone()),
+            commands: listen,
+            done,
+        };
+        Ok((Self { seed, log }, Drain(commands)))
+    }
+
+    /// Serves until it has drained.
+    pub fn run(self) {
+        worker::run(self.seed);
+        drop(self.log);
+    }
+}
+
+impl Drain {
+    /// Stops accepting; connections may end.
+    pub fn begin(&self) {
+        self.0.send_replace(Command::Drain);
     }
 }

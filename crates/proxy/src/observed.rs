@@ -15,11 +15,11 @@ pub(crate) trait Observer {
     /// The other side will send nothing more.
     fn finished(&self) {}
 
-    /// Bytes were offered, `offered` of them; returns what the writer is told.
+    /// These bytes were offered; returns what the writer is told.
     fn wrote(
         &self,
         result: Poll<io::Result<usize>>,
-        offered: impl FnOnce() -> usize,
+        offered: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>>;
 }
 
@@ -82,7 +82,7 @@ impl<S: AsyncWrite + Unpin, O: Observer + Unpin> AsyncWrite for Observed<S, O> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.observer.wrote(result, || bytes.len())
+        self.observer.wrote(result, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -91,8 +91,7 @@ impl<S: AsyncWrite + Unpin, O: Observer + Unpin> AsyncWrite for Observed<S, O> {
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
-        self.observer
-            .wrote(result, || bytes.iter().map(|part| part.len()).sum())
+        self.observer.wrote(result, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -146,7 +146,7 @@ impl Observer for Activity {
     fn wrote(
         &self,
         result: Poll<io::Result<usize>>,
-        _offered: impl FnOnce() -> usize,
+        _offered: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if result.is_ready() {
             self.last.set(self.clock.now());

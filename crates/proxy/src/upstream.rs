@@ -22,3 +22,4 @@ pub(crate) mod multiplexed;
 mod pick;
 pub(crate) mod pool;
 pub(crate) mod transport;
+pub(crate) mod written;

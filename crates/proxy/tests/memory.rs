@@ -87,7 +87,7 @@ fn read_to(stream: &mut TcpStream, end: &[u8]) -> bool {
 }
 
 /// Counted when this was written; hyper and the header maps do most of it.
-const ALLOCATIONS: usize = 9;
+const ALLOCATIONS: usize = 7;
 
 #[test]
 fn a_request_of_http_1_allocates_little() {

@@ -41,7 +41,7 @@ pub struct Index {
 
 /// Tables by host, or by what follows `*.`. Persistent: an index shares with the one before it all
 /// hosts that did not change.
-type HostMap = rpds::HashTrieMapSync<Arc<str>, Arc<HostTable>>;
+type HostMap = rpds::HashTrieMapSync<Arc<str>, Arc<HostTable>, foldhash::quality::RandomState>;
 
 /// The parts of a request that routes look at.
 #[derive(Clone, Copy, Debug)]

@@ -33,6 +33,8 @@ pub(crate) fn open_tls(
     let name = ServerName::try_from(host(0))?;
     many(stage, number, || {
         let stream = TcpStream::connect(address)?;
+        // Or the request waits for the peer to acknowledge the end of the handshake.
+        stream.set_nodelay(true)?;
         let client = ClientConnection::new(Arc::clone(&config), name.clone())?;
         let mut stream = StreamOwned::new(client, stream);
         ask(&mut stream)?;

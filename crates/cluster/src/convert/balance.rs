@@ -3,7 +3,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::problem::{Quoted, Report};
 
-const BALANCE: &str = "fairway.dev/balance";
+pub(super) const BALANCE: &str = "fairway.dev/balance";
 
 /// How a Service's endpoints are chosen.
 pub(super) fn balance(metadata: &ObjectMeta, report: &mut Report) -> Balance {

@@ -8,6 +8,7 @@ use fairway_model::{
 use k8s_openapi::api::networking::v1 as api;
 
 use super::host::{covers, host};
+use super::ignored;
 use super::path::{PathError, path};
 use super::{created, port};
 use crate::index::Interner;
@@ -100,6 +101,7 @@ pub(crate) fn ingress(
     let default = convert.default_rule(spec);
     let mut hosts = convert.hosts(spec);
     convert.check_secret_names(spec);
+    ignored::of_ingress(&object.metadata, &mut convert.report);
     for (host, part) in &mut hosts {
         part.tls = convert.tls(spec, host);
         part.rules.shrink_to_fit();

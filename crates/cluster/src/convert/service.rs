@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::address::{address, not_a_service, range};
 use super::balance::balance;
+use super::ignored;
 use super::weights::weights;
 use super::{created, label, port, protocol};
 use crate::index::Interner;
@@ -34,6 +35,7 @@ pub(crate) fn service(
         "spec.externalTrafficPolicy",
         report,
     );
+    ignored::of_service(&object.metadata, report);
     let mut service = Service {
         created: created(&object.metadata),
         proxied_elsewhere: label(&object.metadata, PROXY_NAME).is_some(),

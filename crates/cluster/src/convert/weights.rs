@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::address::{address, range};
 use crate::problem::{Quoted, Report};
 
-const WEIGHTS: &str = "fairway.dev/endpoint-weights";
+pub(super) const WEIGHTS: &str = "fairway.dev/endpoint-weights";
 
 /// More entries than this are a mistake: each endpoint is compared with each of them.
 const MOST_ENTRIES: usize = 64;

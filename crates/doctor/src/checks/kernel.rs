@@ -7,15 +7,16 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         .iter()
         .filter(|it| it.error.is_some() && it.required);
     let mut findings: Vec<_> = missing.map(fault).collect();
-    if let Some(why) = &facts.kernel.untried {
+    let faults = !findings.is_empty();
+    if let Some(what) = &facts.kernel.untried {
         findings.push(Finding::warning(
             "nf_tables",
-            format!("it answers, and what it can do was not tried: {why}"),
-            "what the kernel lacks shows only when a Service needs it",
+            format!("{what} could not be tried here"),
+            "what the kernel lacks shows only when it is needed",
             "run doctor as root on the node itself: the agent's container makes no namespaces, and needs none",
         ));
     }
-    if findings.is_empty() && !features.is_empty() {
+    if !faults && !features.is_empty() {
         let names = |works: bool| {
             let of = features
                 .iter()
@@ -26,6 +27,11 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         let without = names(false);
         if !without.is_empty() {
             found.push_str(&format!("; it has no {without}, which nothing asks for"));
+        }
+        if let Some(why) = &facts.kernel.rehearsed {
+            found.push_str(&format!(
+                "; as checked by the kernel, without a table being made ({why})"
+            ));
         }
         findings.push(Finding::ok("nf_tables", found));
     }

@@ -104,10 +104,10 @@ const PLANTED: [Planted; 33] = [
         "intervals: not permitted",
     ),
     (
-        |facts| facts.kernel.untried = Some("not permitted".to_owned()),
+        |facts| facts.kernel.untried = Some("flow tables".to_owned()),
         Level::Warning,
         "nf_tables",
-        "was not tried: not permitted",
+        "flow tables could not be tried",
     ),
     (
         |facts| set(facts, "net/ipv4/ip_forward", "0"),

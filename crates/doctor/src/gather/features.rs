@@ -8,7 +8,7 @@ use fairway_model::{
     Affinity, Balance, Endpoint, Node, ObjectName, Port, Protocol, Service, ServiceKind,
     ServicePort, Snapshot, TrafficPolicy,
 };
-use fairway_nft::{Dataplane, FlowTable, Netlink};
+use fairway_nft::{Dataplane, FlowTable, Netlink, Report};
 use fairway_plan::{Change, Family, Observed, Options, Planner, Transaction};
 
 use super::scratch::in_scratch_namespace;
@@ -22,10 +22,20 @@ struct Trial {
     options: Options,
 }
 
-/// Tries everything, each in tables of its own; or says why nothing could be.
-pub(super) fn try_all(flow_table: bool) -> (Vec<Feature>, Option<String>) {
+/// What came of the trials.
+#[derive(Default)]
+pub(super) struct Tried {
+    pub(super) features: Vec<Feature>,
+    /// Why the kernel was only asked to check what it would be given.
+    pub(super) rehearsed: Option<String>,
+    /// What could not be tried.
+    pub(super) untried: Option<String>,
+}
+
+/// Tries everything, each in tables of its own.
+pub(super) fn try_all(flow_table: bool) -> Tried {
     let tried = in_scratch_namespace(|| {
-        let mut features: Vec<_> = trials().iter().map(attempt).collect();
+        let mut features = attempt_all(program);
         features.push(Feature {
             name: "flow tables",
             for_what: "fast path (--flow-table-interfaces)",
@@ -34,19 +44,17 @@ pub(super) fn try_all(flow_table: bool) -> (Vec<Feature>, Option<String>) {
         });
         features
     });
-    match (tried, Netlink::open()) {
-        (Ok(features), _) => (features, None),
+    match tried {
+        Ok(features) => Tried {
+            features,
+            ..Tried::default()
+        },
         // The agent's own container may program tables, but make no namespaces.
-        (Err(why), Ok(_)) => (Vec::new(), Some(why)),
-        (Err(_), Err(error)) => {
-            let all = Feature {
-                name: "maps and translation",
-                for_what: "Service at all",
-                required: true,
-                error: Some(error.to_string()),
-            };
-            (vec![all], None)
-        }
+        Err(why) => Tried {
+            features: attempt_all(rehearse),
+            rehearsed: Some(why),
+            untried: flow_table.then(|| "flow tables".to_owned()),
+        },
     }
 }
 
@@ -130,17 +138,21 @@ fn ip6(network: u16, host: u16) -> IpAddr {
     [0xfd00, network, 0, 0, 0, 0, 0, host].into()
 }
 
-fn attempt(trial: &Trial) -> Feature {
-    Feature {
+/// How to try a transaction: `Err` says what the kernel has against it.
+type Try = fn(&Planner, &Transaction) -> Result<(), String>;
+
+fn attempt_all(how: Try) -> Vec<Feature> {
+    let trials = trials();
+    let features = trials.iter().map(|trial| Feature {
         name: trial.name,
         for_what: trial.for_what,
         required: true,
-        error: program(trial).err(),
-    }
+        error: attempt(trial, how).err(),
+    });
+    features.collect()
 }
 
-/// Programs the Service as the agent would, reads it back, and removes it.
-fn program(trial: &Trial) -> Result<(), String> {
+fn attempt(trial: &Trial, how: Try) -> Result<(), String> {
     let mut snapshot = Snapshot {
         node: Arc::new(Node {
             name: "doctor".into(),
@@ -153,27 +165,46 @@ fn program(trial: &Trial) -> Result<(), String> {
     let nothing = Observed::default();
     let (planner, transactions) =
         Planner::start(trial.options.clone(), &snapshot, [&nothing, &nothing]);
+    let mut transactions = transactions.iter().filter(|it| has(it.family));
+    transactions.try_for_each(|transaction| how(&planner, transaction))
+}
+
+/// Programs the Service as the agent would, reads it back, and removes it: nobody else may be here.
+fn program(planner: &Planner, transaction: &Transaction) -> Result<(), String> {
     let mut netlink = Netlink::open().map_err(|error| error.to_string())?;
-    for transaction in transactions.iter().filter(|it| has(it.family)) {
-        let family = transaction.family;
-        let report = netlink
-            .commit(transaction)
-            .map_err(|error| error.to_string())?;
-        if let Some(refused) = report.refused.first() {
-            return Err(format!(
-                "the kernel refuses an element of {}",
-                refused.element.set
-            ));
-        }
-        let observed = netlink.read(family).map_err(|error| error.to_string())?;
-        if !planner.repair(family, &observed).is_empty() {
-            return Err("the kernel holds something else than was written".to_owned());
-        }
-        let mut remove = Transaction::new(family);
-        remove.make.push(Change::DestroyTable);
-        netlink.commit(&remove).map_err(|error| error.to_string())?;
+    let family = transaction.family;
+    let report = netlink.commit(transaction);
+    all_taken(&report.map_err(|error| error.to_string())?)?;
+    let observed = netlink.read(family).map_err(|error| error.to_string())?;
+    if !planner.repair(family, &observed).is_empty() {
+        return Err("the kernel holds something else than was written".to_owned());
     }
+    let mut remove = Transaction::new(family);
+    remove.make.push(Change::DestroyTable);
+    netlink.commit(&remove).map_err(|error| error.to_string())?;
     Ok(())
+}
+
+/// Lets the kernel check it beside what is there, of which nothing changes.
+fn rehearse(_planner: &Planner, transaction: &Transaction) -> Result<(), String> {
+    let mut netlink = Netlink::open().map_err(|error| error.to_string())?;
+    let mut transaction = transaction.clone();
+    let ours = netlink.held(transaction.family, &[]);
+    if ours.map_err(|error| error.to_string())?.is_some() {
+        transaction.make.insert(0, Change::DestroyTable);
+    }
+    let report = netlink.rehearse(&transaction);
+    all_taken(&report.map_err(|error| error.to_string())?)
+}
+
+fn all_taken(report: &Report) -> Result<(), String> {
+    match report.refused.first() {
+        None => Ok(()),
+        Some(refused) => Err(format!(
+            "the kernel refuses an element of {}",
+            refused.element.set
+        )),
+    }
 }
 
 fn has(family: Family) -> bool {

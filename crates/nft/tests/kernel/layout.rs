@@ -1,7 +1,7 @@
 //! What we write is what nft writes, and nft prints it as we render it.
 
 use fairway_nft::{Dataplane, Netlink, text};
-use fairway_plan::Family;
+use fairway_plan::{Change, Family};
 
 use crate::namespace::in_namespace;
 use crate::nft::{expressions, list, load, nft, normalise};
@@ -135,5 +135,39 @@ fn tells_foreign_things_apart() {
         nft(&["delete", "table", "ip", "fairway"]);
         load("table ip fairway { set cluster-ips { type ipv4_addr; flags timeout; }; }");
         assert_eq!(netlink.read(Family::Ip4).unwrap().sets[0].ours, None);
+    });
+}
+
+#[test]
+fn a_rehearsal_finds_what_a_commit_would_and_changes_nothing() {
+    in_namespace(|| {
+        let mut netlink = Netlink::open().unwrap();
+        let family = Family::Ip4;
+        let ruleset = ruleset(family);
+        let before = netlink.generation().unwrap();
+        assert_eq!(netlink.rehearse(&create(&ruleset)).unwrap().refused, []);
+        assert!(!netlink.read(family).unwrap().table);
+
+        // A map that there is not.
+        let mut wrong = create(&ruleset);
+        wrong
+            .make
+            .retain(|change| !matches!(change, Change::CreateSet(_)));
+        let error = netlink.rehearse(&wrong).unwrap_err().to_string();
+        let refused = netlink.commit(&wrong).unwrap_err().to_string();
+        assert_eq!(error, refused);
+        assert_eq!(netlink.generation().unwrap(), before);
+
+        // Beside what is there, in its place.
+        netlink.commit(&create(&ruleset)).unwrap();
+        let (before, listed) = (netlink.generation().unwrap(), list(family));
+        let mut anew = create(&ruleset);
+        anew.make.insert(0, Change::DestroyTable);
+        assert_eq!(netlink.rehearse(&anew).unwrap().refused, []);
+        assert_eq!(list(family), listed);
+        assert_eq!(netlink.generation().unwrap(), before);
+        // The socket is as good as before.
+        netlink.commit(&destroy(family)).unwrap();
+        assert!(!netlink.read(family).unwrap().table);
     });
 }

@@ -8,42 +8,48 @@ use super::format::{JSON_HOST, JSON_REFERER, JSON_USER_AGENT};
 use super::line::Line;
 use super::time::Clock;
 
+/// A name with what stands around it, so that both are written at once.
+macro_rules! key {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":").as_bytes()
+    };
+}
+
 /// A line as one JSON object. The query is left out: it is where secrets are.
 pub(super) fn format(line: &Line<'_>, time: &Clock, out: &mut Vec<u8>) {
     let header = |at: usize| Some(line.request_headers.get(at)?.as_ref()?.as_bytes());
-    let mut object = Object::begin(out);
-    object.time("time", time);
-    object.text("client", line.client);
+    let mut object = Object::begin(out, time);
+    object.text(key!("client"), line.client);
     if let Some(request) = &line.request {
-        object.text("method", request.method.as_str().as_bytes());
+        object.text(key!("method"), request.method.as_str().as_bytes());
     }
-    object.optional("host", header(JSON_HOST).or(line.name));
+    object.optional(key!("host"), header(JSON_HOST).or(line.name));
     if let Some(request) = &line.request {
-        object.text("path", request.uri.path().as_bytes());
-        object.text("protocol", request.protocol().as_bytes());
+        object.text(key!("path"), request.uri.path().as_bytes());
+        object.text(key!("protocol"), request.protocol().as_bytes());
     }
-    object.number("status", u64::from(line.status));
-    object.number("bytes", line.sent);
-    object.seconds("duration", line.duration);
+    object.number(key!("status"), u64::from(line.status));
+    object.number(key!("bytes"), line.sent);
+    object.seconds(key!("duration"), line.duration);
     if let Some(route) = line.route {
-        object.text("namespace", route.id.object.name.namespace.as_bytes());
-        object.text("route", route.id.object.name.name.as_bytes());
-        object.text("rule", route.id.field.as_bytes());
+        object.text(key!("namespace"), route.id.object.name.namespace.as_bytes());
+        object.text(key!("route"), route.id.object.name.name.as_bytes());
+        object.text(key!("rule"), route.id.field.as_bytes());
         let service = route.upstream.map(|upstream| &upstream.service.name);
-        object.optional("service", service.map(|name| name.as_bytes()));
+        object.optional(key!("service"), service.map(|name| name.as_bytes()));
     }
     if let Some(last) = line.attempts.last() {
-        object.address("endpoint", last.endpoint);
-        object.number("tries", line.attempts.len() as u64);
+        object.address(key!("endpoint"), last.endpoint);
+        object.number(key!("tries"), line.attempts.len() as u64);
         if let (Some(_), Some(ended)) = (last.answered, last.ended) {
-            object.seconds("upstream_duration", ended.saturating_sub(last.began));
+            object.seconds(key!("upstream_duration"), ended.saturating_sub(last.began));
         }
     }
-    object.optional("request_id", line.request_id);
-    object.optional("trace_id", line.trace_id);
-    object.optional("referer", header(JSON_REFERER));
-    object.optional("user_agent", header(JSON_USER_AGENT));
-    object.optional("reason", line.reason.map(str::as_bytes));
+    object.optional(key!("request_id"), line.request_id);
+    object.optional(key!("trace_id"), line.trace_id);
+    object.optional(key!("referer"), header(JSON_REFERER));
+    object.optional(key!("user_agent"), header(JSON_USER_AGENT));
+    object.optional(key!("reason"), line.reason.map(str::as_bytes));
     object.end();
 }
 
@@ -51,69 +57,54 @@ pub(super) fn format(line: &Line<'_>, time: &Clock, out: &mut Vec<u8>) {
 /// control characters (C1 as well, which terminals obey) are escaped.
 struct Object<'a> {
     out: &'a mut Vec<u8>,
-    first: bool,
 }
 
 impl<'a> Object<'a> {
-    fn begin(out: &'a mut Vec<u8>) -> Self {
-        out.push(b'{');
-        Self { out, first: true }
+    /// Has the time first.
+    fn begin(out: &'a mut Vec<u8>, time: &Clock) -> Self {
+        out.extend_from_slice(b"{\"time\":\"");
+        out.extend_from_slice(time.iso());
+        out.push(b'.');
+        digits::<3>(out, time.now().subsec_millis());
+        out.extend_from_slice(b"Z\"");
+        Self { out }
     }
 
     fn end(self) {
         self.out.extend_from_slice(b"}\n");
     }
 
-    fn optional(&mut self, name: &str, value: Option<&[u8]>) {
+    fn optional(&mut self, key: &[u8], value: Option<&[u8]>) {
         if let Some(value) = value {
-            self.text(name, value);
+            self.text(key, value);
         }
     }
 
     /// The beginning of a value that somebody else chose.
-    fn text(&mut self, name: &str, value: &[u8]) {
-        self.name(name);
+    fn text(&mut self, key: &[u8], value: &[u8]) {
+        self.out.extend_from_slice(key);
         self.out.push(b'"');
         escape(&value[..value.len().min(LONG)], self.out);
         self.out.push(b'"');
     }
 
-    fn number(&mut self, name: &str, value: u64) {
-        self.name(name);
+    fn number(&mut self, key: &[u8], value: u64) {
+        self.out.extend_from_slice(key);
         number(self.out, value);
     }
 
-    fn seconds(&mut self, name: &str, value: Duration) {
-        self.name(name);
+    fn seconds(&mut self, key: &[u8], value: Duration) {
+        self.out.extend_from_slice(key);
         number(self.out, value.as_secs());
         self.out.push(b'.');
         digits::<6>(self.out, value.subsec_micros());
     }
 
-    fn address(&mut self, name: &str, value: SocketAddr) {
-        self.name(name);
+    fn address(&mut self, key: &[u8], value: SocketAddr) {
+        self.out.extend_from_slice(key);
         self.out.push(b'"');
         address(self.out, value);
         self.out.push(b'"');
-    }
-
-    fn time(&mut self, name: &str, value: &Clock) {
-        self.name(name);
-        self.out.push(b'"');
-        self.out.extend_from_slice(value.iso());
-        self.out.push(b'.');
-        digits::<3>(self.out, value.now().subsec_millis());
-        self.out.extend_from_slice(b"Z\"");
-    }
-
-    fn name(&mut self, name: &str) {
-        if !self.first {
-            self.out.push(b',');
-        }
-        self.first = false;
-        self.out.push(b'"');
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
     }
 }
 

@@ -1,5 +1,5 @@
 use std::cell::{Cell, RefCell};
-use std::io;
+use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -77,7 +77,7 @@ impl Observer for Rc<Wire> {
     fn wrote(
         &self,
         result: Poll<io::Result<usize>>,
-        _offered: impl FnOnce() -> usize,
+        _offered: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.watch.wrote(&result);
         result

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -177,18 +177,22 @@ impl Observer for Rc<Link> {
     fn wrote(
         &self,
         result: Poll<io::Result<usize>>,
-        offered: impl FnOnce() -> usize,
+        offered: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match result {
+        let result = match result {
             Poll::Ready(Err(error))
                 if matches!(
                     error.kind(),
                     io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
                 ) =>
             {
-                Poll::Ready(Ok(offered()))
+                Poll::Ready(Ok(offered.iter().map(|part| part.len()).sum()))
             }
             result => result,
+        };
+        if let Poll::Ready(Ok(length)) = result {
+            self.written.add(offered, length);
         }
+        result
     }
 }

@@ -10,6 +10,7 @@ use hyper::client::conn::{TrySendError, http1};
 use super::multiplexed::Share;
 use super::pool::Pool;
 use super::transport::Transport;
+use super::written::Written;
 use crate::body::RequestBody;
 
 /// A connection to an endpoint, or a share in one, for one request at a time.
@@ -34,18 +35,30 @@ pub(crate) enum Sender {
 pub(crate) struct Link {
     /// At least one byte of an answer has arrived.
     pub(crate) answered: Cell<bool>,
+    pub(crate) written: Written,
 }
 
 impl Connection {
-    /// Sends a request; gives it back where no byte of it was written.
+    /// Where the bytes of HTTP/1.1 can be seen.
+    pub(crate) fn link(&self) -> Option<&Rc<Link>> {
+        match &self.sender {
+            Sender::Http1(_, link) => Some(link),
+            Sender::Http2(_) => None,
+        }
+    }
+
+    /// Sends a request; gives it back where no byte of it was written. What is written is kept where it is
+    /// `wanted`.
     pub(crate) fn try_send_request(
         &mut self,
         request: Request<RequestBody>,
+        wanted: bool,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<>
     {
         match &mut self.sender {
             Sender::Http1(sender, link) => {
                 link.answered.set(false);
+                link.written.begin(wanted);
                 Either::Left(sender.try_send_request(request))
             }
             Sender::Http2(share) => Either::Right(share.try_send_request(request)),

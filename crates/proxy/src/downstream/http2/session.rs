@@ -1,6 +1,6 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -106,7 +106,7 @@ impl Observer for Rc<Session> {
     fn wrote(
         &self,
         result: Poll<io::Result<usize>>,
-        _offered: impl FnOnce() -> usize,
+        _offered: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.watch.wrote(&result);
         result
