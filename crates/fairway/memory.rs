@@ -1,8 +1,9 @@
 //! Gives free memory back to the system.
 //!
 //! A list and its plan need several times the memory that is kept of them, mixed with what is kept.
-//! glibc gives back by itself only what is free at the end of a heap. What else was tried, and what each
-//! gave, is in `docs/decisions/0010-memory.md`.
+//! glibc gives back by itself only what is free at the end of a heap, mimalloc only while somebody allocates. What else
+//! was tried, and what each gave, is in `docs/decisions/0010-memory.md` and, for the image, in
+//! `docs/decisions/0017-static-image.md`.
 #![allow(unsafe_code, reason = "the C library offers nothing safe for it")]
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,11 +45,22 @@ fn give_back() {
     tracing::debug!(took = ?started.elapsed(), "gave free memory back");
 }
 
-/// The allocator of the image, which gives free pages back by itself; musl's own has one lock for all
-/// threads (`docs/decisions/0017-static-image.md`).
+/// The allocator of the image; musl's own has one lock for all threads.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[cfg(not(target_env = "gnu"))]
+#[cfg(target_env = "musl")]
+fn give_back() {
+    // mimalloc's own, for which its crate would want another one.
+    unsafe extern "C" {
+        fn mi_collect(force: bool);
+    }
+    let started = std::time::Instant::now();
+    // SAFETY: it may be called by any thread at any time, and touches no memory that is in use.
+    unsafe { mi_collect(true) };
+    tracing::debug!(took = ?started.elapsed(), "gave free memory back");
+}
+
+#[cfg(not(any(target_env = "gnu", target_env = "musl")))]
 fn give_back() {}

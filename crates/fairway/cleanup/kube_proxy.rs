@@ -46,6 +46,10 @@ pub(crate) fn remove(dry_run: bool) -> anyhow::Result<()> {
         }
     }
     if dry_run {
+        if Path::new("/sys/class/net").join(DEVICE).exists() {
+            info!(device = DEVICE, "found kube-proxy's device of mode ipvs");
+        }
+        tell_virtual_servers();
         return Ok(());
     }
     let sets = address_sets::destroy()?;
@@ -61,15 +65,21 @@ pub(crate) fn remove(dry_run: bool) -> anyhow::Result<()> {
             "removed kube-proxy's device of mode ipvs with its addresses"
         );
     }
-    match virtual_servers() {
+    tell_virtual_servers();
+    Ok(())
+}
+
+/// They stay: IPVS does not keep who made them, and clearing its table cuts the connections in it.
+fn tell_virtual_servers() {
+    let list = fs::read_to_string("/proc/net/ip_vs").unwrap_or_default();
+    match virtual_servers(&list) {
         0 => {}
         count => warn!(
             count,
-            "IPVS has virtual servers, which say nothing of who made them; fairway's rules come before them. If only \
-             kube-proxy used IPVS: ipvsadm --clear",
+            "IPVS has virtual servers, which say nothing of who made them; fairway's rules come before them, and they \
+             stay. If only kube-proxy used IPVS, run on the node, when `ipvsadm -Lcn` shows no connection: ipvsadm --clear",
         ),
     }
-    Ok(())
 }
 
 fn tell<Rule>(
@@ -131,12 +141,35 @@ fn remove_device() -> anyhow::Result<bool> {
     })
 }
 
-/// How many IPVS has in this network namespace.
-fn virtual_servers() -> usize {
-    let list = fs::read_to_string(Path::new("/proc/net/ip_vs")).unwrap_or_default();
-    let protocols = ["TCP", "UDP", "SCTP"];
-    let lines = list.lines();
-    lines
-        .filter(|line| protocols.iter().any(|it| line.starts_with(it)))
-        .count()
+/// How many IPVS lists; the lines between are those of real servers.
+fn virtual_servers(list: &str) -> usize {
+    let kinds = ["TCP", "UDP", "SCTP", "FWM"];
+    let servers = list
+        .lines()
+        .filter(|line| kinds.iter().any(|kind| line.starts_with(kind)));
+    servers.count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `net/netfilter/ipvs/ip_vs_ctl.c` writes it; the development kernel has no IPVS.
+    #[test]
+    fn virtual_servers_are_told_from_real_ones() {
+        let list = "IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port Forward Weight ActiveConn InActConn
+TCP  0A60000A:0050 rr
+  -> 0AF40102:1F90      Masq    1      0          0
+UDP  [fd00:0096:0000:0000:0000:0000:0000:000a]:0035 rr persistent 10800
+FWM  00000001 wlc
+";
+        assert_eq!(virtual_servers(list), 3);
+        assert_eq!(
+            virtual_servers(list.split_at(list.find("TCP").unwrap()).0),
+            0
+        );
+        assert_eq!(virtual_servers(""), 0);
+    }
 }
