@@ -58,7 +58,9 @@ pub(super) async fn serve(
         move |mut request| {
             canonical::rewrite(&mut request);
             let client = session.open_stream();
-            exchange::serve(client, request)
+            // Boxed before hyper moves it into its stream, and that into a task: copies of it cost more than the box
+            // (docs/decisions/0023-streams-latency-and-large-bodies.md).
+            Box::pin(exchange::serve(client, request))
         }
     });
     let stream = Lingering::new(
