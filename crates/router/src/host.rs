@@ -77,7 +77,9 @@ fn parse_name(name: &[u8]) -> Result<Host, InvalidHost> {
         }
         fits_dns &= label.len() <= MAX_LABEL;
     }
-    if !fits_dns || is_address::<Ipv4Addr>(name) {
+    // Names hardly ever end with a digit, addresses always.
+    let may_be_address = name.last().is_some_and(u8::is_ascii_digit);
+    if !fits_dns || may_be_address && is_address::<Ipv4Addr>(name) {
         return Ok(Host(None));
     }
     let mut name = Name::from_slice(name);

@@ -37,7 +37,7 @@ pub struct TlsTable {
     default: Arc<CertifiedKey>,
 }
 
-type HostMap = rpds::HashTrieMapSync<Arc<str>, Arc<Host>>;
+type HostMap = rpds::HashTrieMapSync<Arc<str>, Arc<Host>, foldhash::quality::RandomState>;
 
 /// What configurations are made of.
 #[derive(Debug)]
