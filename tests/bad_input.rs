@@ -10,6 +10,7 @@ mod objects;
 mod permissions;
 mod ports;
 mod services;
+mod shown;
 mod told;
 mod usage;
 

@@ -13,6 +13,7 @@ mod ingress_nginx;
 mod interfaces;
 mod lock;
 mod loopback;
+mod missing;
 mod node_events;
 mod open_files;
 mod pod_networks;
@@ -37,7 +38,8 @@ use fairway_admin::{
     ServiceProxyMetrics, StatusFeed, register_build_info, serve,
 };
 use fairway_cluster::{Cluster, EventRecorder, ProblemMetrics};
-use fairway_model::Snapshot;
+use fairway_model::{Changes, Snapshot, Update};
+use fairway_proxy::BindError;
 use prometheus_client::registry::Registry;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
@@ -53,6 +55,7 @@ use self::ingress::Ingress;
 use self::ingress_nginx::IngressNginxMetrics;
 pub(crate) use self::lock::AgentLock;
 use self::loopback::Loopback;
+use self::missing::Missing;
 use self::pod_networks::PodNetworks;
 use self::process::Process;
 pub(crate) use self::questions::admin_address;
@@ -162,9 +165,16 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     let options = cluster_options(config);
     let problems = problem_metrics.clone();
     let mut cluster = Box::pin(Cluster::start(source.clone(), options.clone(), problems)).await?;
+    let mut early = status::Teller::new(None, certificate_metrics.clone());
+    let nothing = Arc::new(Snapshot::default());
     let first = loop {
         let first = tokio::select! {
             first = cluster.next() => first,
+            request = status_requests.next() => {
+                let here = status::of_source(cluster.troubles());
+                request.answer(early.tell(&nothing, cluster.problems(), here));
+                continue;
+            }
             changed = process.reload.next() => return Ok(Next::Config(Box::new(changed))),
             _ = process.signals.stop() => {
                 process.drain(config.drain).await;
@@ -189,19 +199,33 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     }
     tell_node(&health, config, &first.snapshot);
 
-    let mut service_proxy = None;
-    let mut awaited = PodNetworks::awaited(config, &first.snapshot);
-    if config.service_proxy && awaited.is_none() {
-        service_proxy = Some(Tables::start(
+    let mut missing = Missing::nothing(&config.node_name, &health);
+    let start_tables = |snapshot: &Arc<Snapshot>, missing: &mut Missing| {
+        let tables = Tables::start(
             config,
-            &first.snapshot,
+            snapshot,
             &health,
             &service_proxy_metrics,
             &problem_metrics,
             connections.as_ref(),
-        )?);
+        );
+        match tables {
+            Ok(tables) => Ok(Some(tables)),
+            // The router can do without.
+            Err(error) if routes => {
+                missing.lose_service_proxy(&error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    };
+    let mut service_proxy = None;
+    let mut awaited = PodNetworks::awaited(config, &first.snapshot);
+    if config.service_proxy && awaited.is_none() {
+        service_proxy = start_tables(&first.snapshot, &mut missing)?;
     }
-    let mut service_health = config.service_proxy.then(|| {
+    let programs = config.service_proxy && missing.has_service_proxy();
+    let mut service_health = programs.then(|| {
         let addresses = config.rules.plan_options().node_port_addresses;
         ServiceHealth::new(
             health.clone(),
@@ -213,41 +237,49 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     if let Some(service_health) = &mut service_health {
         service_health.apply(&first).await;
     }
-    let mut host_ports = config
-        .service_proxy
-        .then(|| HostPorts::watch(config, recorder.clone(), problem_metrics.clone()));
+    let mut host_ports =
+        programs.then(|| HostPorts::watch(config, recorder.clone(), problem_metrics.clone()));
     if let Some(host_ports) = &mut host_ports {
         host_ports.apply(&first);
     }
-    let mut loopback = match config.service_proxy && config.loopback_node_ports {
+    let mut loopback = match programs && config.loopback_node_ports {
         true => Some(Loopback::start().context("cannot serve node ports on loopback")?),
         false => None,
     };
     if let Some(loopback) = &mut loopback {
         loopback.apply(&first);
     }
-    let mut ingress = match routes {
-        true => {
-            let former = process.former.as_ref();
-            let shared = match process.predecessor {
-                Some(_) => config.router.addresses().collect(),
-                None => former.map_or_else(Vec::new, Ingress::addresses),
-            };
-            let certificates = cluster.certificates();
-            Some(Ingress::start(
-                config,
-                &first,
-                certificates,
-                proxy_metrics,
-                tracing,
-                shared,
-            )?)
+    let former = process.former.as_ref();
+    let mut shared = match process.predecessor {
+        Some(_) => config.router.addresses().collect(),
+        None => former.map_or_else(Vec::new, Ingress::addresses),
+    };
+    let mut start_router = |update: &Update, cluster: &Cluster, missing: &mut Missing| {
+        // Those of before are open only now.
+        let shared = std::mem::take(&mut shared);
+        let (metrics, tracing) = (proxy_metrics.clone(), tracing.clone());
+        let certificates = cluster.certificates();
+        match Ingress::start(config, update, certificates, metrics, tracing, shared) {
+            Ok(ingress) => {
+                missing.regain_ingress();
+                health.set_router_serving(true);
+                Ok(Some(ingress))
+            }
+            Err(error) => match error.downcast_ref::<BindError>() {
+                // Services can do without.
+                Some(cause) if config.service_proxy && missing.has_service_proxy() => {
+                    missing.lose_ingress(cause);
+                    health.set_router_serving(false);
+                    Ok(None)
+                }
+                _ => Err(error),
+            },
         }
+    };
+    let mut ingress = match routes {
+        true => start_router(&first, &cluster, &mut missing)?,
         false => None,
     };
-    if ingress.is_some() {
-        health.set_router_serving(true);
-    }
     certificate_metrics.apply(&first, cluster.certificates());
     if let Some(metrics) = &ingress_nginx {
         metrics.applied(&first, cluster.problems());
@@ -255,14 +287,12 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
     process.serving(config).await;
     let mut successors = process.successors()?;
     recorder.record(node_events::starting(&config.node_name));
-    let mut speaker = match routes {
-        true => Some(Speaker::start(
-            &source,
-            &options,
-            &config.router,
-            &mut cluster,
-            recorder.clone(),
-        )?),
+    let start_speaker = |cluster: &mut Cluster| {
+        let recorder = recorder.clone();
+        Speaker::start(&source, &options, &config.router, cluster, recorder)
+    };
+    let mut speaker = match ingress.is_some() {
+        true => Some(start_speaker(&mut cluster)?),
         false => None,
     };
     let mut questions = questions::listen()?;
@@ -336,7 +366,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
                 asked.answer_from(config, &now, index);
             }
             update = cluster.next() => {
-                if config.ingress && ingress.is_none() && ending.is_none() && !cluster.withholds_routes() {
+                if config.ingress && !routes && ending.is_none() && !cluster.withholds_routes() {
                     info!("the router starts, now that Ingresses may be listed");
                     return Ok(Next::Config(Box::new(config.clone())));
                 }
@@ -375,24 +405,29 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
             }
             request = status_requests.next() => {
                 let unserved = service_proxy.as_ref().map(|tables| tables.proxy.unserved());
-                let unserved = unserved.unwrap_or_default();
-                request.answer(teller.tell(&snapshot, cluster.problems(), unserved));
+                let mut here = missing.reported();
+                here.extend(status::of_source(cluster.troubles()));
+                here.extend(unserved.unwrap_or_default());
+                request.answer(teller.tell(&snapshot, cluster.problems(), here));
             }
             () = Tables::wake(service_proxy.as_mut()) => {}
             () = optional(awaited.as_ref().map(PodNetworks::given_up)) => {}
+            () = missing.ingress_due(), if ending.is_none() => {
+                let now = Update {
+                    snapshot: snapshot.clone(),
+                    changes: Changes::everything(&snapshot),
+                };
+                ingress = start_router(&now, &cluster, &mut missing)?;
+                if ingress.is_some() {
+                    speaker = Some(start_speaker(&mut cluster)?);
+                }
+            }
         }
         if awaited
             .take_if(|awaited| awaited.is_over(&snapshot))
             .is_some()
         {
-            service_proxy = Some(Tables::start(
-                config,
-                &snapshot,
-                &health,
-                &service_proxy_metrics,
-                &problem_metrics,
-                connections.as_ref(),
-            )?);
+            service_proxy = start_tables(&snapshot, &mut missing)?;
         }
     }
 }

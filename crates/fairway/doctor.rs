@@ -4,9 +4,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use fairway_cluster::{ForbiddenKind, Kind};
 use fairway_doctor::{Api, Finding, Level, Wanted, check, gather, render};
 
-use crate::agent::AgentLock;
+use crate::agent::{AgentLock, cluster_options};
 use crate::causes::with_causes;
 use crate::config::{Config, Doctor, Output, Source};
 use crate::output;
@@ -18,8 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) fn run(command: &Doctor) -> anyhow::Result<ExitCode> {
     let config = &command.config;
     let api = match &config.source {
-        Source::Kubeconfig(file) => Some(ask_api(Some(file))?),
-        Source::InCluster if command.in_cluster => Some(ask_api(None)?),
+        Source::Kubeconfig(file) => Some(ask_api(Some(file), config)?),
+        Source::InCluster if command.in_cluster => Some(ask_api(None, config)?),
         Source::InCluster | Source::Manifests(_) => None,
     };
     let agent = AgentLock::try_take()?.is_none();
@@ -59,14 +60,16 @@ fn wanted(config: &Config) -> Wanted {
 }
 
 /// What it says of itself, or why it does not.
-fn ask_api(kubeconfig: Option<&Path>) -> anyhow::Result<Result<Api, String>> {
+fn ask_api(kubeconfig: Option<&Path>, config: &Config) -> anyhow::Result<Result<Api, String>> {
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.enable_all().build()?;
     let ask = async {
         let client = fairway_cluster::client(kubeconfig).await;
         let client = client.map_err(|error| with_causes(&error))?;
         let about = fairway_cluster::about_server(&client).await;
-        about.map_err(|error| with_causes(&error))
+        let about = about.map_err(|error| with_causes(&error))?;
+        let forbidden = fairway_cluster::forbidden_kinds(&client, &cluster_options(config)).await;
+        Ok((about, forbidden))
     };
     let asked = runtime.block_on(async { tokio::time::timeout(PATIENCE, ask).await });
     let about = asked.unwrap_or_else(|_| {
@@ -75,8 +78,27 @@ fn ask_api(kubeconfig: Option<&Path>) -> anyhow::Result<Result<Api, String>> {
             PATIENCE.as_secs()
         ))
     });
-    Ok(about.map(|about| Api {
+    Ok(about.map(|(about, forbidden)| Api {
         version: about.version,
         ahead: about.ahead_seconds,
+        forbidden: forbidden.into_iter().map(forbidden_kind).collect(),
     }))
+}
+
+fn forbidden_kind(forbidden: ForbiddenKind) -> fairway_doctor::ForbiddenKind {
+    let without = match forbidden.kind {
+        Kind::Service | Kind::EndpointSlice => {
+            "fairway waits, and what a former run programmed stays"
+        }
+        Kind::Node => "/healthz says 503, and node ports have no addresses",
+        Kind::Ingress | Kind::IngressClass => "the router does not start; Services work",
+        Kind::ServiceCidr => "addresses of no Service are not refused; all else works",
+        Kind::Secret => "there are no certificates",
+    };
+    fairway_doctor::ForbiddenKind {
+        group: forbidden.group,
+        plural: forbidden.plural,
+        without,
+        optional: forbidden.kind == Kind::ServiceCidr,
+    }
 }

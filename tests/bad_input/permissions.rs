@@ -6,6 +6,7 @@ use fairway_testkit::objects::{endpoint_slices, ingress};
 use fairway_testkit::{Agent, Echo, Family, Lab, ask, lab};
 
 use super::Told;
+use super::shown::{problems, shows_problem};
 use crate::ingress::site::Site;
 use crate::support::{Cluster, Feed, becomes, who};
 
@@ -59,6 +60,7 @@ fn services_work_while_ingresses_may_not_be_listed() {
                 "who answers",
                 || asks_the_service(&site),
             );
+            shows_problem(&site, "Forbidden", &why);
             let (status, text) = health(&site).unwrap();
             assert_eq!(status, 503, "{text}");
             assert!(text.contains("routerServing\":false"), "{text}");
@@ -69,6 +71,7 @@ fn services_work_while_ingresses_may_not_be_listed() {
 
             server.heal();
             agent.wait_ready().unwrap();
+            becomes(Some(Vec::new()), "the problems", || problems(&site));
             site.becomes("web", "/", "web");
             assert_eq!(
                 asks_the_service(&site),
@@ -133,7 +136,9 @@ fn without_services_or_endpoints_nothing_is_touched() {
             let before = site.tables("node-1");
             site.api_server().inject(Fault::forbid(kind));
             let agent = site.spawn_agent("node-1");
-            Told(&agent).wait(&[&format!("not allowed to list {kind}")]);
+            let why = format!("not allowed to list {kind}");
+            Told(&agent).wait(&[&why]);
+            shows_problem(&site, "Forbidden", &why);
             assert_eq!(site.tables("node-1"), before);
             assert_eq!(
                 asks_the_service(&site),

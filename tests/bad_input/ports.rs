@@ -1,14 +1,17 @@
 //! Ports, and a whole node, that somebody else has.
 
 use std::net::TcpListener;
+use std::path::Path;
 
-use fairway_testkit::objects::ingress;
-use fairway_testkit::{Agent, Lab, ask, eventually, lab};
+use fairway_model::Protocol;
+use fairway_testkit::objects::{endpoint_slices, ingress};
+use fairway_testkit::{Agent, Echo, Family, Lab, ask, eventually, lab};
 
 use super::Told;
+use super::shown::{problems, shows_problem};
 use super::usage::failure;
 use crate::ingress::site::Site;
-use crate::support::{Cluster, Feed};
+use crate::support::{Cluster, Feed, becomes, fairway, who};
 
 fn site() -> Site {
     let lab = Lab::builder().nodes(1).pod("web", "node-1");
@@ -40,20 +43,81 @@ fn fails(site: &Site, flags: &[&str]) -> String {
     failure(&site.fairway("node-1", &arguments))
 }
 
+const IN_USE: &str = "cannot listen on [::]:8080: the port is in use; see who holds it with \
+                      `ss -ltnp 'sport = :8080'`";
+
 #[test]
-fn the_routers_port_ends_the_agent() {
+fn the_routers_port_ends_an_agent_that_is_nothing_else() {
     lab::test(|| {
         let site = site();
-        let taken = take(&site, "[::]:8080");
-        let error = fails(&site, &[]);
-        let said = "cannot listen on [::]:8080: the port is in use; see who holds it with \
-                    `ss -ltnp 'sport = :8080'`";
-        assert!(error.contains(said), "{error}");
-        drop(taken);
         // Also only one of the two families.
-        let taken = take(&site, "0.0.0.0:8080");
-        assert!(fails(&site, &[]).contains(said));
+        for address in ["[::]:8080", "0.0.0.0:8080"] {
+            let _taken = take(&site, address);
+            let error = fails(&site, &["--service-proxy=false"]);
+            assert!(error.contains(IN_USE), "{error}");
+        }
+    });
+}
+
+#[test]
+fn services_work_while_the_routers_port_is_taken() {
+    lab::test(|| {
+        let site = site();
+        let service = site.service("lines", 10).tcp("lines", 81);
+        let lines = [("lines", Protocol::Tcp, Echo::LINES)];
+        let slices = endpoint_slices("lines", &lines, &site.lab().pods());
+        site.apply("lines", slices.into_iter().chain([service.build()]));
+        let taken = take(&site, "[::]:8080");
+        let agent = site.spawn_agent("node-1");
+        let said = [IN_USE];
+        Told(&agent).wait(&said);
+        let node = site.lab().node("node-1").ns();
+        becomes(Ok("web".to_owned()), "who answers", || {
+            who(ask::tcp(node, site.cluster_ip(Family::V4, 10, 81)))
+        });
+        shows_problem(&site, "PortInUse", IN_USE);
+        let health = ask::http_get(node, Agent::HEALTH, "node", "/healthz").unwrap();
+        assert_eq!(health.status, 503);
+        let text = health.text();
+        assert!(text.contains("\"routerServing\":false"), "{text}");
+        // Told once, however often it was tried.
         drop(taken);
+        agent
+            .wait_for_log("the router has its ports now", Agent::PATIENCE)
+            .unwrap();
+        agent.wait_ready().unwrap();
+        site.becomes("web", "/", "web");
+        assert_eq!(problems(&site), Some(Vec::new()));
+        Told(&agent).once(&said);
+    });
+}
+
+#[test]
+fn the_router_serves_without_the_right_to_program_services() {
+    lab::test(|| {
+        let site = site();
+        let node = site.lab().node("node-1").ns();
+        let mut arguments = ["--bounding-set=-net_admin", "--inh-caps=-net_admin", "--"]
+            .map(str::to_owned)
+            .to_vec();
+        arguments.push(fairway().to_str().unwrap().to_owned());
+        arguments.extend(site.run_arguments("node-1"));
+        let agent = Agent::spawn(node, Path::new("setpriv"), arguments).unwrap();
+        let said =
+            "NET_ADMIN is missing: Services are not programmed on this node, the router serves";
+        for text in [said, "serving HTTP"] {
+            agent.wait_for_log(text, Agent::PATIENCE).unwrap();
+        }
+        site.becomes("web", "/", "web");
+        shows_problem(&site, "CapabilityMissing", said);
+        let health = ask::http_get(node, Agent::HEALTH, "node", "/healthz").unwrap();
+        assert_eq!(health.status, 503);
+        let text = health.text();
+        assert!(text.contains("\"serviceProxyServing\":false"), "{text}");
+        // To start it anew would help nobody.
+        let alive = ask::http_get(node, Agent::HEALTH, "node", "/livez").unwrap();
+        assert_eq!(alive.status, 200);
+        agent.terminate().unwrap();
     });
 }
 

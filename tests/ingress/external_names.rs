@@ -12,7 +12,7 @@ use fairway_testkit::{Agent, Echo, Family, Lab};
 use tempfile::NamedTempFile;
 
 use super::site::Site;
-use crate::support::{Cluster, Feed, fairway, fed_both_ways};
+use crate::support::{Cluster, Feed, becomes, fairway, fed_both_ways};
 
 fed_both_ways!(only_hosts_outside_are_asked);
 
@@ -129,6 +129,9 @@ fn only_hosts_outside_are_asked(feed: Feed) {
     ] {
         agent.wait_for_log(told, patience).unwrap();
     }
+    if feed == Feed::Api {
+        events_tell_of_each(&site);
+    }
     // Told by now, none of them is asked even so.
     for (name, _, expected) in hosts {
         assert_eq!(site.answers(name, "/"), expected, "{name}");
@@ -136,4 +139,37 @@ fn only_hosts_outside_are_asked(feed: Feed) {
     let answer = site.get("alias", "/").answer().unwrap();
     assert_eq!(answer.header("host"), ["alias"], "as with other backends");
     assert!(!agent.stderr().contains("BackendPortNotFound"));
+}
+
+/// The owner of a Service does not read the agent's log.
+fn events_tell_of_each(site: &Site) {
+    let expected = [
+        ("inside", "127.0.0.1, a loopback address"),
+        ("metadata", "169.254.169.254, a link-local address"),
+        ("mixed", "127.0.0.1, a loopback address"),
+        ("mixed", "169.254.169.254, a link-local address"),
+        ("node", "an address of this node"),
+    ];
+    becomes(Vec::new(), "the Events that are missing", || {
+        let events = site.api_server().events("AddressRefused");
+        let tells = |name: &str, what: &str| {
+            events.iter().any(|event| {
+                let note = event["note"].as_str().unwrap_or_default();
+                event["regarding"]["kind"] == "Service"
+                    && event["regarding"]["name"] == name
+                    && event["type"] == "Warning"
+                    && note.contains(what)
+                    && note.contains("spec.externalName")
+            })
+        };
+        let missing = expected.iter().filter(|(name, what)| !tells(name, what));
+        missing.collect::<Vec<_>>()
+    });
+    let events = site.api_server().events("AddressRefused");
+    for asked in ["alias", "dotted", "elsewhere", "missing"] {
+        let told = events
+            .iter()
+            .find(|event| event["regarding"]["name"] == asked);
+        assert_eq!(told, None);
+    }
 }

@@ -142,6 +142,7 @@ fn requests_are_changed_moved_and_refused(feed: Feed) {
     let secure = site.get("web", "/secure/x");
     assert_eq!(secure.status, 308);
     assert_eq!(secure.header("location"), Some("https://web/secure/x"));
+    assert_eq!(secure.header("x-answer"), Some("b"));
 
     for (length, status) in [(1024, 200), (1025, 413)] {
         let request = Request::post("/small")

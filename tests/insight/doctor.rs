@@ -2,6 +2,7 @@
 
 use std::process::{Child, Command, Output, Stdio};
 
+use fairway_testkit::apiserver::Fault;
 use fairway_testkit::lab::{self, Namespace};
 use fairway_testkit::{Lab, nft};
 use serde_json::Value;
@@ -441,6 +442,14 @@ fn asks_the_api_server() {
             is_told(&findings, "ok", "API server", "answers"),
             "{findings:?}"
         );
+        for (plural, level) in [("ingresses", "fault"), ("servicecidrs", "warning")] {
+            server.inject(Fault::forbid(plural));
+            let (findings, _) = doctor(node, &arguments);
+            let found = format!("not allowed to list {plural}.networking.k8s.io");
+            assert!(is_told(&findings, level, "RBAC", &found), "{findings:?}");
+            server.heal();
+        }
+        assert!(!is_told(&doctor(node, &arguments).0, "fault", "RBAC", ""));
         drop(server);
         let (findings, code) = doctor(node, &arguments);
         assert!(

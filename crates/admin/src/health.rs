@@ -60,6 +60,11 @@ impl Health {
         self.state().router_serving = Some(serving);
     }
 
+    /// Whether Services can be programmed on this node. Never called: nothing is in the way.
+    pub fn set_service_proxy_serving(&self, serving: bool) {
+        self.state().service_proxy_serving = Some(serving);
+    }
+
     /// The agent is shutting down: the load balancer should send new connections elsewhere.
     pub fn set_draining(&self) {
         self.state().draining = true;

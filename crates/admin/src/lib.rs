@@ -40,6 +40,6 @@ pub use server::{Asked, Body, Site, json, plain_text, serve, serve_local};
 pub use service_health::{HealthCheck, HealthServer, ServiceHealthServers, UnservedHealthServer};
 pub use sites::{HealthSite, MetricsSite};
 pub use status::{
-    MOST_PROBLEMS, ObjectNameText, ReportedProblem, RouteTraffic, ShownCertificate, Status,
-    StatusFeed, StatusRequest, StatusRequests,
+    Judge, Judgement, MOST_PROBLEMS, ObjectNameText, ReportedProblem, RouteTraffic,
+    ShownCertificate, Status, StatusFeed, StatusRequest, StatusRequests,
 };

@@ -26,7 +26,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use fairway_model::{ObjectName, Snapshot};
+use fairway_model::{Node, ObjectName, Service, ServicePort, Snapshot};
 
 pub use ask::{StatusFeed, StatusRequest, StatusRequests};
 pub(crate) use site::StatusSite;
@@ -42,6 +42,9 @@ pub struct Status {
     pub since: SystemTime,
     /// The cluster, as this node sees it.
     pub snapshot: Arc<Snapshot>,
+    /// Says of each endpoint of a Service's port, in order, whether it is used and why. Asked only for those
+    /// that are looked at.
+    pub judge: Judge,
     /// What is shown to clients, sorted.
     pub certificates: Vec<ShownCertificate>,
     /// What objects ask for and do not get, sorted by object; not more than [`MOST_PROBLEMS`].
@@ -50,6 +53,18 @@ pub struct Status {
     pub problem_count: usize,
     /// What requests did so far, by route; of one that had none there is nothing. Empty without a router.
     pub traffic: Vec<RouteTraffic>,
+}
+
+/// What becomes of the endpoints of a Service's port on a node.
+pub type Judge = fn(&Service, &ServicePort, &Node) -> Vec<Judgement>;
+
+/// What becomes of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// Whether clients of the Service get there from this node.
+    pub used: bool,
+    /// Why, as a sentence without its end.
+    pub why: String,
 }
 
 /// Most problems that are told, of a cluster in which nothing is right.

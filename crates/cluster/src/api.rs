@@ -15,6 +15,7 @@ mod backoff;
 mod bridge;
 mod client;
 mod follow;
+mod forbidden;
 mod guard;
 mod kinds;
 mod notice;
@@ -48,8 +49,10 @@ pub use about::{AboutServer, about_server};
 pub(crate) use backoff::Backoff;
 pub use client::{ClientError, client};
 use follow::Follower;
+pub use forbidden::{ForbiddenKind, forbidden_kinds};
 use kinds::Watched;
 use report::Report;
+pub use report::Trouble;
 
 /// Waiting times.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +82,14 @@ impl Default for Pace {
 #[derive(Debug)]
 pub(crate) struct Watch {
     _tasks: JoinSet<()>,
+    report: Arc<Report>,
+}
+
+impl Watch {
+    /// What the server does not let us have right now.
+    pub(crate) fn troubles(&self) -> Vec<Trouble> {
+        self.report.troubles()
+    }
 }
 
 /// Starts to watch everything but Secrets, and of those the ones that `secrets` names. Sends
@@ -101,11 +112,14 @@ pub(crate) fn watch(
         client: client.clone(),
         pace,
         events: events.clone(),
-        report,
+        report: Arc::clone(&report),
         wanted: secrets,
     };
     tasks.spawn(secrets.run());
-    Watch { _tasks: tasks }
+    Watch {
+        _tasks: tasks,
+        report,
+    }
 }
 
 /// The same for what is selected of each kind, `None` being nothing, and for no Secrets.
@@ -118,6 +132,7 @@ pub(crate) fn watch_selected(
     let report = Arc::default();
     Watch {
         _tasks: listed(client, select, pace, events, &report),
+        report,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::index::{Converted, Index, Interner};
 use crate::news::News;
 use crate::problem::{Problem, ProblemMetrics};
 use crate::tls::Certificates;
-use crate::{Event, Kind, Object, Options, api, manifests};
+use crate::{Event, Kind, Object, Options, Trouble, api, manifests};
 
 /// Events between a source and the index. A relist is one event, so this is churn only; a source
 /// that is ahead by more than this waits.
@@ -47,7 +47,7 @@ pub struct Cluster {
     next_review: Instant,
     /// Other policies are in force, and nobody has been told what follows.
     policies_changed: bool,
-    _source: Running,
+    source: Running,
 }
 
 /// What the source says.
@@ -62,7 +62,7 @@ enum Events {
 #[derive(Debug)]
 enum Running {
     Manifests(#[expect(dead_code, reason = "ends when dropped")] manifests::Watch),
-    Api(#[expect(dead_code, reason = "ends when dropped")] api::Watch),
+    Api(api::Watch),
 }
 
 /// Why a source cannot be used.
@@ -126,7 +126,7 @@ impl Cluster {
             secrets,
             next_review: Instant::now() + LOOK_AT_CERTIFICATES,
             policies_changed: false,
-            _source: source,
+            source,
         })
     }
 
@@ -212,6 +212,14 @@ impl Cluster {
     /// What is wrong with the cluster's objects right now, sorted by object.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         self.index.problems()
+    }
+
+    /// What the API server does not let us have right now; nothing of manifests.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        match &self.source {
+            Running::Api(watch) => watch.troubles(),
+            Running::Manifests(_) => Vec::new(),
+        }
     }
 
     /// What all Ingresses, ours or not, ask for these hosts, oldest first. Costs a look at every Ingress.

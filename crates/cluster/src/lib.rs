@@ -26,7 +26,9 @@ mod recorder;
 mod status;
 mod tls;
 
-pub use api::{AboutServer, ClientError, about_server, client};
+pub use api::{
+    AboutServer, ClientError, ForbiddenKind, Trouble, about_server, client, forbidden_kinds,
+};
 pub use cluster::{Cluster, LoadError, Source, StartError, Still, load};
 pub use convert::host::host_pattern;
 pub use event::{Event, Kind, Object};

@@ -137,6 +137,21 @@ pub struct Api {
     pub version: String,
     /// How many seconds this node's clock is ahead of its.
     pub ahead: Option<i64>,
+    /// What fairway needs of it and may not list.
+    pub forbidden: Vec<ForbiddenKind>,
+}
+
+/// A kind that RBAC does not let us list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForbiddenKind {
+    /// In RBAC's words, empty for the core group.
+    pub group: String,
+    /// In RBAC's words, plural and lower-case.
+    pub plural: String,
+    /// What does not work without, as the rest of a sentence.
+    pub without: &'static str,
+    /// Everything else works.
+    pub optional: bool,
 }
 
 impl Default for Facts {

@@ -14,7 +14,8 @@ mod gather;
 
 pub use checks::check;
 pub use facts::{
-    Api, BaseChain, Facts, Feature, Flannel, Interface, Kernel, LeftOver, Listener, Wanted,
+    Api, BaseChain, Facts, Feature, Flannel, ForbiddenKind, Interface, Kernel, LeftOver, Listener,
+    Wanted,
 };
 pub use finding::{Finding, Level, render};
 pub use gather::gather;

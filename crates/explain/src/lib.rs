@@ -21,6 +21,7 @@ mod text;
 mod tls;
 mod world;
 
+pub use endpoints::endpoints_of_port;
 pub use explanation::{
     Answer, Backend, Beaten, Candidate, Certificate, Endpoint, Explanation, Frontend, Host, Http,
     Kernel, KernelState, Notice, Outcome, Packet, Refused, Rule, Standing, Tls, Way,

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use fairway_admin::{
-    MOST_PROBLEMS, ObjectNameText, ReportedProblem, RouteTraffic, ShownCertificate, Status,
+    Judgement, MOST_PROBLEMS, ObjectNameText, ReportedProblem, RouteTraffic, ShownCertificate,
+    Status,
 };
-use fairway_cluster::Problem;
-use fairway_model::Snapshot;
+use fairway_cluster::{Problem, Trouble};
+use fairway_model::{Node, Service, ServicePort, Snapshot};
 use fairway_proxy::Metrics;
 
 use super::certificate_metrics::CertificateMetrics;
@@ -70,6 +71,7 @@ impl Teller {
             at: SystemTime::now(),
             since: self.since,
             snapshot: snapshot.clone(),
+            judge,
             certificates: self.shown(),
             problems: told,
             problem_count,
@@ -89,6 +91,27 @@ impl Teller {
         });
         all.collect()
     }
+}
+
+/// As `fairway explain` tells it.
+fn judge(service: &Service, port: &ServicePort, node: &Node) -> Vec<Judgement> {
+    let told = fairway_explain::endpoints_of_port(service, port, node);
+    let judged = told.into_iter().map(|endpoint| Judgement {
+        used: endpoint.used,
+        why: endpoint.why,
+    });
+    judged.collect()
+}
+
+/// What the API server does not let us have, beside what is wrong with objects.
+pub(super) fn of_source(troubles: Vec<Trouble>) -> Vec<ReportedProblem> {
+    let of_one = |trouble: Trouble| ReportedProblem {
+        object: "API server".to_owned(),
+        field: trouble.resource.unwrap_or_default(),
+        reason: trouble.reason,
+        message: trouble.message,
+    };
+    troubles.into_iter().map(of_one).collect()
 }
 
 fn of_route(route: fairway_proxy::RouteTraffic) -> RouteTraffic {

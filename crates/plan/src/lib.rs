@@ -42,6 +42,7 @@ pub use planner::Planner;
 pub use ruleset::{
     Chain, Family, Hook, HookKind, HookPoint, Rule, Ruleset, Selector, Statement, TABLE,
 };
+pub use service::shares_of_endpoints;
 pub use set::{Bytes, Element, IdleTimeout, Set, SetName, SlotClass};
 pub use trace::{Candidate, Cause, Outcome, Packet, Scene, Sender, Walk};
 pub use transaction::{Change, Observed, ObservedChain, ObservedSet, Transaction};

@@ -98,6 +98,22 @@ impl Planned {
     }
 }
 
+/// The endpoints that new connections of one family are shared out among under a traffic policy, each as
+/// often as its share says: what a frontend's slots are made of.
+pub fn shares_of_endpoints(
+    service: &Service,
+    port: &ServicePort,
+    policy: TrafficPolicy,
+    family: Family,
+    node: &Node,
+) -> Vec<SocketAddr> {
+    let selected = match policy {
+        TrafficPolicy::Cluster => selection::cluster(&port.endpoints, family, node),
+        TrafficPolicy::Local => selection::local(&port.endpoints, family, node),
+    };
+    shares(&selected, &service.weights)
+}
+
 impl Plan<'_> {
     fn position(&self, port: &ServicePort) -> Option<usize> {
         self.ports

@@ -24,12 +24,11 @@ use crate::gate::{self, Upgrade};
 use crate::grpc;
 use crate::hop_by_hop;
 use crate::record::Record;
-use crate::redirect;
 use crate::rescue::{self, Reader};
 use crate::route_state::{HeaderChange, RouteState};
 use crate::tls::{self, Verdict};
 use response::{Answer, ask_for, finish, prepare, switches_to};
-use route::{Destination, Upstream};
+use route::{ClearText, Destination, Upstream};
 
 /// Answers one request of a client connection. Errors become responses; nothing else can fail.
 pub(crate) fn serve(
@@ -126,7 +125,7 @@ fn plan(
         client.refuse();
         return Err(ProxyError::new(Kind::OutOfMemory));
     }
-    let https = match tls::judge(
+    let clear_text = match tls::judge(
         client,
         &admitted.host,
         request.uri().path(),
@@ -137,12 +136,12 @@ fn plan(
             record.strictly = true;
             None
         }
-        Verdict::ClearText(https) => Some(https),
-        Verdict::SendToHttps => return Ok(Plan::Own(redirect::to_https(&request)?)),
+        Verdict::ClearText(redirected) => Some(ClearText::Redirected(redirected)),
+        Verdict::SendToHttps => Some(ClearText::Refused),
         Verdict::Misdirected => return Err(Rejection::Misdirected.into()),
     };
     // The places of later filters: rate limits, allow lists, authentication.
-    let upstream = match route::find(client, &mut request, &admitted, https, reader, record)? {
+    let upstream = match route::find(client, &mut request, &admitted, clear_text, reader, record)? {
         Destination::Own(response) => return Ok(Plan::Own(response)),
         Destination::Upstream(upstream) => upstream,
     };

@@ -16,6 +16,9 @@ pub struct HealthReport {
     pub node_eligible: bool,
     /// The router's listeners accept connections; `None` without a router.
     pub router_serving: Option<bool>,
+    /// `Some(false)` where Services should be programmed and cannot be; `None` where nothing is known to be
+    /// in the way.
+    pub service_proxy_serving: Option<bool>,
     /// The agent is shutting down.
     pub draining: bool,
 }
@@ -37,7 +40,11 @@ impl HealthReport {
 
     /// New connections are welcome on this node: what `/healthz` answers.
     pub fn is_ready(&self) -> bool {
-        self.is_live() && self.node_eligible && !self.draining && self.router_serving != Some(false)
+        self.is_live()
+            && self.node_eligible
+            && !self.draining
+            && self.router_serving != Some(false)
+            && self.service_proxy_serving != Some(false)
     }
 
     /// The JSON body of `/healthz`: kube-proxy's to the byte, unless the reason for a refusal is
@@ -47,6 +54,7 @@ impl HealthReport {
         body.node_eligible = Some(self.node_eligible);
         body.draining = self.draining.then_some(true);
         body.router_serving = self.router_serving.filter(|serving| !serving);
+        body.service_proxy_serving = self.service_proxy_serving.filter(|serving| !serving);
         body.to_json()
     }
 
@@ -74,6 +82,7 @@ impl HealthReport {
             status: self.families.iter().map(|(k, v)| (*k, status(v))).collect(),
             draining: None,
             router_serving: None,
+            service_proxy_serving: None,
         }
     }
 }
@@ -95,6 +104,8 @@ struct Body {
     draining: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     router_serving: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_proxy_serving: Option<bool>,
 }
 
 #[derive(Serialize)]

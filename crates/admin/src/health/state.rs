@@ -11,6 +11,7 @@ use crate::{IpFamily, Moment};
 pub(super) struct State {
     pub(super) node: NodeState,
     pub(super) router_serving: Option<bool>,
+    pub(super) service_proxy_serving: Option<bool>,
     pub(super) draining: bool,
     stale_after: Duration,
     families: BTreeMap<IpFamily, Progress>,
@@ -28,6 +29,7 @@ impl State {
         Self {
             node: NodeState::Eligible,
             router_serving: None,
+            service_proxy_serving: None,
             draining: false,
             stale_after,
             families: BTreeMap::new(),
@@ -61,6 +63,7 @@ impl State {
             families,
             node_eligible: self.node == NodeState::Eligible,
             router_serving: self.router_serving,
+            service_proxy_serving: self.service_proxy_serving,
             draining: self.draining,
         }
     }

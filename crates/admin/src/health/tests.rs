@@ -103,6 +103,18 @@ fn a_leaving_or_unknown_node_is_not_ready_but_live() {
 }
 
 #[test]
+fn services_that_cannot_be_programmed_are_named_and_leave_the_process_live() {
+    let (health, start) = fresh();
+    health.set_router_serving(true);
+    health.set_service_proxy_serving(false);
+    let report = health.report(at(start, 0));
+    // A restart would not help, and the router would be gone as well.
+    assert!(!report.is_ready() && report.is_live());
+    let body = report.healthz_body();
+    assert!(body.ends_with(r#""serviceProxyServing":false}"#), "{body}");
+}
+
+#[test]
 fn draining_and_a_dead_router_are_named_and_leave_the_process_live() {
     let (health, start) = fresh();
     health.set_router_serving(false);

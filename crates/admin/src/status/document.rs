@@ -53,7 +53,7 @@ fn list(status: &Status, query: &Query, now: SystemTime) -> Option<List> {
     Some(match query.view {
         View::Overview => return None,
         View::Services => page(services::found(snapshot, query), query, |service| {
-            Item::Service(services::Item::new(service, snapshot))
+            Item::Service(services::Item::new(service, status))
         }),
         View::Routes => {
             let traffic = routes::Traffic::new(&status.traffic);

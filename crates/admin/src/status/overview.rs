@@ -22,6 +22,8 @@ pub(super) struct Overview {
     node_eligible: bool,
     /// None without a router.
     router_serving: Option<bool>,
+    /// False where Services should be programmed and cannot be.
+    service_proxy_serving: Option<bool>,
     draining: bool,
     counts: Counts,
     /// Requests of all routes, and of none.
@@ -77,6 +79,7 @@ impl Overview {
             families: families.collect(),
             node_eligible: health.node_eligible,
             router_serving: health.router_serving,
+            service_proxy_serving: health.service_proxy_serving,
             draining: health.draining,
             counts: Counts::of(status),
             traffic: TrafficItem::new(&traffic),

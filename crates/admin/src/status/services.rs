@@ -1,9 +1,10 @@
 use std::net::IpAddr;
 
-use fairway_model::{Endpoint, Service, ServiceKind, ServicePort, Snapshot};
+use fairway_model::{Endpoint, Node, Service, ServiceKind, ServicePort, Snapshot};
 use serde::Serialize;
 
 use super::query::Query;
+use super::{Judgement, Status};
 
 /// Most endpoints of a port that are listed: a hundred pages of it would be no page.
 const MOST_ENDPOINTS: usize = 100;
@@ -41,6 +42,9 @@ struct Port {
 struct EndpointItem {
     address: String,
     state: &'static str,
+    /// Whether clients get there from this node.
+    used: bool,
+    why: String,
     node: Option<String>,
     zone: Option<String>,
     /// On this node.
@@ -62,7 +66,7 @@ pub(super) fn found<'a>(
 }
 
 impl Item {
-    pub(super) fn new(service: &Service, snapshot: &Snapshot) -> Self {
+    pub(super) fn new(service: &Service, status: &Status) -> Self {
         let (kind, alias_of) = match &service.kind {
             ServiceKind::ClusterIp if service.cluster_ips.is_empty() => ("headless", None),
             ServiceKind::ClusterIp => ("ClusterIP", None),
@@ -78,15 +82,17 @@ impl Item {
             alias_of,
             addresses: addresses(service),
             elsewhere: service.proxied_elsewhere,
-            ports: ports.map(|port| Port::new(port, snapshot)).collect(),
+            ports: ports.map(|port| Port::new(port, service, status)).collect(),
         }
     }
 }
 
 impl Port {
-    fn new(port: &ServicePort, snapshot: &Snapshot) -> Self {
+    fn new(port: &ServicePort, service: &Service, status: &Status) -> Self {
+        let node = &status.snapshot.node;
         let endpoints = port.endpoints.iter();
-        let described = endpoints.clone().take(MOST_ENDPOINTS);
+        let judged = (status.judge)(service, port, node);
+        let described = endpoints.clone().zip(judged).take(MOST_ENDPOINTS);
         Self {
             name: port.name.to_string(),
             port: port.port.get(),
@@ -95,14 +101,14 @@ impl Port {
             ready: endpoints.filter(|it| it.conditions.ready).count(),
             total: port.endpoints.len(),
             endpoints: described
-                .map(|endpoint| EndpointItem::new(endpoint, snapshot))
+                .map(|(endpoint, judged)| EndpointItem::new(endpoint, judged, node))
                 .collect(),
         }
     }
 }
 
 impl EndpointItem {
-    fn new(endpoint: &Endpoint, snapshot: &Snapshot) -> Self {
+    fn new(endpoint: &Endpoint, judged: Judgement, node: &Node) -> Self {
         let conditions = endpoint.conditions;
         Self {
             address: endpoint.socket_address().to_string(),
@@ -112,9 +118,11 @@ impl EndpointItem {
                 () if conditions.terminating => "terminating",
                 () => "not ready",
             },
+            used: judged.used,
+            why: judged.why,
             node: endpoint.node.as_deref().map(str::to_owned),
             zone: endpoint.zone.as_deref().map(str::to_owned),
-            local: endpoint.is_on(&snapshot.node.name),
+            local: endpoint.is_on(&node.name),
         }
     }
 }

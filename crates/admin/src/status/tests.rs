@@ -70,6 +70,13 @@ fn status() -> Status {
         at: SystemTime::UNIX_EPOCH + Duration::from_millis(1500),
         since: SystemTime::UNIX_EPOCH,
         snapshot: Arc::new(snapshot),
+        judge: |_, port, _| {
+            let judged = port.endpoints.iter().map(|endpoint| Judgement {
+                used: endpoint.conditions.ready,
+                why: format!("because of {}", endpoint.address),
+            });
+            judged.collect()
+        },
         certificates: vec![ShownCertificate {
             host: Some("web.example".to_owned()),
             secret: ObjectName::new("shop", "tls"),
@@ -148,6 +155,9 @@ async fn each_view_lists_what_there_is() {
         (Some(1), Some(2))
     );
     assert_eq!(port["endpoints"][1]["state"], "draining");
+    assert_eq!(port["endpoints"][0]["used"], true);
+    assert_eq!(port["endpoints"][1]["used"], false);
+    assert_eq!(port["endpoints"][1]["why"], "because of 10.0.0.2");
 
     let routes = json_of(&site, "view=routes&offset=1").await["list"].take();
     assert_eq!(

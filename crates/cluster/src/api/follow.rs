@@ -47,10 +47,7 @@ impl Follower {
     }
 
     async fn follow<K: Watched>(&self) -> Result<std::convert::Infallible, Closed> {
-        let resource = Resource {
-            group: K::group(&()).into_owned(),
-            plural: K::plural(&()).into_owned(),
-        };
+        let resource = Resource::of::<K>();
         let client = {
             let (report, resource) = (Arc::clone(&self.report), resource.clone());
             paced::client(self.client.clone(), self.pace.shortest, move || {

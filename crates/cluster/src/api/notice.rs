@@ -12,6 +12,15 @@ pub(super) struct Resource {
     pub(super) plural: String,
 }
 
+impl Resource {
+    pub(super) fn of<K: kube::Resource<DynamicType = ()>>() -> Self {
+        Self {
+            group: K::group(&()).into_owned(),
+            plural: K::plural(&()).into_owned(),
+        }
+    }
+}
+
 impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.plural)?;
@@ -70,6 +79,17 @@ impl fmt::Display for Notice {
 }
 
 impl Notice {
+    /// The kind that it is about, if it is about one.
+    pub(super) fn resource(&self) -> Option<&Resource> {
+        match self {
+            Self::Forbidden(resource, _)
+            | Self::Refused(resource, ..)
+            | Self::Served(resource)
+            | Self::Absent(resource) => Some(resource),
+            Self::Unreachable(_) | Self::Credentials(_) | Self::Back(_) => None,
+        }
+    }
+
     pub(super) fn log(&self) {
         match self {
             Self::Back(_) | Self::Served(_) => tracing::info!("{self}"),

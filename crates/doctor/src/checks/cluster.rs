@@ -1,4 +1,4 @@
-use crate::{Api, Facts, Finding};
+use crate::{Api, Facts, Finding, ForbiddenKind};
 
 /// Certificates and tokens are judged by the clock.
 const NOTICEABLE: u64 = 5;
@@ -8,7 +8,11 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     let Some(api) = &facts.api else {
         return Vec::new();
     };
-    let Api { version, ahead } = match api {
+    let Api {
+        version,
+        ahead,
+        forbidden,
+    } = match api {
         Ok(api) => api,
         Err(error) => {
             return vec![Finding::fault(
@@ -23,6 +27,7 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         "API server",
         format!("answers, version {version}"),
     )];
+    findings.extend(forbidden.iter().map(of_forbidden));
     let Some(ahead) = ahead else {
         return findings;
     };
@@ -41,4 +46,20 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         _ => Finding::ok("clock", "agrees with the API server's"),
     });
     findings
+}
+
+fn of_forbidden(kind: &ForbiddenKind) -> Finding {
+    let ForbiddenKind { group, plural, .. } = kind;
+    let found = match group.as_str() {
+        "" => format!("not allowed to list {plural}"),
+        group => format!("not allowed to list {plural}.{group}"),
+    };
+    let fix = format!(
+        "add the rule {{apiGroups: [\"{group}\"], resources: [\"{plural}\"], verbs: [\"list\", \"watch\"]}} to fairway's \
+         ClusterRole, or ask with the credentials that fairway has"
+    );
+    match kind.optional {
+        true => Finding::warning("RBAC", found, kind.without, fix),
+        false => Finding::fault("RBAC", found, kind.without, fix),
+    }
 }

@@ -1,5 +1,7 @@
 use super::*;
-use crate::{Api, BaseChain, Feature, Flannel, Interface, LeftOver, Level, Listener, Wanted};
+use crate::{
+    Api, BaseChain, Feature, Flannel, ForbiddenKind, Interface, LeftOver, Level, Listener, Wanted,
+};
 
 /// A node of which nothing bad is known.
 fn healthy() -> Facts {
@@ -36,6 +38,7 @@ fn healthy() -> Facts {
     facts.api = Some(Ok(Api {
         version: "v1.33.0".to_owned(),
         ahead: Some(1),
+        forbidden: Vec::new(),
     }));
     facts
 }
@@ -86,7 +89,7 @@ fn a_healthy_node_has_no_findings_but_good_ones() {
 /// A fault, and the finding that it is to have.
 type Planted = (fn(&mut Facts), Level, &'static str, &'static str);
 
-const PLANTED: [Planted; 31] = [
+const PLANTED: [Planted; 33] = [
     (
         |facts| {
             facts.kernel.features.push(Feature {
@@ -306,13 +309,37 @@ const PLANTED: [Planted; 31] = [
             facts.api = Some(Ok(Api {
                 version: String::new(),
                 ahead: Some(-90),
+                forbidden: Vec::new(),
             }));
         },
         Level::Fault,
         "clock",
         "90 s behind",
     ),
+    (
+        |facts| forbid(facts, false),
+        Level::Fault,
+        "RBAC",
+        "not allowed to list ingresses.networking.k8s.io",
+    ),
+    (
+        |facts| forbid(facts, true),
+        Level::Warning,
+        "RBAC",
+        "not allowed to list ingresses.networking.k8s.io",
+    ),
 ];
+
+fn forbid(facts: &mut Facts, optional: bool) {
+    if let Some(Ok(api)) = &mut facts.api {
+        api.forbidden = vec![ForbiddenKind {
+            group: "networking.k8s.io".to_owned(),
+            plural: "ingresses".to_owned(),
+            without: "the router has no routes",
+            optional,
+        }];
+    }
+}
 
 fn listener(port: u16) -> Listener {
     Listener {

@@ -39,10 +39,10 @@ pub(super) const LAST_REQUEST: Duration = Duration::from_secs(2);
 
 /// After our last response the client may still be sending; closing at once would reset the connection
 /// and could destroy the response on its way. nginx's `lingering_timeout`.
-const LINGER: Duration = Duration::from_secs(5);
+pub(super) const LINGER: Duration = Duration::from_secs(5);
 
 /// What is read and thrown away meanwhile.
-const LINGER_BYTES: usize = 1024 * 1024;
+pub(super) const LINGER_BYTES: usize = 1024 * 1024;
 
 const REQUEST_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\nserver: fairway\r\n\r\n";

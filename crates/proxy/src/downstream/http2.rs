@@ -4,6 +4,7 @@
 //! HTTP/1.1 connection is by its own: to drop the task is to reset the stream.
 
 mod canonical;
+mod lingering;
 mod session;
 
 use std::future::poll_fn;
@@ -16,6 +17,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
+use super::connection::{LINGER, LINGER_BYTES};
 use super::watch::Stall;
 use crate::config::Config;
 use crate::exchange;
@@ -24,6 +26,7 @@ use crate::observed::Observed;
 use crate::stream::Stream;
 use crate::tls;
 use crate::worker::Worker;
+use lingering::Lingering;
 use session::{Session, Streams};
 
 /// What a client may send of one body before we take it, in bytes: 10 MiB/s at a round trip of 25 ms.
@@ -60,6 +63,13 @@ pub(super) async fn serve(
             Box::pin(exchange::serve(client, request))
         }
     });
+    let stream = Lingering::new(
+        stream,
+        lingering::Limits {
+            time: LINGER,
+            bytes: LINGER_BYTES,
+        },
+    );
     let socket = TokioIo::new(Observed::new(stream, session.clone()));
     let http = builder(&session.worker.config, streams).serve_connection(socket, service);
     let mut http = pin!(http);

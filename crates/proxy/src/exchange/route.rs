@@ -30,6 +30,15 @@ pub(super) enum Destination {
     Upstream(Upstream),
 }
 
+/// What becomes of a request that came in clear text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClearText {
+    /// It is sent to https whatever its route says.
+    Refused,
+    /// Its route says whether it is sent to https; if that does not, this holds.
+    Redirected(bool),
+}
+
 /// Endpoints, and how to deal with them.
 pub(super) struct Upstream {
     pub(super) route: Rc<RouteState>,
@@ -38,13 +47,12 @@ pub(super) struct Upstream {
     pub(super) times: Times,
 }
 
-/// Finds where the request goes, and brings its target into the form that was looked at. `https` is what
-/// becomes of a request in clear text whose route does not say.
+/// Finds where the request goes, and brings its target into the form that was looked at.
 pub(super) fn find(
     client: &Client,
     request: &mut Request<Incoming>,
     admitted: &Admitted,
-    https: Option<bool>,
+    clear_text: Option<ClearText>,
     reader: &Reader,
     record: &mut Record,
 ) -> Result<Destination, ProxyError> {
@@ -66,9 +74,17 @@ pub(super) fn find(
         trusted: client.sender.trusted,
     };
     let route = routes.find_with(asked, &conditions);
-    if let Some(otherwise) = https
-        && route.map_or(otherwise, |it| it.requests.https.unwrap_or(otherwise))
-    {
+    let to_https = clear_text.is_some_and(|clear_text| match clear_text {
+        ClearText::Refused => true,
+        ClearText::Redirected(otherwise) => {
+            route.and_then(|it| it.requests.https).unwrap_or(otherwise)
+        }
+    });
+    if to_https {
+        // As with nginx, what a route says of its responses holds for this one.
+        if let Some(route) = route {
+            record.route_to(&worker.route_states.of(route), 0);
+        }
         return Ok(Destination::Own(redirect::to_https(request)?));
     }
     let route = route.ok_or_else(|| ProxyError::new(Kind::NoRoute))?;

@@ -107,6 +107,12 @@ impl Frames {
         })
     }
 
+    /// Room for what arrives before it is read, in bytes; the kernel doubles it.
+    pub(crate) fn receive_buffer(&self, bytes: usize) {
+        let socket = socket2::SockRef::from(&self.stream);
+        socket.set_recv_buffer_size(bytes).unwrap();
+    }
+
     /// The next frame of one of these kinds, for what the others say is not asked.
     pub(crate) fn next_of(&mut self, kinds: &[u8]) -> Option<Frame> {
         loop {

@@ -11,6 +11,7 @@ mod conformance;
 mod drain;
 mod forwarding;
 mod frames;
+mod goaway;
 mod grpc;
 mod hostile;
 mod hostile_http2;

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairway_model::{HostPattern, WildcardSpan};
+use fairway_model::{Filter, HostPattern, WildcardSpan};
 use fairway_proxy::{
     ClientAuth, Config, Handling, HostTls, Timeouts, TlsSettings, TlsTable, self_signed,
 };
@@ -16,6 +16,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
 
 use crate::client::PATIENCE;
+use crate::cluster::Cluster;
 use crate::proxy::Proxy;
 use crate::upstream::{Upstream, wait_for};
 
@@ -90,6 +91,10 @@ pub(crate) fn table(hosts: impl IntoIterator<Item = (HostPattern, HostTls)>) -> 
 }
 
 fn start(endpoint: SocketAddr, table: TlsTable) -> Proxy {
+    start_with(crate::proxy::single(&[endpoint]), table)
+}
+
+fn start_with(cluster: Cluster, table: TlsTable) -> Proxy {
     let config = Config {
         https: vec!["127.0.0.1:0".parse().unwrap()],
         timeouts: Timeouts {
@@ -98,7 +103,7 @@ fn start(endpoint: SocketAddr, table: TlsTable) -> Proxy {
         },
         ..Config::default()
     };
-    let proxy = Proxy::configured(crate::proxy::single(&[endpoint]), config);
+    let proxy = Proxy::configured(cluster, config);
     proxy.tls.store(Arc::new(table));
     proxy
 }
@@ -245,6 +250,43 @@ fn a_connection_is_good_for_hosts_with_the_same_demands() {
     // What clear text cannot prove is not served in clear text.
     let response = crate::client::get(proxy.address, "secure.example", "/");
     assert_eq!(response.status, 308);
+}
+
+#[test]
+fn redirects_to_https_have_the_headers_of_their_route() {
+    let upstream = Upstream::echo("a");
+    let server = Authority::new();
+    let secure = terminate(
+        Some(server.issue("secure.example").0),
+        Some(ClientAuth {
+            authorities: Authority::new().store(),
+            optional: false,
+        }),
+    );
+    let hosts = [
+        (
+            exact("a.example"),
+            terminate(Some(server.issue("a.example").0), None),
+        ),
+        (exact("secure.example"), secure),
+    ];
+    let mut cluster = Cluster::default();
+    cluster.service("web", &[upstream.address]);
+    cluster.filters = vec![Filter::SetResponseHeader("x-answer".into(), "1".into())];
+    cluster.route(None, "/with", "web");
+    cluster.filters = Vec::new();
+    cluster.route(None, "/without", "web");
+    let proxy = start_with(cluster, table(hosts));
+    // Whether the host is redirected, or nobody is let in without TLS.
+    for host in ["a.example", "secure.example"] {
+        for (path, header) in [("/with", Some("1")), ("/without", None), ("/nowhere", None)] {
+            let response = crate::client::get(proxy.address, host, path);
+            assert_eq!(response.status, 308, "{host}{path}");
+            assert_eq!(response.header("x-answer"), header, "{host}{path}");
+            // Browsers ignore it in clear text, where anybody could have written it (RFC 6797 section 8.1).
+            assert_eq!(response.header("strict-transport-security"), None);
+        }
+    }
 }
 
 #[test]

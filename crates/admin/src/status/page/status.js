@@ -131,6 +131,7 @@ function showOverview(overview) {
       `Rules, ${family.family}`,
       `${family.fresh ? "as the cluster wants them" : "late"}, last written ${family.last_applied || "never"}`,
     ]),
+    ...(overview.service_proxy_serving === false ? [["Services", "not programmed"]] : []),
     ["Router", overview.router_serving === null ? "off" : overview.router_serving ? "serves" : "does not serve"],
     ["Node object", overview.node_eligible ? "allows traffic" : "allows no traffic"],
     ["Endpoints", `${counts.endpoints_ready.toLocaleString("en")} of ${counts.endpoints.toLocaleString("en")} ready`],
@@ -165,6 +166,8 @@ function endpoints(port) {
     item.append(tag(endpoint.state, STATES[endpoint.state] || "fair"));
     const where = [endpoint.local ? "this node" : endpoint.node, endpoint.zone].filter(Boolean).join(", ");
     if (where) item.append(element("span", ` ${where}`, "quiet"));
+    // The state says it already where it is used because it is ready.
+    if (endpoint.why !== endpoint.state) item.append(element("div", `${endpoint.used ? "in" : "out"}: ${endpoint.why}`, "quiet"));
     list.append(item);
   }
   if (port.total > port.endpoints.length) {

@@ -84,9 +84,14 @@ impl Session {
     }
 
     /// Whether the client goes on and on after it was told to leave.
+    ///
+    /// Until it can know it may have begun as many requests as it may have at once, and, as fast as they are
+    /// answered, as many again.
     pub(super) fn is_abusive(&self) -> bool {
-        let limit = self.worker.config.limits.requests_per_connection;
-        self.requests.get() / 2 >= limit || self.has_cancelled(2 * CANCELLED)
+        let limits = &self.worker.config.limits;
+        let limit = limits.requests_per_connection;
+        let late = limit.max(limits.streams_per_connection.saturating_mul(2));
+        self.requests.get().saturating_sub(limit) > late || self.has_cancelled(2 * CANCELLED)
     }
 
     fn has_cancelled(&self, count: u32) -> bool {

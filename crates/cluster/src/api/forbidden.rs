@@ -1,0 +1,60 @@
+use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass, ServiceCIDR};
+use kube::api::ListParams;
+use kube::{Api, Client};
+
+use super::kinds::{self, Watched};
+use super::notice::Resource;
+use crate::{Kind, Options};
+
+/// A kind that RBAC does not let us list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForbiddenKind {
+    /// Which.
+    pub kind: Kind,
+    /// In RBAC's words, empty for the core group.
+    pub group: String,
+    /// In RBAC's words, plural and lower-case.
+    pub plural: String,
+}
+
+/// Asks the API server for one object of each kind that an agent with these options needs, and returns
+/// those that it forbids. What else is wrong with the server is for others to tell.
+pub async fn forbidden_kinds(client: &Client, options: &Options) -> Vec<ForbiddenKind> {
+    let mut forbidden = Vec::new();
+    for kind in Kind::LISTED {
+        forbidden.extend(match kind {
+            Kind::Service => ask::<Service>(client, options).await,
+            Kind::EndpointSlice => ask::<EndpointSlice>(client, options).await,
+            Kind::Node => ask::<Node>(client, options).await,
+            Kind::ServiceCidr => ask::<ServiceCIDR>(client, options).await,
+            Kind::Ingress => ask::<Ingress>(client, options).await,
+            Kind::IngressClass => ask::<IngressClass>(client, options).await,
+            Kind::Secret => None, // not one of those that are listed
+        });
+    }
+    forbidden
+}
+
+async fn ask<K: Watched>(client: &Client, options: &Options) -> Option<ForbiddenKind> {
+    let selection = kinds::selection(K::KIND, options)?;
+    let parameters = ListParams {
+        label_selector: selection.label_selector,
+        field_selector: selection.field_selector,
+        limit: Some(1),
+        ..ListParams::default()
+    };
+    let api: Api<K> = Api::all(client.clone());
+    match api.list(&parameters).await {
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            let Resource { group, plural } = Resource::of::<K>();
+            Some(ForbiddenKind {
+                kind: K::KIND,
+                group,
+                plural,
+            })
+        }
+        _ => None,
+    }
+}
