@@ -18,9 +18,19 @@ pub(crate) struct Group {
     pub(crate) values: Vec<Option<f64>>,
 }
 
+impl Group {
+    /// By how much the largest is more than the least.
+    fn longest(&self) -> Option<f64> {
+        let values = || self.values.iter().flatten().copied();
+        Some(values().max_by(f64::total_cmp)? / values().min_by(f64::total_cmp)?)
+    }
+}
+
 /// Bars of the same name have the same colour.
 pub(crate) fn draw(title: &str, names: &[&str], groups: &[Group]) -> String {
     let mut drawn = legend(names.iter().copied(), 8.0, 36.0, 150.0);
+    let longest = groups.iter().filter_map(Group::longest);
+    let longest = longest.fold(2.0, f64::max).min(MOST);
     let mut y = TOP;
     for group in groups {
         let bars = group.values.iter().enumerate();
@@ -39,7 +49,7 @@ pub(crate) fn draw(title: &str, names: &[&str], groups: &[Group]) -> String {
         );
         for (number, value) in bars {
             let times = value / least;
-            let width = times.min(MOST) / MOST * (WIDTH - LABELS - 60.0);
+            let width = times.min(longest) / longest * (WIDTH - LABELS - 60.0);
             let more = if times > MOST { " >" } else { "" };
             let _ = writeln!(
                 drawn,

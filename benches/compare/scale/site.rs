@@ -70,8 +70,10 @@ impl Site {
             Some(_) => ["--kubeconfig", text(&kubeconfig)],
             None => ["--manifests", text(path)],
         };
-        let arguments = ["run", "--hostname-override", population::NODE];
-        let arguments = arguments.into_iter().chain(source);
+        let node = ["run", "--hostname-override", population::NODE];
+        // Nobody sends it requests that would have to find another node first.
+        let arguments = node.into_iter().chain(["--drain-delay-seconds", "0"]);
+        let arguments = arguments.chain(source);
         let program = Path::new(env!("CARGO_BIN_EXE_fairway"));
         let agent = Agent::spawn(&self.namespace, program, arguments).expect("an agent");
         wait_ready(&agent);
