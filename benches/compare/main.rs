@@ -11,6 +11,7 @@ mod chain_per_service;
 mod chart;
 mod packets;
 mod plan;
+mod program;
 mod programming;
 mod record;
 mod report;
@@ -95,8 +96,9 @@ fn about(plan: &Plan, programs: &Programs) -> About {
         kernel: system.release().to_string_lossy().into_owned(),
         machine: format!("{name}, {cores} cores"),
         note: format!(
-            "{}. Built as `{profile}`; options: `{arguments}`; load of the machine in the last 15 minutes: {load}.",
-            versions.join(", ")
+            "{}. {}Built as `{profile}`; options: `{arguments}`; load of the machine in the last 15 minutes: {load}.",
+            versions.join(", "),
+            program::described().unwrap_or_default(),
         ),
     }
 }

@@ -24,15 +24,13 @@ pub(crate) struct Programs {
     pub(crate) caddy: Option<String>,
 }
 
-const FAIRWAY: &str = env!("CARGO_BIN_EXE_fairway");
-
 impl Programs {
     /// What is there: the peers that are missing are left out.
     pub(crate) fn found() -> Self {
         let peers = target().join("peers");
         let caddy = peers.join("bin/caddy");
         Self {
-            fairway: FAIRWAY.to_owned(),
+            fairway: crate::program::path().display().to_string(),
             haproxy: is_there("haproxy"),
             envoy: envoy(&peers).ok(),
             caddy: caddy.exists().then(|| caddy.display().to_string()),

@@ -3,7 +3,6 @@
 
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fairway_model::Protocol;
@@ -109,8 +108,8 @@ impl Node {
                 "--cluster-cidr",
                 &cidr,
             ];
-            let program = Path::new(env!("CARGO_BIN_EXE_fairway"));
-            let agent = Agent::spawn(lab.nodes()[0].ns(), program, arguments).expect("an agent");
+            let program = crate::program::path();
+            let agent = Agent::spawn(lab.nodes()[0].ns(), &program, arguments).expect("an agent");
             crate::scale::site::wait_ready(&agent);
             agent
         });

@@ -74,8 +74,8 @@ impl Site {
         // Nobody sends it requests that would have to find another node first.
         let arguments = node.into_iter().chain(["--drain-delay-seconds", "0"]);
         let arguments = arguments.chain(source);
-        let program = Path::new(env!("CARGO_BIN_EXE_fairway"));
-        let agent = Agent::spawn(&self.namespace, program, arguments).expect("an agent");
+        let program = crate::program::path();
+        let agent = Agent::spawn(&self.namespace, &program, arguments).expect("an agent");
         wait_ready(&agent);
         agent
     }

@@ -2,7 +2,9 @@
 //! Service to another, and some elements serve several Services.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
+
+use foldhash::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use crate::set::split_network;

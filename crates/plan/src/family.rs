@@ -1,9 +1,10 @@
 //! The planner of one family.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fairway_model::{Affinity, Changes, Node, ObjectName, Protocol, Service, Snapshot};
+use foldhash::{HashMap, HashMapExt};
 
 use crate::affinity;
 use crate::connections::{Counter, counters};
@@ -93,7 +94,7 @@ impl FamilyPlanner {
             [&old, &new].map(|planned| planned.iter().flat_map(|planned| planned.elements.iter()));
         self.difference.between(before, after);
         // Most Services are of one family.
-        let new = new.filter(|new| !Frontend::of(&new.service, self.family).is_empty());
+        let new = new.filter(|new| Frontend::has_any(&new.service, self.family));
         if let Some(new) = new {
             self.services.insert(name, new);
         }

@@ -1,10 +1,11 @@
 //! Who owns an address: two Services may ask for the same one, for a moment or for good.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use fairway_model::{ObjectName, Port, Protocol, Service, ServiceKind, ServicePort};
+use foldhash::{HashSet, HashSetExt};
 use smallvec::SmallVec;
 
 use crate::{Element, Family, SetName};
@@ -140,21 +141,18 @@ impl Frontend {
     /// family does not exist in it.
     pub(crate) fn of(service: &Service, family: Family) -> Vec<Exposed<'_>> {
         let mut all = Vec::new();
-        let ours =
-            !service.proxied_elsewhere && !matches!(service.kind, ServiceKind::ExternalName(_));
+        if !Self::has_any(service, family) {
+            return all;
+        }
         let in_family = |addresses: &[IpAddr]| -> Vec<IpAddr> {
             let addresses = addresses.iter().copied();
             addresses
                 .filter(|address| Family::of(*address) == family)
                 .collect()
         };
-        let cluster_ips = in_family(&service.cluster_ips);
-        if !ours || cluster_ips.is_empty() {
-            return all;
-        }
         // An address that is also a load balancer's is guarded by the source ranges.
         let addresses = [
-            (Access::ClusterIp, cluster_ips),
+            (Access::ClusterIp, in_family(&service.cluster_ips)),
             (Access::LoadBalancer, in_family(&service.load_balancer_ips)),
             (Access::ExternalIp, in_family(&service.external_ips)),
         ];
@@ -179,6 +177,14 @@ impl Frontend {
             }
         }
         all
+    }
+
+    /// Whether a Service has frontends in the family.
+    pub(crate) fn has_any(service: &Service, family: Family) -> bool {
+        let ours =
+            !service.proxied_elsewhere && !matches!(service.kind, ServiceKind::ExternalName(_));
+        let mut cluster_ips = service.cluster_ips.iter();
+        ours && cluster_ips.any(|ip| Family::of(*ip) == family) && !service.ports.is_empty()
     }
 }
 

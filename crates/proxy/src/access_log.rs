@@ -27,8 +27,8 @@ pub(crate) use line::{Line, Request, Route};
 use time::Clock;
 pub(crate) use writer::{Batch, Reopen, Writer};
 
-/// A buffer of this size is handed over: large enough for few system calls, small beside a pipe's 64 KiB.
-const FULL: usize = 16 * 1024;
+/// A buffer of this size is handed over: what a pipe holds, because each time the thread that writes is woken.
+const FULL: usize = 64 * 1024;
 
 /// Buffers of one worker that the writer may have, or have given back, at once.
 const BUFFERS: usize = 4;
