@@ -2,10 +2,10 @@
 //! layout and way, without what kube-proxy spends on its own account.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use crate::nft;
 
 /// The table of a network namespace; everything must run inside it.
 pub(crate) struct ChainPerService {
@@ -103,16 +103,6 @@ fn address([first, second]: [u8; 2], host: usize) -> IpAddr {
 
 fn nft(script: &str) -> Duration {
     let started = Instant::now();
-    let mut child = Command::new("nft")
-        .args(["-f", "-"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("nft: install Debian's nftables for the comparison");
-    let mut stdin = child.stdin.take().expect("piped above");
-    stdin
-        .write_all(script.as_bytes())
-        .expect("nft reads its input");
-    drop(stdin);
-    assert!(child.wait().expect("nft ends").success());
+    nft::load(script);
     started.elapsed()
 }

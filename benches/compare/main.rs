@@ -9,6 +9,7 @@
 
 mod chain_per_service;
 mod chart;
+mod nft;
 mod packets;
 mod plan;
 mod program;

@@ -15,7 +15,6 @@
 
 mod kube_proxy;
 mod measure;
-mod nft;
 mod population;
 mod report;
 mod site;

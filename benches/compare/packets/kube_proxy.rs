@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use fairway_model::{Service, ServicePort};
 use ipnet::IpNet;
 
-use crate::packets::nft;
+use crate::nft;
 
 /// What it is told apart from Services.
 pub(crate) struct Node<'a> {

@@ -10,8 +10,8 @@ use fairway_plan::{LocalPods, Observed, Options, Planner};
 use fairway_testkit::lab::Namespace;
 use fairway_testkit::{Family, Lab};
 
+use crate::nft;
 use crate::packets::kube_proxy;
-use crate::packets::nft;
 use crate::packets::population::{Population, Target};
 
 /// The name of the lab's only node.

@@ -3,9 +3,9 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use foldhash::{HashMap, HashSet};
-use std::net::IpAddr;
 
 use crate::set::split_network;
 use crate::{Bytes, Element, Family, SetName, layout};

@@ -1,6 +1,6 @@
 //! The head of a request as it was written, so that it can be written again.
 //!
-//! Nearly no request is. A copy of a header map takes thousands of instructions, one of its bytes a few dozen.
+//! Nearly no request is. A copy of a header map takes two allocations and 1,600 instructions; the bytes are there.
 
 use std::cell::{Cell, RefCell};
 use std::io::IoSlice;
