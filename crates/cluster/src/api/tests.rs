@@ -41,7 +41,13 @@ impl Bench {
         let client = Client::new(server.service(), "default");
         let (sender, events) = mpsc::channel(64);
         let (secrets, wanted) = tokio::sync::watch::channel(BTreeSet::new());
-        let watch = watch(&client, options, Pace::default(), &sender, wanted);
+        let watch = watch(
+            &client.clone().into(),
+            options,
+            Pace::default(),
+            &sender,
+            wanted,
+        );
         Self {
             server,
             events,

@@ -45,7 +45,7 @@ impl Shop {
         let (sender, events) = mpsc::channel(64);
         let names = (0..count).map(|number| ObjectName::new("shop", format!("host-{number:03}")));
         let (secrets, wanted) = tokio::sync::watch::channel(names.collect());
-        let watch = watch(&client, &both(), pace, &sender, wanted);
+        let watch = watch(&client.clone().into(), &both(), pace, &sender, wanted);
         let mut shop = Self {
             server,
             client,
