@@ -20,6 +20,7 @@ mod memory;
 mod said;
 mod secrets;
 mod shared_connections;
+mod silent_connections;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
