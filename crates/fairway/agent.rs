@@ -48,6 +48,9 @@ pub(crate) use self::questions::admin_address;
 use self::starting::Starting;
 use crate::config::{Config, Loader, Source};
 
+/// The target of what it says about its own life, in whichever of its files: scripts wait for "ready" of it.
+const LOG: &str = "fairway::agent";
+
 /// Runs the agent until it is told to stop. When the files of its configuration change, it starts
 /// anew with them in the same process: the kernel's tables stay, and the router of before serves until
 /// the next one does and finishes what it has begun.

@@ -18,7 +18,7 @@ use super::questions::Asked;
 use super::router_half::RouterHalf;
 use super::service_half::ServiceHalf;
 use super::signals::Stop;
-use super::{Next, optional, status};
+use super::{LOG, Next, optional, status};
 use crate::config::Config;
 use crate::explain::Now;
 use crate::memory;
@@ -55,7 +55,7 @@ impl Running<'_> {
             tokio::select! {
                 stop = process.signals.stop() => {
                     if draining {
-                        warn!("told to stop again: open requests are cut off");
+                        warn!(target: LOG, "told to stop again: open requests are cut off");
                         return Ok(Next::End);
                     }
                     self.end(stop, process);
@@ -92,7 +92,7 @@ impl Running<'_> {
                 }
                 update = self.cluster.next() => {
                     if self.may_route_now() {
-                        info!("the router starts, now that Ingresses may be listed");
+                        info!(target: LOG, "the router starts, now that Ingresses may be listed");
                         return Ok(Next::Config(Box::new(self.context.config.clone())));
                     }
                     self.apply(update).await;
@@ -132,7 +132,7 @@ impl Running<'_> {
     /// The router goes on, and so do all connections.
     fn follow_policies(&mut self, changed: Config) {
         for warning in &changed.warnings {
-            warn!("{warning}");
+            warn!(target: LOG, "{warning}");
         }
         self.pages.reconfigured(&changed);
         self.cluster.set_policies(changed.policies);

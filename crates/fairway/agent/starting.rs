@@ -22,7 +22,7 @@ use super::process::Process;
 use super::router_half::RouterHalf;
 use super::running::Running;
 use super::service_half::ServiceHalf;
-use super::{Next, cluster_options, node_events, questions, source, status};
+use super::{LOG, Next, cluster_options, node_events, questions, source, status};
 use crate::config::{Config, Source};
 use crate::kernel::Kernel;
 use crate::memory;
@@ -43,9 +43,9 @@ impl<'a> Starting<'a> {
     /// Sets the kernel up, and asks for objects.
     pub(super) async fn begin(config: &'a Config, process: &Process) -> anyhow::Result<Self> {
         let as_configured = serde_json::to_value(config)?;
-        info!(version = env!("CARGO_PKG_VERSION"), config = %as_configured, "fairway starts");
+        info!(target: LOG, version = env!("CARGO_PKG_VERSION"), config = %as_configured, "fairway starts");
         for warning in &config.warnings {
-            warn!("{warning}");
+            warn!(target: LOG, "{warning}");
         }
         Kernel::default().prepare(config);
         let anew = process.former.is_some();
@@ -131,7 +131,7 @@ impl<'a> Starting<'a> {
         let routes = config.ingress && !cluster.withholds_routes();
         if config.ingress && !routes {
             warn!(
-                "the router waits for the permission to list Ingresses and their classes; Services work"
+                target: LOG, "the router waits for the permission to list Ingresses and their classes; Services work"
             );
         }
         process.take_over().await?;
@@ -156,7 +156,7 @@ impl<'a> Starting<'a> {
         router.speak(&context, &mut cluster)?;
         let questions = questions::listen()?;
         pages.ready(&context);
-        info!("ready");
+        info!(target: LOG, "ready");
         let snapshot = first.snapshot.clone();
         memory::updated(first);
         Ok(Running {
