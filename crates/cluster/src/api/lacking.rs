@@ -8,23 +8,36 @@ use super::kinds::{self, Watched};
 use super::notice::Resource;
 use crate::{Kind, Options};
 
-/// A kind that RBAC does not let us list.
+/// A kind that an agent would not get.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ForbiddenKind {
+pub struct LackingKind {
     /// Which.
     pub kind: Kind,
+    /// Why not.
+    pub lack: Lack,
     /// In RBAC's words, empty for the core group.
     pub group: String,
     /// In RBAC's words, plural and lower-case.
     pub plural: String,
 }
 
+/// Why an agent would not get a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// RBAC does not let us list it.
+    Forbidden,
+    /// The API server does not have it, being too old.
+    Absent,
+    /// There is no Node of our name.
+    NoSuchNode,
+}
+
 /// Asks the API server for one object of each kind that an agent with these options needs, and returns
-/// those that it forbids. What else is wrong with the server is for others to tell.
-pub async fn forbidden_kinds(client: &Client, options: &Options) -> Vec<ForbiddenKind> {
-    let mut forbidden = Vec::new();
+/// those that it would not get. What else is wrong with the server is for others to tell.
+pub async fn lacking_kinds(client: &Client, options: &Options) -> Vec<LackingKind> {
+    let mut lacking = Vec::new();
     for kind in Kind::LISTED {
-        forbidden.extend(match kind {
+        lacking.extend(match kind {
             Kind::Service => ask::<Service>(client, options).await,
             Kind::EndpointSlice => ask::<EndpointSlice>(client, options).await,
             Kind::Node => ask::<Node>(client, options).await,
@@ -34,10 +47,10 @@ pub async fn forbidden_kinds(client: &Client, options: &Options) -> Vec<Forbidde
             Kind::Secret => None, // not one of those that are listed
         });
     }
-    forbidden
+    lacking
 }
 
-async fn ask<K: Watched>(client: &Client, options: &Options) -> Option<ForbiddenKind> {
+async fn ask<K: Watched>(client: &Client, options: &Options) -> Option<LackingKind> {
     let selection = kinds::selection(K::KIND, options)?;
     let parameters = ListParams {
         label_selector: selection.label_selector,
@@ -46,15 +59,17 @@ async fn ask<K: Watched>(client: &Client, options: &Options) -> Option<Forbidden
         ..ListParams::default()
     };
     let api: Api<K> = Api::all(client.clone());
-    match api.list(&parameters).await {
-        Err(kube::Error::Api(status)) if status.code == 403 => {
-            let Resource { group, plural } = Resource::of::<K>();
-            Some(ForbiddenKind {
-                kind: K::KIND,
-                group,
-                plural,
-            })
-        }
-        _ => None,
-    }
+    let lack = match api.list(&parameters).await {
+        Err(kube::Error::Api(status)) if status.code == 403 => Lack::Forbidden,
+        Err(kube::Error::Api(status)) if status.code == 404 => Lack::Absent,
+        Ok(list) if K::KIND == Kind::Node && list.items.is_empty() => Lack::NoSuchNode,
+        _ => return None,
+    };
+    let Resource { group, plural } = Resource::of::<K>();
+    Some(LackingKind {
+        kind: K::KIND,
+        lack,
+        group,
+        plural,
+    })
 }
