@@ -126,34 +126,31 @@ fn repair_elements(
             transaction.release.extend(outdated.make);
             continue;
         }
-        let there: BTreeMap<&Bytes, &Bytes> = known
-            .get(set)
-            .into_iter()
-            .flat_map(|set| &set.elements)
-            .map(|element| (&element.key, &element.value))
-            .collect();
+        let there = known.get(set).into_iter().flat_map(|set| &set.elements);
+        let mut there: Vec<&Element> = there.collect();
+        there.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+        // A set that grows while it is read may tell of an element twice.
+        there.dedup_by(|one, other| one.key == other.key);
+        let mut there = there.into_iter().peekable();
+        let (mut stale, mut new) = (Vec::new(), Vec::new());
+        for pair @ (key, value) in elements {
+            stale.extend(std::iter::from_fn(|| {
+                there.next_if(|there| there.key < *key)
+            }));
+            match there.next_if(|there| there.key == *key) {
+                Some(there) if there.value == *value => {}
+                Some(_) => new.push(Change::Replace(element(*set, pair))),
+                None => new.push(Change::Add(element(*set, pair))),
+            }
+        }
+        stale.extend(there);
+        let stale = stale.into_iter().cloned().map(Change::Delete);
         // Networks that go must not overlap with networks that come.
-        let stale = match set {
-            SetName::AllowedSources => &mut transaction.make,
-            _ => &mut transaction.release,
-        };
-        for (key, value) in &there {
-            if !elements.contains_key(*key) {
-                stale.push(Change::Delete(element(*set, (key, value))));
-            }
+        match set {
+            SetName::AllowedSources => transaction.make.extend(stale),
+            _ => transaction.release.extend(stale),
         }
-        for (key, value) in elements {
-            match there.get(key) {
-                Some(there) if *there == value => {}
-                Some(_) => {
-                    let change = Change::Replace(element(*set, (key, value)));
-                    transaction.make.push(change);
-                }
-                None => transaction
-                    .make
-                    .push(Change::Add(element(*set, (key, value)))),
-            }
-        }
+        transaction.make.append(&mut new);
     }
 }
 
