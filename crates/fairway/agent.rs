@@ -37,7 +37,7 @@ use fairway_admin::{
     Health, HealthSite, Listener, MetricsSite, NodeState, ProcessMetrics, Purpose,
     ServiceProxyMetrics, StatusFeed, register_build_info, serve,
 };
-use fairway_cluster::{Cluster, EventRecorder, ProblemMetrics};
+use fairway_cluster::{Cluster, Connection, EventRecorder, ProblemMetrics};
 use fairway_model::{Changes, Snapshot, Update};
 use fairway_proxy::BindError;
 use prometheus_client::registry::Registry;
@@ -141,6 +141,10 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
         let site = HealthSite {
             health: health.clone(),
             probes: service_proxy_metrics.probes(),
+            forbidden: Arc::new({
+                let source = source.clone();
+                move || source.forbidden()
+            }),
         };
         start_server(config, &recorder, Purpose::Health, healthz, site).await?;
         let metrics = config.admin.metrics_bind_address;
@@ -171,7 +175,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
         let first = tokio::select! {
             first = cluster.next() => first,
             request = status_requests.next() => {
-                let here = status::of_source(cluster.troubles());
+                let here = status::of_source(source.troubles());
                 request.answer(early.tell(&nothing, cluster.problems(), here));
                 continue;
             }
@@ -406,7 +410,7 @@ async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<
             request = status_requests.next() => {
                 let unserved = service_proxy.as_ref().map(|tables| tables.proxy.unserved());
                 let mut here = missing.reported();
-                here.extend(status::of_source(cluster.troubles()));
+                here.extend(status::of_source(source.troubles()));
                 here.extend(unserved.unwrap_or_default());
                 request.answer(teller.tell(&snapshot, cluster.problems(), here));
             }
@@ -445,8 +449,9 @@ pub(crate) async fn source(
         Source::InCluster => None,
     };
     let client = fairway_cluster::client(kubeconfig).await?;
-    let recorder = EventRecorder::api(client.clone(), &config.node_name);
-    Ok((fairway_cluster::Source::Api(client), recorder))
+    let connection = Connection::from(client);
+    let recorder = EventRecorder::api(&connection, &config.node_name);
+    Ok((fairway_cluster::Source::Api(connection), recorder))
 }
 
 pub(crate) fn cluster_options(config: &Config) -> fairway_cluster::Options {
