@@ -1,8 +1,10 @@
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass, ServiceCIDR};
-use kube::api::ListParams;
-use kube::{Api, Client};
+use kube::Client;
+use kube::api::{ListParams, Request};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::kinds::{self, Watched};
 use super::notice::Resource;
@@ -58,13 +60,7 @@ async fn ask<K: Watched>(client: &Client, options: &Options) -> Option<LackingKi
         limit: Some(1),
         ..ListParams::default()
     };
-    let api: Api<K> = Api::all(client.clone());
-    let lack = match api.list(&parameters).await {
-        Err(kube::Error::Api(status)) if status.code == 403 => Lack::Forbidden,
-        Err(kube::Error::Api(status)) if status.code == 404 => Lack::Absent,
-        Ok(list) if K::KIND == Kind::Node && list.items.is_empty() => Lack::NoSuchNode,
-        _ => return None,
-    };
+    let lack = list_one(client, K::KIND, K::url_path(&(), None), &parameters).await?;
     let Resource { group, plural } = Resource::of::<K>();
     Some(LackingKind {
         kind: K::KIND,
@@ -72,4 +68,20 @@ async fn ask<K: Watched>(client: &Client, options: &Options) -> Option<LackingKi
         group,
         plural,
     })
+}
+
+/// As much of a list as matters, whatever it is of.
+#[derive(Deserialize)]
+struct List {
+    items: Vec<IgnoredAny>,
+}
+
+async fn list_one(client: &Client, kind: Kind, url: String, list: &ListParams) -> Option<Lack> {
+    let request = Request::new(url).list(list).ok()?;
+    match client.request::<List>(request).await {
+        Err(kube::Error::Api(status)) if status.code == 403 => Some(Lack::Forbidden),
+        Err(kube::Error::Api(status)) if status.code == 404 => Some(Lack::Absent),
+        Ok(List { items }) if kind == Kind::Node && items.is_empty() => Some(Lack::NoSuchNode),
+        _ => None,
+    }
 }
