@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Response, StatusCode, Version};
-use hyper::body::Incoming;
 
 use crate::body::ResponseBody;
 use crate::dispatch::Times;
@@ -15,20 +14,19 @@ use crate::record::Record;
 use crate::rescue;
 use crate::route_state::{HeaderChange, RouteState};
 use crate::tunnel::Tunnel;
-use crate::upstream::connect::Parts;
-use crate::upstream::connection::Lease;
+use crate::upstream::connection::UpstreamBody;
 
 /// What a request is answered with.
 pub(super) enum Answer {
     Own(Response<Bytes>),
-    Upstream(Response<Incoming>, Lease),
+    Upstream(Response<UpstreamBody>),
     /// The upstream agreed to leave HTTP; for how long both may then be silent.
-    Switched(Response<Incoming>, Parts, Times),
+    Switched(Response<UpstreamBody>, Times),
 }
 
 /// Makes a response head fit for the client.
 pub(super) fn prepare(
-    response: &mut Response<Incoming>,
+    response: &mut Response<UpstreamBody>,
     route: &RouteState,
 ) -> Result<(), ProxyError> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS || !is_unambiguous(response) {
@@ -42,7 +40,7 @@ pub(super) fn prepare(
 }
 
 /// Whether every reader of this head agrees about where the response ends.
-fn is_unambiguous(response: &Response<Incoming>) -> bool {
+fn is_unambiguous(response: &Response<UpstreamBody>) -> bool {
     let headers = response.headers();
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     let length = lengths.next();
@@ -58,7 +56,7 @@ fn is_unambiguous(response: &Response<Incoming>) -> bool {
 }
 
 /// Whether the upstream switches to what it was asked for. One that does not say is believed.
-pub(super) fn switches_to(protocol: &HeaderValue, response: &Response<Incoming>) -> bool {
+pub(super) fn switches_to(protocol: &HeaderValue, response: &Response<UpstreamBody>) -> bool {
     let told = response.headers().get(header::UPGRADE);
     told.is_none_or(|told| told.as_bytes().eq_ignore_ascii_case(protocol.as_bytes()))
 }
@@ -91,18 +89,20 @@ pub(super) fn finish(
             complete(client, &mut response, &mut record);
             response.map(|text| ResponseBody::own(text, wire, record))
         }
-        Answer::Upstream(mut response, lease) => {
+        Answer::Upstream(mut response) => {
             complete(client, &mut response, &mut record);
-            response.map(|body| ResponseBody::upstream(body, lease, wire, record))
+            response.map(|body| ResponseBody::upstream(body, wire, record))
         }
-        Answer::Switched(response, upstream, times) => {
+        Answer::Switched(response, times) => {
             record.answer(&response);
-            client.switch(Tunnel {
-                upstream,
-                idle: times.read,
-                record,
-            });
-            response.map(|_| ResponseBody::none(wire))
+            response.map(|upstream| {
+                client.switch(Tunnel {
+                    upstream,
+                    idle: times.read,
+                    record,
+                });
+                ResponseBody::none(wire)
+            })
         }
     }
 }
