@@ -29,7 +29,8 @@ pub(super) fn prepare(
     response: &mut Response<UpstreamBody>,
     route: &RouteState,
 ) -> Result<(), ProxyError> {
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS || !is_unambiguous(response) {
+    let is_unclear = response.body().is_stream() && !is_unambiguous(response.headers());
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS || is_unclear {
         return Err(ProxyError::new(Kind::InvalidResponse));
     }
     let headers = response.headers_mut();
@@ -39,20 +40,15 @@ pub(super) fn prepare(
     Ok(())
 }
 
-/// Whether every reader of this head agrees about where the response ends.
-fn is_unambiguous(response: &Response<UpstreamBody>) -> bool {
-    let headers = response.headers();
+/// Whether every reader of an HTTP/2 response agrees about its length; h2 takes the first and has refused
+/// Transfer-Encoding. Heads of HTTP/1.1 are read as strictly when they arrive.
+fn is_unambiguous(headers: &HeaderMap) -> bool {
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     let length = lengths.next();
-    let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let encoding = encodings.next();
-    let one_length = lengths.next().is_none()
+    lengths.next().is_none()
         && length.is_none_or(|length| {
             !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit)
-        });
-    let only_chunked = encodings.next().is_none()
-        && encoding.is_none_or(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"chunked"));
-    one_length && only_chunked && !(length.is_some() && encoding.is_some())
+        })
 }
 
 /// Whether the upstream switches to what it was asked for. One that does not say is believed.

@@ -141,6 +141,11 @@ impl UpstreamBody {
         }
     }
 
+    /// Of HTTP/2.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.stream.is_some()
+    }
+
     /// All of the response was read. The connection is kept if the request is complete, too, and both sides
     /// want that.
     pub(crate) fn release(&mut self) {

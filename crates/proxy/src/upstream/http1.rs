@@ -14,6 +14,8 @@ mod error;
 mod request;
 mod response;
 mod sending;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -89,10 +91,9 @@ impl Connection {
         self.keep_alive = true;
         self.sending.begin(request);
         let mut interim = 0;
-        let is_head = *request.method() == Method::HEAD;
         let response = loop {
             let head = poll_fn(|context| self.poll_head(request, kept, context)).await?;
-            self.decoder = head.decoder(is_head)?;
+            self.decoder = head.decoder;
             self.keep_alive = head.keep_alive;
             let response = head.response;
             if !response.status().is_informational()
@@ -134,6 +135,7 @@ impl Connection {
         {
             return Poll::Ready(Err(error));
         }
+        let is_head = *request.method() == Method::HEAD;
         // Where the last look for the end of the head ended.
         let mut looked_at = 0;
         loop {
@@ -144,7 +146,7 @@ impl Connection {
                 false => request.headers_mut(),
             };
             let received = self.received.len();
-            if let Some(head) = response::parse(&mut self.received, looked_at, headers)? {
+            if let Some(head) = response::parse(&mut self.received, looked_at, is_head, headers)? {
                 return Poll::Ready(match received - self.received.len() <= self.largest_head {
                     true => Ok(head),
                     false => Err(Invalid::HeadTooLarge.into()),

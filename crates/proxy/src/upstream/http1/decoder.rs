@@ -99,6 +99,13 @@ impl Chunk {
         loop {
             match self {
                 Self::Size => {
+                    // httparse takes none for zero.
+                    if received
+                        .first()
+                        .is_some_and(|digit| !digit.is_ascii_hexdigit())
+                    {
+                        return Err(Invalid::Chunk);
+                    }
                     let status = httparse::parse_chunk_size(received);
                     let Status::Complete((length, size)) = status.map_err(|_| Invalid::Chunk)?
                     else {

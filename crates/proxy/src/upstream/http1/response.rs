@@ -21,13 +21,17 @@ pub(super) struct Head {
     pub(super) response: Response<()>,
     /// The endpoint will take another request on the connection (RFC 9112 section 9.3).
     pub(super) keep_alive: bool,
+    /// Of its body.
+    pub(super) decoder: Decoder,
 }
 
 /// Takes a head from the beginning of what was received. None until all of it is there; the first
-/// `looked_at` bytes were looked at before. The fields become `headers`, whose memory is used again.
+/// `looked_at` bytes were looked at before. The answer to a HEAD has no body whatever it says. The memory of
+/// `headers` is used again.
 pub(super) fn parse(
     received: &mut BytesMut,
     looked_at: usize,
+    is_head: bool,
     headers: &mut HeaderMap,
 ) -> Result<Option<Head>, Invalid> {
     if received.is_empty() || looked_at > 0 && !may_be_complete(received, looked_at) {
@@ -58,9 +62,13 @@ pub(super) fn parse(
     *response.headers_mut() = std::mem::take(headers);
     let head = received.split_to(length).freeze();
     fill(response.headers_mut(), &places, &head)?;
+    let told = Told::by(response.headers());
+    let keep_alive = !told.close && (told.keep_alive || response.version() == Version::HTTP_11);
+    let decoder = told.decoder(&response, is_head)?;
     Ok(Some(Head {
-        keep_alive: keep_alive(&response),
         response,
+        keep_alive,
+        decoder,
     }))
 }
 
@@ -117,60 +125,82 @@ pub(super) fn fill(headers: &mut HeaderMap, places: &[Place], text: &Bytes) -> R
     Ok(())
 }
 
-fn keep_alive(response: &Response<()>) -> bool {
-    let mut keep_alive = response.version() == Version::HTTP_11;
-    for value in response.headers().get_all(header::CONNECTION) {
-        for option in value.as_bytes().split(|byte| *byte == b',') {
-            let option = option.trim_ascii();
-            if option.eq_ignore_ascii_case(b"close") {
-                return false;
-            }
-            keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-        }
-    }
-    keep_alive
+/// What the fields of a head say about the connection and about the body.
+#[derive(Debug, Default)]
+struct Told<'a> {
+    close: bool,
+    keep_alive: bool,
+    length: Option<&'a HeaderValue>,
+    coding: Option<&'a HeaderValue>,
+    /// Two readers could find two ends of the body.
+    ambiguous: bool,
 }
 
-impl Head {
-    /// How the end of the body is found (RFC 9112 section 6.3), for the answer to a HEAD or to something
-    /// else.
-    pub(super) fn decoder(&self, is_head: bool) -> Result<Decoder, Invalid> {
-        let response = &self.response;
+impl<'a> Told<'a> {
+    fn by(headers: &'a HeaderMap) -> Self {
+        let mut told = Self::default();
+        for (name, value) in headers {
+            match *name {
+                header::CONNECTION => told.connection(value),
+                header::CONTENT_LENGTH => told.ambiguous |= told.length.replace(value).is_some(),
+                header::TRANSFER_ENCODING => {
+                    told.ambiguous |= told.coding.replace(value).is_some();
+                }
+                _ => {}
+            }
+        }
+        told.ambiguous |= told.length.is_some() && told.coding.is_some();
+        told
+    }
+
+    fn connection(&mut self, value: &HeaderValue) {
+        for option in value.as_bytes().split(|byte| *byte == b',') {
+            let option = option.trim_ascii();
+            self.close |= option.eq_ignore_ascii_case(b"close");
+            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+        }
+    }
+
+    /// How the end of the body is found (RFC 9112 section 6.3), as strictly as that of a request: where a
+    /// cache or another proxy could see another end, there is no response.
+    fn decoder(&self, response: &Response<()>, is_head: bool) -> Result<Decoder, Invalid> {
         let status = response.status();
-        if is_head
-            || status.is_informational()
-            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-        {
+        if status.is_informational() {
             return Ok(Decoder::Empty);
         }
-        let headers = response.headers();
-        if let Some(coding) = headers
-            .get_all(header::TRANSFER_ENCODING)
-            .iter()
-            .next_back()
-        {
-            if response.version() == Version::HTTP_10 {
-                return Err(Invalid::Length);
-            }
-            let last = coding.as_bytes().rsplit(|byte| *byte == b',').next();
-            let is_chunked =
-                last.is_some_and(|last| last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
-            return Ok(match is_chunked {
-                true => Decoder::chunked(),
-                false => Decoder::UntilClose,
-            });
-        }
-        let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-        let Some(length) = lengths.next() else {
-            return Ok(Decoder::UntilClose);
-        };
-        // "+5" is a number for Rust, not for HTTP.
-        if lengths.next().is_some() || !length.as_bytes().iter().all(u8::is_ascii_digit) {
+        if self.ambiguous {
             return Err(Invalid::Length);
         }
-        let length = length.to_str().ok().and_then(|length| length.parse().ok());
-        length.map(Decoder::Length).ok_or(Invalid::Length)
+        let decoder = match (self.coding, self.length) {
+            (Some(coding), _) => {
+                let is_chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+                match is_chunked && response.version() == Version::HTTP_11 {
+                    true => Decoder::chunked(),
+                    false => return Err(Invalid::Length),
+                }
+            }
+            (None, Some(length)) => Decoder::Length(digits(length).ok_or(Invalid::Length)?),
+            (None, None) => Decoder::UntilClose,
+        };
+        let has_none =
+            is_head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        Ok(match has_none {
+            true => Decoder::Empty,
+            false => decoder,
+        })
     }
+}
+
+/// A number of HTTP; "+5" is one for Rust alone.
+fn digits(value: &HeaderValue) -> Option<u64> {
+    let digits = value.as_bytes();
+    digits
+        .iter()
+        .try_fold(0_u64, |number, digit| {
+            let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+            number.checked_mul(10)?.checked_add(digit)
+        })
+        .filter(|_| !digits.is_empty())
 }
 
 #[cfg(test)]

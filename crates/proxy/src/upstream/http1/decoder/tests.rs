@@ -72,7 +72,8 @@ fn what_breaks_off_is_not_complete() {
 fn malformed_chunks_are_refused() {
     for text in [
         &b"x\r\n"[..],
-        b"\r\n",
+        b"\r\n\r\n",
+        b";a\r\n\r\n",
         b"-1\r\na\r\n",
         b"2\r\nhi!\r\n0\r\n\r\n",
         b"2\nhi\r\n0\r\n\r\n",
