@@ -73,6 +73,9 @@ fn runs(source: &str, function: &str) -> bool {
     };
     let attributes = before.rsplit("\n\n").next().unwrap_or_default();
     let attributes = attributes.rsplit(['}', ';']).next().unwrap_or_default();
+    if attributes.contains("#[ignore") {
+        return false;
+    }
     let twice = source.split("fed_both_ways!(").skip(1);
     let mut twice = twice.filter_map(|list| list.split(");").next());
     attributes.contains("#[test]")
@@ -83,7 +86,7 @@ fn runs(source: &str, function: &str) -> bool {
 #[test]
 fn what_is_not_run_is_no_test() {
     let source = "fed_both_ways!(a, b);\nfn a(feed: Feed) {}\nfn c(feed: Feed) {}\n\
-                  #[test]\nfn d() {}\nfn e() {}\n";
-    let found = ["a", "b", "c", "d", "e", "f"].map(|name| runs(source, name));
-    assert_eq!(found, [true, false, false, true, false, false]);
+                  #[test]\nfn d() {}\nfn e() {}\n#[test]\n#[ignore]\nfn g() {}\n";
+    let found = ["a", "b", "c", "d", "e", "f", "g"].map(|name| runs(source, name));
+    assert_eq!(found, [true, false, false, true, false, false, false]);
 }

@@ -122,6 +122,16 @@ def clicks_through(page):
     page.driver.find_element(By.CSS_SELECTOR, "#rows summary").click()
     page.wait_for_more()
     assert "4 of 4 ready" in page.rows()[0] and "this node" in page.rows()[0], page.rows()
+    page.find("api")
+    page.until("what is searched for", lambda: ["default/api" in row for row in page.rows()] == [True])
+    page.driver.find_element(By.CSS_SELECTOR, "#rows summary").click()
+    told = page.script("return [...document.querySelectorAll('#rows li')].map(item => item.innerText)")
+    reasons = [
+        "draining this node\nout: terminates; it is used only while none is ready",
+        "ready this node",
+        "not ready this node\nout: not ready: look at the pod's readiness probe",
+    ]
+    assert len(told) == len(reasons) and all(text.endswith(reason) for text, reason in zip(told, reasons)), told
     page.find("nothing-is-called-so")
     page.until("nothing", lambda: page.driver.find_element(By.ID, "found").text == "none")
 
@@ -246,7 +256,7 @@ def main():
             rules_of_axe(page, os.environ["AXE_CORE_WHEEL"])
         if len(sys.argv) > 2:
             driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-            driver.set_window_size(1100, 900)
+            driver.set_window_size(1100, 790)
             page.go("routes")
             page.until("a live rate", lambda: any("/s, half in" in row for row in page.rows()))
             page.go("overview")

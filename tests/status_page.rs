@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fairway_testkit::certificates::Authority;
-use fairway_testkit::objects::{ingress, tls_secret};
-use fairway_testkit::{Lab, OpenLoop, lab};
+use fairway_testkit::objects::{endpoint_slice, ingress, tls_secret};
+use fairway_testkit::{Echo, Family, Lab, OpenLoop, lab};
 use serde_json::json;
 
 use crate::ingress::site::{Site, app};
@@ -20,7 +20,13 @@ fn site() -> Site {
     ));
     let pods = site.lab().pods();
     site.apply("web", app("web", &pods));
-    site.apply("api", app("api", &pods[..1]));
+    // One of each: in, not ready, on its way out.
+    let node = Some("node-1");
+    let slice = endpoint_slice("api", Family::V4).tcp("http", Echo::HTTP);
+    let slice = slice.pod(&pods[0]).pod(&pods[1]).not_ready();
+    let slice = slice.endpoint([10, 244, 0, 99].into(), node);
+    let api = site.service("api", 12).tcp("http", 80).build();
+    site.apply("api", [api, slice.terminating(true).build()]);
     site.apply("idle", app("idle", &[]));
     let web = ingress("web").class("fairway");
     let backend = |name: &str| json!({"service": {"name": name, "port": {"number": 80}}});

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use fairway_cluster::{ForbiddenKind, Kind};
-use fairway_doctor::{Api, Finding, Level, Wanted, check, gather, render};
+use fairway_cluster::{ForbiddenKind, Kind, Right, denied_verbs, forbidden_kinds};
+use fairway_doctor::{Api, Finding, Forbidden, Level, Wanted, check, gather, render};
 
 use crate::agent::{AgentLock, cluster_options};
 use crate::causes::with_causes;
@@ -68,7 +68,14 @@ fn ask_api(kubeconfig: Option<&Path>, config: &Config) -> anyhow::Result<Result<
         let client = client.map_err(|error| with_causes(&error))?;
         let about = fairway_cluster::about_server(&client).await;
         let about = about.map_err(|error| with_causes(&error))?;
-        let forbidden = fairway_cluster::forbidden_kinds(&client, &cluster_options(config)).await;
+        let kinds = forbidden_kinds(&client, &cluster_options(config)).await;
+        let mut forbidden: Vec<_> = kinds.into_iter().map(of_kind).collect();
+        for right in wanted_rights(config) {
+            let denied = denied_verbs(&client, right).await.unwrap_or_default();
+            if !denied.is_empty() {
+                forbidden.push(of_right(right, denied));
+            }
+        }
         Ok((about, forbidden))
     };
     let asked = runtime.block_on(async { tokio::time::timeout(PATIENCE, ask).await });
@@ -81,11 +88,30 @@ fn ask_api(kubeconfig: Option<&Path>, config: &Config) -> anyhow::Result<Result<
     Ok(about.map(|(about, forbidden)| Api {
         version: about.version,
         ahead: about.ahead_seconds,
-        forbidden: forbidden.into_iter().map(forbidden_kind).collect(),
+        forbidden,
     }))
 }
 
-fn forbidden_kind(forbidden: ForbiddenKind) -> fairway_doctor::ForbiddenKind {
+/// What an agent with this configuration writes.
+fn wanted_rights(config: &Config) -> impl Iterator<Item = Right> {
+    let lease = config.ingress.then_some(Right::Lease);
+    let publishes = config.ingress && config.router.publish.is_some();
+    let status = publishes.then_some(Right::IngressStatus);
+    [Some(Right::Events), lease, status].into_iter().flatten()
+}
+
+fn of_right(right: Right, denied: Vec<&'static str>) -> Forbidden {
+    Forbidden {
+        group: right.group().to_owned(),
+        resource: right.resource().to_owned(),
+        denied,
+        verbs: right.verbs(),
+        without: right.without(),
+        optional: true,
+    }
+}
+
+fn of_kind(forbidden: ForbiddenKind) -> Forbidden {
     let without = match forbidden.kind {
         Kind::Service | Kind::EndpointSlice => {
             "fairway waits, and what a former run programmed stays"
@@ -95,9 +121,11 @@ fn forbidden_kind(forbidden: ForbiddenKind) -> fairway_doctor::ForbiddenKind {
         Kind::ServiceCidr => "addresses of no Service are not refused; all else works",
         Kind::Secret => "there are no certificates",
     };
-    fairway_doctor::ForbiddenKind {
+    Forbidden {
         group: forbidden.group,
-        plural: forbidden.plural,
+        resource: forbidden.plural,
+        denied: vec!["list"],
+        verbs: &["list", "watch"],
         without,
         optional: forbidden.kind == Kind::ServiceCidr,
     }

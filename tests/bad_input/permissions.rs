@@ -4,6 +4,7 @@ use fairway_model::Protocol;
 use fairway_testkit::apiserver::Fault;
 use fairway_testkit::objects::{endpoint_slices, ingress};
 use fairway_testkit::{Agent, Echo, Family, Lab, ask, lab};
+use serde_json::Value;
 
 use super::Told;
 use super::shown::{problems, shows_problem};
@@ -94,6 +95,50 @@ fn everything_works_while_service_cidrs_may_not_be_listed() {
             asks_the_service(&site),
             [Ok("web".to_owned()), Ok("web".to_owned())]
         );
+    });
+}
+
+/// What is written is a courtesy. Who looks at health or at the status page sees what is missing.
+#[test]
+fn everything_works_without_what_is_written() {
+    lab::test(|| {
+        let site = site();
+        let server = site.api_server();
+        let all = ["leases.coordination.k8s.io", "events.events.k8s.io"];
+        for plural in ["leases", "events"] {
+            server.inject(Fault::forbid(plural));
+        }
+        let agent = site.start_agent("node-1");
+        let messages = [
+            "not allowed to get, create, update leases.coordination.k8s.io: fairway's Role needs the rule",
+            "not allowed to create events.events.k8s.io: fairway's ClusterRole needs the rule",
+        ];
+        Told(&agent).wait(&messages);
+        for message in messages {
+            shows_problem(&site, "Forbidden", message);
+        }
+        site.becomes("web", "/", "web");
+        assert_eq!(
+            asks_the_service(&site),
+            [Ok("web".to_owned()), Ok("web".to_owned())]
+        );
+        becomes((200, all.map(str::to_owned).to_vec()), "health", || {
+            let (status, text) = health(&site).unwrap();
+            let body: Value = serde_json::from_str(&text).unwrap();
+            let named = serde_json::from_value(body["forbidden"].clone());
+            (status, named.unwrap_or_default())
+        });
+
+        // Both are tried again: the Lease by itself, and the next Event.
+        server.heal();
+        let nobody = ingress("late")
+            .class("fairway")
+            .prefix("late", "/", "nobody", 80);
+        site.apply("late", [nobody]);
+        becomes(false, "what is forbidden", || {
+            health(&site).unwrap().1.contains("forbidden")
+        });
+        Told(&agent).once(&messages);
     });
 }
 

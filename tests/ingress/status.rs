@@ -61,23 +61,35 @@ fn one_agent_writes_the_status_and_tells_what_is_wrong() {
 fn another_agent_goes_on_when_the_leader_ends() {
     lab::test(|| {
         let cluster = cluster();
-        cluster.apply("web", [ingress("web").class("fairway")]);
+        let server = cluster.api_server();
+        let web = |name: &str| ingress(name).class("fairway").prefix(name, "/", "none", 80);
+        cluster.apply("web", [web("web")]);
         cluster.start_agent("node-1");
         becomes(Some(ADDRESS.to_owned()), "the status", || {
             says(&cluster, "web")
         });
-        cluster.start_agent("node-2");
+        becomes(1, "the number of Events", || {
+            server.events("BackendNotFound").len()
+        });
         cluster.agent("node-1").terminate().unwrap();
         let holder = || {
-            let lease = cluster
-                .api_server()
-                .get("Lease", "default", "fairway-ingress-fairway");
-            lease.map(|lease| lease["spec"]["holderIdentity"].as_str().unwrap().to_owned())
+            let lease = server.get("Lease", "default", "fairway-ingress-fairway");
+            lease.unwrap()["spec"]["holderIdentity"].clone()
         };
-        // The leader gives up its Lease before it ends; who takes it next is a matter of time.
-        becomes(true, "the Lease is free", || {
-            holder().as_deref() != Some("node-1")
+        assert_eq!(holder(), "", "given up, or the next one would wait 30 s");
+        let written = server.get("Ingress", "default", "web");
+
+        cluster.start_agent("node-2");
+        cluster.apply("late", [web("late")]);
+        becomes(Some(ADDRESS.to_owned()), "the status", || {
+            says(&cluster, "late")
         });
+        assert_eq!(holder(), "node-2");
+        // What the leader before has written and told is neither written nor told again.
+        becomes(2, "the number of Events", || {
+            server.events("BackendNotFound").len()
+        });
+        assert_eq!(server.get("Ingress", "default", "web"), written);
     });
 }
 

@@ -316,6 +316,20 @@ fn broken_secrets_hurt_nobody_else(feed: Feed) {
         site.said("the certificate of Secret default/web is for wrong.example, not for");
     }
     assert_eq!(site.names(Some("web.example")), [SELF_SIGNED]);
+    let empty = objects::secret("other", "kubernetes.io/tls").field("tls.crt", "");
+    site.site.apply("empty", [empty.field("tls.key", "")]);
+    site.said("Secret default/other tls.crt: is missing, empty or not base64");
+    assert_eq!(site.names(Some("a.wild.example")), ["*.wild.example"]);
+    if feed == Feed::Api {
+        let server = site.site.api_server();
+        for reason in [
+            "InvalidCertificate",
+            "CertificateExpiring",
+            "CertificateHostMismatch",
+        ] {
+            becomes(true, reason, || !server.events(reason).is_empty());
+        }
+    }
     let log = site.site.agent("node-1").stderr();
     assert!(!log.contains("PRIVATE KEY"), "{log}");
 }

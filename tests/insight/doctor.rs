@@ -449,7 +449,22 @@ fn asks_the_api_server() {
             assert!(is_told(&findings, level, "RBAC", &found), "{findings:?}");
             server.heal();
         }
-        assert!(!is_told(&doctor(node, &arguments).0, "fault", "RBAC", ""));
+        for (plural, found) in [
+            (
+                "leases",
+                "not allowed to get, create, update leases.coordination.k8s.io",
+            ),
+            ("events", "not allowed to create events.events.k8s.io"),
+        ] {
+            server.inject(Fault::forbid(plural));
+            let (findings, _) = doctor(node, &arguments);
+            assert!(is_told(&findings, "warning", "RBAC", found), "{findings:?}");
+            server.heal();
+        }
+        let (findings, _) = doctor(node, &arguments);
+        for level in ["fault", "warning"] {
+            assert!(!is_told(&findings, level, "RBAC", ""), "{findings:?}");
+        }
         drop(server);
         let (findings, code) = doctor(node, &arguments);
         assert!(

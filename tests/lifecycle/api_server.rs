@@ -1,5 +1,7 @@
 //! An API server that is away, forgets, or breaks off changes nothing; what it says later is heard.
 
+mod connections;
+
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -162,7 +164,13 @@ fn lists_break_off(fault: &Fault) {
 
 /// A Service with one endpoint, an agent, and an API server.
 fn web() -> Cluster {
-    let cluster = Cluster::new(Feed::Api, Lab::builder().nodes(2).pods_per_node(1));
+    web_of(Cluster::new(
+        Feed::Api,
+        Lab::builder().nodes(2).pods_per_node(1),
+    ))
+}
+
+fn web_of(cluster: Cluster) -> Cluster {
     serve(&cluster, 10, "pod-1-1");
     cluster.start_agent("node-1");
     cluster

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::{Command, Output};
 use std::rc::Rc;
 
+use fairway_testkit::apiserver::Secure;
 use fairway_testkit::lab::{Builder, Node, Pod};
 use fairway_testkit::objects::{self, Object, Service};
 use fairway_testkit::{Agent, ApiServer, Family, Lab, Manifests, nft};
@@ -20,6 +21,7 @@ pub(crate) struct Cluster {
     agents: RefCell<BTreeMap<String, Rc<Agent>>>,
     objects: Objects,
     flags: Vec<String>,
+    environment: Vec<(&'static str, &'static str)>,
     lab: Lab,
 }
 
@@ -27,11 +29,23 @@ impl Cluster {
     /// Builds the lab. Knows its Nodes and has no agents yet; these know the pod network.
     pub(crate) fn new(feed: Feed, lab: Builder) -> Self {
         let lab = lab.build().unwrap();
+        Self::of(Objects::new(feed, &lab), lab)
+    }
+
+    /// The same with an API server that speaks TLS, and HTTP/2 in it, as real ones do.
+    pub(crate) fn secure(lab: Builder) -> Self {
+        let lab = lab.build().unwrap();
+        let server = lab.start_secure_api_server(Secure::Http2 { streams: 100 });
+        Self::of(Objects::of(Some(server.unwrap())), lab)
+    }
+
+    fn of(objects: Objects, lab: Lab) -> Self {
         let cidrs = Family::BOTH.map(|family| lab.cluster_cidr(family).to_string());
         let cluster = Self {
             agents: RefCell::default(),
-            objects: Objects::new(feed, &lab),
+            objects,
             flags: vec!["--cluster-cidr".to_owned(), cidrs.join(",")],
+            environment: Vec::new(),
             lab,
         };
         let nodes = cluster.lab.nodes().iter().map(objects::node);
@@ -48,6 +62,12 @@ impl Cluster {
     /// Further flags for the agents.
     pub(crate) fn with_further_flags(mut self, flags: &[&str]) -> Self {
         self.flags.extend(flags.iter().map(ToString::to_string));
+        self
+    }
+
+    /// Variables of the agents' environment.
+    pub(crate) fn with_environment(mut self, variables: &[(&'static str, &'static str)]) -> Self {
+        self.environment = variables.to_vec();
         self
     }
 
@@ -101,7 +121,11 @@ impl Cluster {
     /// Starts the agent of a node, or the next one.
     pub(crate) fn spawn_agent(&self, node: &str) -> Rc<Agent> {
         let ns = self.lab.node(node).ns();
-        let agent = Rc::new(Agent::spawn(ns, fairway(), self.run_arguments(node)).unwrap());
+        let mut command = Command::new(fairway());
+        command
+            .args(self.run_arguments(node))
+            .envs(self.environment.iter().copied());
+        let agent = Rc::new(Agent::spawn_command(ns, command).unwrap());
         let mut agents = self.agents.borrow_mut();
         agents.insert(node.to_owned(), Rc::clone(&agent));
         agent

@@ -24,8 +24,12 @@ pub(super) struct Objects {
 
 impl Objects {
     pub(super) fn new(feed: Feed, lab: &Lab) -> Self {
+        Self::of((feed == Feed::Api).then(|| lab.start_api_server().unwrap()))
+    }
+
+    /// Those of an API server, or else of manifests.
+    pub(super) fn of(server: Option<ApiServer>) -> Self {
         let directory = Manifests::in_tempdir().unwrap();
-        let server = (feed == Feed::Api).then(|| lab.start_api_server().unwrap());
         let objects = Self {
             directory,
             server,

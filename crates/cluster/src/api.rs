@@ -24,6 +24,7 @@ mod prune;
 mod rate;
 mod reason;
 mod report;
+mod right;
 mod secrets;
 #[cfg(test)]
 mod tests;
@@ -43,7 +44,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::options::Options;
-use crate::{Event, Kind};
+use crate::{Connection, Event, Kind};
 
 pub use about::{AboutServer, about_server};
 pub(crate) use backoff::Backoff;
@@ -51,8 +52,9 @@ pub use client::{ClientError, client};
 use follow::Follower;
 pub use forbidden::{ForbiddenKind, forbidden_kinds};
 use kinds::Watched;
-use report::Report;
+pub(crate) use report::Report;
 pub use report::Trouble;
+pub use right::{Right, denied_verbs};
 
 /// Waiting times.
 #[derive(Clone, Copy, Debug)]
@@ -82,14 +84,6 @@ impl Default for Pace {
 #[derive(Debug)]
 pub(crate) struct Watch {
     _tasks: JoinSet<()>,
-    report: Arc<Report>,
-}
-
-impl Watch {
-    /// What the server does not let us have right now.
-    pub(crate) fn troubles(&self) -> Vec<Trouble> {
-        self.report.troubles()
-    }
 }
 
 /// Starts to watch everything but Secrets, and of those the ones that `secrets` names. Sends
@@ -99,27 +93,24 @@ impl Watch {
 ///
 /// Must be called within a tokio runtime.
 pub(crate) fn watch(
-    client: &Client,
+    connection: &Connection,
     options: &Options,
     pace: Pace,
     events: &mpsc::Sender<Event>,
     secrets: watch::Receiver<BTreeSet<ObjectName>>,
 ) -> Watch {
-    let report = Arc::new(Report::default());
+    let Connection { client, report } = connection;
     let select = |kind| kinds::selection(kind, options);
-    let mut tasks = listed(client, select, pace, events, &report);
+    let mut tasks = listed(client, select, pace, events, report);
     let secrets = secrets::Follower {
         client: client.clone(),
         pace,
         events: events.clone(),
-        report: Arc::clone(&report),
+        report: Arc::clone(report),
         wanted: secrets,
     };
     tasks.spawn(secrets.run());
-    Watch {
-        _tasks: tasks,
-        report,
-    }
+    Watch { _tasks: tasks }
 }
 
 /// The same for what is selected of each kind, `None` being nothing, and for no Secrets.
@@ -129,10 +120,10 @@ pub(crate) fn watch_selected(
     pace: Pace,
     events: &mpsc::Sender<Event>,
 ) -> Watch {
+    // Of its own: the same kinds are watched twice, and either may fail alone.
     let report = Arc::default();
     Watch {
         _tasks: listed(client, select, pace, events, &report),
-        report,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::index::{Converted, Index, Interner};
 use crate::news::News;
 use crate::problem::{Problem, ProblemMetrics};
 use crate::tls::Certificates;
-use crate::{Event, Kind, Object, Options, Trouble, api, manifests};
+use crate::{Connection, Event, Kind, Object, Options, Trouble, api, manifests};
 
 /// Events between a source and the index. A relist is one event, so this is churn only; a source
 /// that is ahead by more than this waits.
@@ -32,7 +32,25 @@ pub enum Source {
     /// Every manifest below a directory, watched.
     Manifests(PathBuf),
     /// An API server, see [`client`](crate::client).
-    Api(kube::Client),
+    Api(Connection),
+}
+
+impl Source {
+    /// What the API server does not let us have or do right now; nothing of manifests.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        match self {
+            Self::Manifests(_) => Vec::new(),
+            Self::Api(connection) => connection.report.troubles(),
+        }
+    }
+
+    /// What RBAC forbids right now, for example `ingresses.networking.k8s.io`; nothing of manifests.
+    pub fn forbidden(&self) -> Vec<String> {
+        match self {
+            Self::Manifests(_) => Vec::new(),
+            Self::Api(connection) => connection.report.forbidden(),
+        }
+    }
 }
 
 /// The cluster as this node sees it. The source ends when this is dropped.
@@ -47,7 +65,7 @@ pub struct Cluster {
     next_review: Instant,
     /// Other policies are in force, and nobody has been told what follows.
     policies_changed: bool,
-    source: Running,
+    _source: Running,
 }
 
 /// What the source says.
@@ -59,9 +77,11 @@ enum Events {
     Manifests(mpsc::Receiver<Event<Converted>>),
 }
 
+/// Ends when dropped.
 #[derive(Debug)]
+#[expect(dead_code, reason = "held, and never looked at")]
 enum Running {
-    Manifests(#[expect(dead_code, reason = "ends when dropped")] manifests::Watch),
+    Manifests(manifests::Watch),
     Api(api::Watch),
 }
 
@@ -110,10 +130,10 @@ impl Cluster {
                 let watch = manifests::watch(&directory, sender, convert(index.options()))?;
                 (Running::Manifests(watch), Events::Manifests(events))
             }
-            Source::Api(client) => {
+            Source::Api(connection) => {
                 let (sender, events) = mpsc::channel(CHANNEL);
                 let pace = api::Pace::default();
-                let watch = api::watch(&client, index.options(), pace, &sender, wanted);
+                let watch = api::watch(&connection, index.options(), pace, &sender, wanted);
                 (Running::Api(watch), Events::Api(events))
             }
         };
@@ -126,7 +146,7 @@ impl Cluster {
             secrets,
             next_review: Instant::now() + LOOK_AT_CERTIFICATES,
             policies_changed: false,
-            source,
+            _source: source,
         })
     }
 
@@ -212,14 +232,6 @@ impl Cluster {
     /// What is wrong with the cluster's objects right now, sorted by object.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         self.index.problems()
-    }
-
-    /// What the API server does not let us have right now; nothing of manifests.
-    pub fn troubles(&self) -> Vec<Trouble> {
-        match &self.source {
-            Running::Api(watch) => watch.troubles(),
-            Running::Manifests(_) => Vec::new(),
-        }
     }
 
     /// What all Ingresses, ours or not, ask for these hosts, oldest first. Costs a look at every Ingress.

@@ -8,17 +8,20 @@ mod lease;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
 use kube::api::PostParams;
-use kube::{Api, Client};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::lease::{Observer, Step};
+use crate::api::Report;
+use crate::{Connection, Right};
 
 /// How long a holder that is silent keeps the Lease.
 const DURATION: Duration = Duration::from_secs(30);
@@ -78,11 +81,12 @@ impl Candidate {
     /// The identity is the node's name: an agent that was restarted goes on where it was.
     ///
     /// Must be called within a tokio runtime.
-    pub fn stand(client: &Client, lease: &str, identity: &str) -> Self {
+    pub fn stand(connection: &Connection, lease: &str, identity: &str) -> Self {
         let (until, leadership) = watch::channel(None);
         let (stop, stopped) = oneshot::channel();
         let campaign = Campaign {
-            api: Api::default_namespaced(client.clone()),
+            api: Api::default_namespaced(connection.client.clone()),
+            report: connection.report.clone(),
             lease: lease.to_owned(),
             observer: Observer::new(identity),
             until,
@@ -119,6 +123,7 @@ impl Drop for Candidate {
 
 struct Campaign {
     api: Api<Lease>,
+    report: Arc<Report>,
     lease: String,
     observer: Observer,
     until: watch::Sender<Option<Instant>>,
@@ -143,7 +148,9 @@ impl Campaign {
     /// Takes the Lease, renews it, or finds that another holds it. Returns when to look again.
     async fn attempt(&mut self) -> Duration {
         let asked = Instant::now();
-        match self.step(asked).await {
+        let stepped = self.step(asked).await;
+        self.report.wrote(Right::Lease, &stepped);
+        match stepped {
             Ok(None) => {
                 self.complaint = None;
                 if self
@@ -168,6 +175,8 @@ impl Campaign {
                 }
                 wait
             }
+            // The report has said it.
+            Err(kube::Error::Api(status)) if status.code == 403 => RETRY,
             Err(error) => {
                 // What is held is held until it runs out.
                 let complaint = error.to_string();
@@ -175,7 +184,7 @@ impl Campaign {
                     tracing::warn!(
                         lease = self.lease,
                         reason = complaint,
-                        "cannot take part in choosing who writes statuses; check the permissions on leases of coordination.k8s.io"
+                        "cannot take part in choosing who writes statuses"
                     );
                     self.complaint = Some(complaint);
                 }

@@ -10,6 +10,7 @@
 mod api;
 mod classes;
 mod cluster;
+mod connection;
 mod convert;
 mod decode;
 mod event;
@@ -27,9 +28,11 @@ mod status;
 mod tls;
 
 pub use api::{
-    AboutServer, ClientError, ForbiddenKind, Trouble, about_server, client, forbidden_kinds,
+    AboutServer, ClientError, ForbiddenKind, Right, Trouble, about_server, client, denied_verbs,
+    forbidden_kinds,
 };
 pub use cluster::{Cluster, LoadError, Source, StartError, Still, load};
+pub use connection::Connection;
 pub use convert::host::host_pattern;
 pub use event::{Event, Kind, Object};
 pub use leader::{Candidate, Leadership};

@@ -15,13 +15,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fairway_model::ObjectRef;
 use k8s_openapi::jiff::Timestamp;
-use kube::Client;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use self::limiter::Limiter;
 use self::sender::Sender;
+use crate::Connection;
 
 /// Something about an object that its owner should know.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -80,9 +80,9 @@ impl EventRecorder {
 
     /// Sends to an API server, as the agent of the node of that name. Must be called within a tokio
     /// runtime, on which the sender runs until all clones are gone.
-    pub fn api(client: Client, node_name: &str) -> Self {
+    pub fn api(connection: &Connection, node_name: &str) -> Self {
         let (queue, messages) = mpsc::channel(QUEUE);
-        tokio::spawn(Sender::new(client, node_name).run(messages));
+        tokio::spawn(Sender::new(connection, node_name).run(messages));
         Self {
             limiter: Arc::default(),
             queue: Some(queue),

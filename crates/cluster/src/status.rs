@@ -17,7 +17,6 @@ mod writer;
 use std::sync::Arc;
 
 use fairway_model::ObjectName;
-use kube::Client;
 use kube::runtime::watcher;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -26,7 +25,7 @@ use tracing::info;
 pub use self::address::{AddressError, StatusAddress};
 use self::ledger::Ledger;
 use self::writer::Writer;
-use crate::{Event, Kind, Leadership, Options, Source, StartError, api, manifests};
+use crate::{Connection, Event, Kind, Leadership, Options, Source, StartError, api, manifests};
 
 /// Events between the source and the ledger.
 const CHANNEL: usize = 1024;
@@ -66,9 +65,12 @@ impl Publisher {
     ) -> Result<Self, StartError> {
         let ledger = Ledger::new(options, publish.clone());
         let task = match source {
-            Source::Api(client) => {
-                tokio::spawn(lead(client.clone(), options.clone(), publish, leadership))
-            }
+            Source::Api(connection) => tokio::spawn(lead(
+                connection.clone(),
+                options.clone(),
+                publish,
+                leadership,
+            )),
             Source::Manifests(directory) => {
                 let (sender, events) = mpsc::channel(CHANNEL);
                 let watch = manifests::watch(directory, sender, Some)?;
@@ -89,16 +91,21 @@ impl Drop for Publisher {
 }
 
 /// Watches and writes while this agent leads. All others are spared the second watch.
-async fn lead(client: Client, options: Options, publish: Publish, mut leadership: Leadership) {
+async fn lead(
+    connection: Connection,
+    options: Options,
+    publish: Publish,
+    mut leadership: Leadership,
+) {
     loop {
         while !leadership.is_held() {
             leadership.changed().await;
         }
         let (sender, events) = mpsc::channel(CHANNEL);
         let select = |kind| selection(kind, &publish);
-        let watch = api::watch_selected(&client, select, api::Pace::default(), &sender);
+        let watch = api::watch_selected(&connection.client, select, api::Pace::default(), &sender);
         let ledger = Ledger::new(&options, publish.clone());
-        Writer::new(client.clone(), ledger, leadership.clone())
+        Writer::new(&connection, ledger, leadership.clone())
             .run(events)
             .await;
         drop(watch);

@@ -137,17 +137,21 @@ pub struct Api {
     pub version: String,
     /// How many seconds this node's clock is ahead of its.
     pub ahead: Option<i64>,
-    /// What fairway needs of it and may not list.
-    pub forbidden: Vec<ForbiddenKind>,
+    /// What fairway needs of it and may not do.
+    pub forbidden: Vec<Forbidden>,
 }
 
-/// A kind that RBAC does not let us list.
+/// What RBAC does not let us do, in its words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ForbiddenKind {
-    /// In RBAC's words, empty for the core group.
+pub struct Forbidden {
+    /// Empty for the core group.
     pub group: String,
-    /// In RBAC's words, plural and lower-case.
-    pub plural: String,
+    /// Plural and lower-case, with the subresource.
+    pub resource: String,
+    /// What was denied.
+    pub denied: Vec<&'static str>,
+    /// What it takes.
+    pub verbs: &'static [&'static str],
     /// What does not work without, as the rest of a sentence.
     pub without: &'static str,
     /// Everything else works.

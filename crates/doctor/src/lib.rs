@@ -14,7 +14,7 @@ mod gather;
 
 pub use checks::check;
 pub use facts::{
-    Api, BaseChain, Facts, Feature, Flannel, ForbiddenKind, Interface, Kernel, LeftOver, Listener,
+    Api, BaseChain, Facts, Feature, Flannel, Forbidden, Interface, Kernel, LeftOver, Listener,
     Wanted,
 };
 pub use finding::{Finding, Level, render};

@@ -26,9 +26,9 @@ impl Speaker {
     ) -> Result<Self, StartError> {
         let candidate = match source {
             // Routers of other classes elect their own leader.
-            Source::Api(client) => {
+            Source::Api(connection) => {
                 let lease = format!("fairway-ingress-{}", router.ingress_class);
-                Some(Candidate::stand(client, &lease, &options.node_name))
+                Some(Candidate::stand(connection, &lease, &options.node_name))
             }
             Source::Manifests(_) => None,
         };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use clap::Args;
 use fairway_explain::Question;
 
-use super::{FileArgs, RunArgs, SourceArgs};
+use super::run::{FileArgs, RunArgs, SourceArgs};
 use crate::config::{
     Check, Command, ConfigError, Doctor, Environment, Explain, FairwayConfiguration,
     KubeProxyConfiguration, LoadError, Loader, Output,

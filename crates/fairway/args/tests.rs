@@ -1,4 +1,7 @@
+use std::path::PathBuf;
+
 use super::*;
+use crate::cleanup::Cleanup;
 
 fn environment() -> Environment {
     Environment {

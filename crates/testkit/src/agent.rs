@@ -71,13 +71,23 @@ impl Agent {
         arguments: impl IntoIterator<Item = A>,
     ) -> Result<Self> {
         let mut command = Command::new(program);
+        command.args(arguments);
+        Self::spawn_command(namespace, command)
+    }
+
+    /// The same for a program with arguments and environment.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be executed.
+    pub fn spawn_command(namespace: &Namespace, mut command: Command) -> Result<Self> {
+        let program = command.get_program().display().to_string();
         command
-            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let child = namespace.spawn(command);
-        let mut child = child.with_context(|| format!("cannot run {}", program.display()))?;
+        let mut child = child.with_context(|| format!("cannot run {program}"))?;
         let process = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())
             .context("cannot refer to the process")?;
         let stdout = child.stdout.take().context("stdout was asked for")?;

@@ -101,8 +101,17 @@ impl ApiServer {
     ///
     /// When there is no port, no key or no thread to be had.
     pub fn start_secure(secure: Secure) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let identity = Identity::new(secure, &Ipv4Addr::LOCALHOST.to_string())?;
+        Self::start_secure_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, secure)
+    }
+
+    /// Serves TLS on a listener, with a certificate for its address; otherwise as
+    /// [`start_on`](Self::start_on).
+    ///
+    /// # Errors
+    ///
+    /// When there is no key or no thread to be had.
+    pub fn start_secure_on(listener: TcpListener, secure: Secure) -> anyhow::Result<Self> {
+        let identity = Identity::new(secure, &listener.local_addr()?.ip().to_string())?;
         Self::start_with(listener, Some(identity))
     }
 
@@ -194,6 +203,19 @@ impl ApiServer {
             .send_modify(|signals| signals.epoch += 1);
     }
 
+    /// Tells the clients of HTTP/2 by GOAWAY to send what comes next on another connection, as API
+    /// servers do now and then to spread their load. What is under way goes on.
+    pub fn send_goaway(&self) {
+        self.shared
+            .signals
+            .send_modify(|signals| signals.goaways += 1);
+    }
+
+    /// Ends all watches as though their time were over.
+    pub fn end_watches(&self) {
+        self.shared.signals.send_modify(|signals| signals.ends += 1);
+    }
+
     /// Closes the listener and cuts all connections; from when this returns, connections are refused.
     pub fn go_away(&self) {
         self.set_serving(false);
@@ -248,7 +270,13 @@ impl ApiServer {
 
     /// How many connections are open now.
     pub fn connections(&self) -> usize {
-        self.shared.requests().connections.open
+        self.shared.requests().connections.open.len()
+    }
+
+    /// Whose connections are open now.
+    pub fn peers(&self) -> Vec<SocketAddr> {
+        let requests = self.shared.requests();
+        requests.connections.open.iter().copied().collect()
     }
 
     /// How many connections there ever were.

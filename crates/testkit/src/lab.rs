@@ -38,7 +38,7 @@ pub use namespace::Namespace;
 pub use privileges::{NotPermitted, enter, test};
 
 use crate::Family;
-use crate::apiserver::ApiServer;
+use crate::apiserver::{ApiServer, Secure};
 use crate::echo::{Echo, Identity};
 use namespace::{Starting, block_on_elsewhere};
 use sysctl::Role;
@@ -127,11 +127,27 @@ impl Lab {
     ///
     /// When there is one already.
     pub fn start_api_server(&self) -> Result<ApiServer> {
+        self.start_api_server_as(ApiServer::start_on)
+    }
+
+    /// The same with TLS.
+    ///
+    /// # Errors
+    ///
+    /// When there is one already.
+    pub fn start_secure_api_server(&self, secure: Secure) -> Result<ApiServer> {
+        self.start_api_server_as(|listener| ApiServer::start_secure_on(listener, secure))
+    }
+
+    fn start_api_server_as(
+        &self,
+        start: impl FnOnce(TcpListener) -> Result<ApiServer> + Send,
+    ) -> Result<ApiServer> {
         let address = SocketAddr::new(self.control_plane.ip(Family::V4), 6443);
         // Inside, so that it also comes back there after it went away.
         self.control_plane.ns().run(|| {
             let listener = TcpListener::bind(address);
-            ApiServer::start_on(listener.with_context(|| format!("cannot listen on {address}"))?)
+            start(listener.with_context(|| format!("cannot listen on {address}"))?)
         })
     }
 

@@ -21,6 +21,8 @@ pub struct HealthReport {
     pub service_proxy_serving: Option<bool>,
     /// The agent is shutting down.
     pub draining: bool,
+    /// What RBAC forbids, for example `leases.coordination.k8s.io`.
+    pub forbidden: Vec<String>,
 }
 
 /// The health of one family's rules.
@@ -48,13 +50,14 @@ impl HealthReport {
     }
 
     /// The JSON body of `/healthz`: kube-proxy's to the byte, unless the reason for a refusal is
-    /// one that kube-proxy does not have, which is then named at the end.
+    /// one that kube-proxy does not have, or RBAC forbids something: these are named at the end.
     pub fn healthz_body(&self) -> String {
         let mut body = self.body(self.is_ready());
         body.node_eligible = Some(self.node_eligible);
         body.draining = self.draining.then_some(true);
         body.router_serving = self.router_serving.filter(|serving| !serving);
         body.service_proxy_serving = self.service_proxy_serving.filter(|serving| !serving);
+        body.forbidden = &self.forbidden;
         body.to_json()
     }
 
@@ -63,7 +66,7 @@ impl HealthReport {
         self.body(self.is_live()).to_json()
     }
 
-    fn body(&self, passed: bool) -> Body {
+    fn body(&self, passed: bool) -> Body<'_> {
         let last_applied = self.families.values().filter_map(|it| it.last_applied);
         let status = |it: &FamilyHealth| Status {
             last_updated: it.last_applied.unwrap_or(NEVER),
@@ -83,6 +86,7 @@ impl HealthReport {
             draining: None,
             router_serving: None,
             service_proxy_serving: None,
+            forbidden: &[],
         }
     }
 }
@@ -90,7 +94,7 @@ impl HealthReport {
 /// The order of the fields is the order on the wire.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Body {
+struct Body<'a> {
     #[serde(serialize_with = "rfc3339")]
     last_updated: Timestamp,
     #[serde(serialize_with = "rfc3339")]
@@ -106,6 +110,8 @@ struct Body {
     router_serving: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     service_proxy_serving: Option<bool>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    forbidden: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -116,7 +122,7 @@ struct Status {
     healthy: bool,
 }
 
-impl Body {
+impl Body<'_> {
     fn to_json(&self) -> String {
         serde_json::to_string(self).expect("times, booleans and fixed keys are always JSON")
     }

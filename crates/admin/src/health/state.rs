@@ -65,6 +65,7 @@ impl State {
             router_serving: self.router_serving,
             service_proxy_serving: self.service_proxy_serving,
             draining: self.draining,
+            forbidden: Vec::new(),
         }
     }
 

@@ -115,6 +115,17 @@ fn services_that_cannot_be_programmed_are_named_and_leave_the_process_live() {
 }
 
 #[test]
+fn what_is_forbidden_is_named_and_turns_nobody_away() {
+    let (health, start) = fresh();
+    let mut report = health.report(at(start, 0));
+    report.forbidden = vec!["leases.coordination.k8s.io".to_owned()];
+    assert!(report.is_ready());
+    let body = report.healthz_body();
+    let named = r#","forbidden":["leases.coordination.k8s.io"]}"#;
+    assert!(body.ends_with(named), "{body}");
+}
+
+#[test]
 fn draining_and_a_dead_router_are_named_and_leave_the_process_live() {
     let (health, start) = fresh();
     health.set_router_serving(false);

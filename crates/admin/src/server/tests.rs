@@ -86,6 +86,7 @@ async fn probes_answer_as_kube_proxy_does_and_are_counted() {
     let metrics = ServiceProxyMetrics::new();
     let probes = metrics.probes();
     let server = Server::start(HealthSite {
+        forbidden: Arc::new(Vec::new),
         health: health.clone(),
         probes,
     });

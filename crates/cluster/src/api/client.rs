@@ -9,14 +9,16 @@ use tower::util::MapErrLayer;
 use tower::{BoxError, ServiceBuilder};
 use tower_http::decompression::DecompressionLayer;
 
-use super::transport::{Limits, Transport};
+use super::transport::{Limits, Pings, Transport};
 
-/// Longest silence of a connection. API servers send a bookmark about every minute, so that a watch
-/// on which nothing happens is not silent; after two of them are missing the server is gone.
-const SILENCE: Duration = Duration::from_secs(150);
-
-/// Limit for opening a connection, TLS included.
-const CONNECT: Duration = Duration::from_secs(10);
+/// What [`client`] allows, unless the environment says otherwise.
+pub(super) const LIMITS: Limits = Limits {
+    connect: Duration::from_secs(10),
+    // API servers send a bookmark about every minute, so that a watch on which nothing happens is not
+    // silent; after two of them are missing the server is gone.
+    silence: Duration::from_secs(150),
+    pings: Some(Pings::DEFAULT),
+};
 
 /// Why there is no client for the API server. Whether the server can be reached is not known yet.
 #[derive(Debug, thiserror::Error)]
@@ -69,25 +71,38 @@ struct At {
 /// runs the pod we are in.
 ///
 /// Does not speak to the server: it may be away now and come back later. Tokens are read again when
-/// they are rotated.
+/// they are rotated. How soon a silent connection of HTTP/2 is found dead is taken from the variables
+/// `HTTP2_READ_IDLE_TIMEOUT_SECONDS` (30) and `HTTP2_PING_TIMEOUT_SECONDS` (15), as client-go does.
 ///
 /// # Errors
 ///
 /// When there is no configuration, or not a usable one.
 pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, ClientError> {
+    let limits = Limits {
+        pings: Pings::from_environment(),
+        ..LIMITS
+    };
+    client_with(kubeconfig, limits).await
+}
+
+/// The same with other limits.
+pub(super) async fn client_with(
+    kubeconfig: Option<&Path>,
+    limits: Limits,
+) -> Result<Client, ClientError> {
     let mut config = match kubeconfig {
         Some(path) => from_file(path).await?,
         None => Config::incluster().map_err(|error| ClientError::InCluster(Box::new(error)))?,
     };
-    config.connect_timeout = Some(CONNECT);
-    config.read_timeout = Some(SILENCE);
+    config.connect_timeout = Some(limits.connect);
+    config.read_timeout = Some(limits.silence);
     // Else the time that a pooled connection was idle would count as silence.
     config.reset_reader_on_write = true;
     // kube would retry inside a request for minutes, unseen; our watchers retry and say so.
     config.default_retry = false;
 
     let url = config.cluster_url.to_string();
-    let client = build(config, &url).map_err(|source| ClientError::Setup {
+    let client = build(config, &url, limits).map_err(|source| ClientError::Setup {
         url: url.clone(),
         source: Box::new(source),
     })?;
@@ -95,7 +110,7 @@ pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, ClientError> {
     Ok(client)
 }
 
-fn build(config: Config, url: &str) -> Result<Client, kube::Error> {
+fn build(config: Config, url: &str, limits: Limits) -> Result<Client, kube::Error> {
     let url = url.to_owned();
     let name_server = MapErrLayer::new(move |error| at(&url, error));
     // Without TLS there is no ALPN, and proxies are kube's affair.
@@ -103,10 +118,6 @@ fn build(config: Config, url: &str) -> Result<Client, kube::Error> {
         let builder = ClientBuilder::try_from(config)?;
         return Ok(builder.with_layer(&name_server).build());
     }
-    let limits = Limits {
-        connect: CONNECT,
-        silence: SILENCE,
-    };
     let gzip = DecompressionLayer::new().gzip(!config.disable_compression);
     let service = ServiceBuilder::new()
         .layer(name_server)

@@ -1,13 +1,15 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
+use tracing::{info, warn};
 
 use super::notice::{Notice, Resource};
 use super::reason::{Reason, Verb};
+use super::right::Right;
 use crate::Kind;
 
-/// Something that the API server does not let us have.
+/// Something that the API server does not let us have or do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
     /// The kind in RBAC's words, for example `ingresses.networking.k8s.io`; None for all of them.
@@ -20,7 +22,7 @@ pub struct Trouble {
 
 /// Remembers what was said about the API server, so that six watchers that retry for hours say it once.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(crate) struct Report {
     known: Mutex<Known>,
 }
 
@@ -30,6 +32,8 @@ struct Known {
     server: Option<(Fault, Instant, Notice)>,
     /// What is wrong with single kinds.
     kinds: BTreeMap<Kind, (Fault, Notice)>,
+    /// What we may not write.
+    denied: BTreeSet<Right>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +70,7 @@ impl Report {
     }
 
     /// What is wrong right now.
-    pub(super) fn troubles(&self) -> Vec<Trouble> {
+    pub(crate) fn troubles(&self) -> Vec<Trouble> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let server = known.server.iter().map(|(fault, _, said)| (fault, said));
         let kinds = known.kinds.values().map(|(fault, said)| (fault, said));
@@ -80,7 +84,45 @@ impl Report {
             },
             message: said.to_string(),
         });
-        all.collect()
+        let denied = known.denied.iter().map(|right| Trouble {
+            resource: Some(right.full_name().to_owned()),
+            reason: "Forbidden",
+            message: right.refusal(),
+        });
+        all.chain(denied).collect()
+    }
+
+    /// What we may not have or write right now, in RBAC's words.
+    pub(crate) fn forbidden(&self) -> Vec<String> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let kinds = known.kinds.values();
+        let kinds = kinds.filter(|(fault, _)| matches!(fault, Fault::Forbidden(_)));
+        let kinds = kinds.filter_map(|(_, said)| said.resource().map(ToString::to_string));
+        let denied = known.denied.iter();
+        kinds
+            .chain(denied.map(|right| right.full_name().to_owned()))
+            .collect()
+    }
+
+    /// The API server let us write, or did not. The log says once what is missing.
+    pub(crate) fn wrote<T>(&self, right: Right, written: &Result<T, kube::Error>) {
+        let denied = match written {
+            Ok(_) => false,
+            Err(kube::Error::Api(status)) if status.code == 403 => true,
+            // Says nothing about what is allowed.
+            Err(_) => return,
+        };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = match denied {
+            true => known.denied.insert(right),
+            false => known.denied.remove(&right),
+        };
+        drop(known);
+        match denied {
+            true if changed => warn!("{}", right.refusal()),
+            false if changed => info!("allowed to write {} again", right.full_name()),
+            _ => {}
+        }
     }
 
     /// A list of the kind is complete, or a watch has begun.

@@ -20,6 +20,7 @@ mod memory;
 mod said;
 mod secrets;
 mod shared_connections;
+mod silent_connections;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -41,7 +42,13 @@ impl Bench {
         let client = Client::new(server.service(), "default");
         let (sender, events) = mpsc::channel(64);
         let (secrets, wanted) = tokio::sync::watch::channel(BTreeSet::new());
-        let watch = watch(&client, options, Pace::default(), &sender, wanted);
+        let watch = watch(
+            &client.clone().into(),
+            options,
+            Pace::default(),
+            &sender,
+            wanted,
+        );
         Self {
             server,
             events,

@@ -11,6 +11,7 @@
 
 mod body;
 mod dial;
+mod pings;
 mod streams;
 
 use std::pin::Pin;
@@ -28,10 +29,12 @@ use tower::{BoxError, Service};
 
 use body::Guarded;
 use dial::Connector;
+pub(super) use pings::Pings;
 use streams::{Connections, Taken};
 
-/// How often a request is given to another connection because the one it was given to began to close
-/// before it left. A server that closes every connection at once is an error to tell.
+/// How many connections are opened for a request that then turn out to be closing before it left. A
+/// server that closes every connection at once is an error to tell; those that were open before are
+/// not counted, because one that goes away closes all of them.
 const ATTEMPTS: usize = 3;
 
 /// Longest silences.
@@ -41,6 +44,8 @@ pub(super) struct Limits {
     pub(super) connect: Duration,
     /// Before an answer, and between its parts.
     pub(super) silence: Duration,
+    /// On connections of HTTP/2.
+    pub(super) pings: Option<Pings>,
 }
 
 /// Sends requests with absolute URIs to one server.
@@ -63,7 +68,7 @@ impl Transport {
         http1.set_connect_timeout(Some(limits.connect));
         let server = config.cluster_url.clone();
         Ok(Self {
-            connections: Arc::new(Connections::new(http2, server, limits.connect)),
+            connections: Arc::new(Connections::new(http2, server, limits)),
             http1: legacy::Client::builder(TokioExecutor::new()).build(http1),
             limits,
         })
@@ -71,12 +76,18 @@ impl Transport {
 
     async fn send(self, mut request: Request<Body>) -> Result<Response<Guarded>, BoxError> {
         let silence = self.limits.silence;
-        for _ in 0..ATTEMPTS {
+        let mut opened = 0;
+        while opened < ATTEMPTS {
             let stream = match self.connections.take().await? {
-                Taken::Stream(stream) => stream,
+                Taken::Open(stream) => stream,
+                Taken::Opened(stream) => {
+                    opened += 1;
+                    stream
+                }
                 Taken::Http1 => return self.send_http1(request).await,
             };
-            let answer = in_time(silence, stream.sender().try_send_request(request)).await?;
+            let answer = in_time(silence, stream.sender().try_send_request(request)).await;
+            let answer = answer.inspect_err(|_silent| stream.retire())?;
             let mut error = match answer {
                 Ok(response) => {
                     return Ok(response.map(|body| Guarded::new(body, silence, Some(stream))));

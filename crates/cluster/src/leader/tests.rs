@@ -10,7 +10,7 @@ const LEASE: &str = "fairway-ingress";
 
 fn candidate(server: &ApiServer, identity: &str) -> Candidate {
     let client = Client::new(server.service(), "fairway");
-    Candidate::stand(&client, LEASE, identity)
+    Candidate::stand(&client.into(), LEASE, identity)
 }
 
 fn holder(server: &ApiServer) -> String {
@@ -20,6 +20,27 @@ fn holder(server: &ApiServer) -> String {
 
 async fn settle() {
     sleep(Duration::from_millis(100)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_not_stand_says_which_rule_it_takes() {
+    let server = ApiServer::start().unwrap();
+    let connection = Connection::from(Client::new(server.service(), "fairway"));
+    server.inject(Fault::forbid("leases").on(Verb::Create));
+    let candidate = Candidate::stand(&connection, LEASE, "a");
+    settle().await;
+    assert!(!candidate.leadership().is_held());
+    let [trouble] = &connection.report.troubles()[..] else {
+        panic!("{:?}", connection.report.troubles());
+    };
+    assert_eq!(trouble.reason, "Forbidden");
+    let rule = r#"fairway's Role needs the rule {apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["get", "create", "update"]}"#;
+    assert!(trouble.message.contains(rule), "{}", trouble.message);
+    server.heal();
+    sleep(RETRY).await;
+    settle().await;
+    assert!(candidate.leadership().is_held());
+    assert!(connection.report.troubles().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use fairway_model::ObjectRef;
@@ -10,10 +11,11 @@ use kube::api::{ApiResource, DynamicObject, PostParams};
 use kube::{Api, Client};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::{Message, ObjectEvent};
-use crate::api::{Backoff, Pace};
+use crate::api::{Backoff, Pace, Report};
+use crate::{Connection, Right};
 
 /// `reportingController`.
 const CONTROLLER: &str = "fairway";
@@ -37,8 +39,7 @@ const DEFAULT_NAMESPACE: &str = "default";
 pub(super) struct Sender {
     client: Client,
     instance: String,
-    /// The API server refused an Event for want of permission, and the log says so.
-    forbidden: bool,
+    report: Arc<Report>,
 }
 
 /// What became of an Event.
@@ -50,13 +51,13 @@ enum Outcome {
 }
 
 impl Sender {
-    pub(super) fn new(client: Client, node_name: &str) -> Self {
+    pub(super) fn new(connection: &Connection, node_name: &str) -> Self {
         let mut instance = format!("{CONTROLLER}-{node_name}");
         instance.truncate(instance.floor_char_boundary(LONGEST_INSTANCE));
         Self {
-            client,
+            client: connection.client.clone(),
             instance,
-            forbidden: false,
+            report: connection.report.clone(),
         }
     }
 
@@ -103,18 +104,9 @@ impl Sender {
         let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         let event = self.document(event, namespace, uid, time);
         let created = events.create(&PostParams::default(), &event).await;
+        self.report.wrote(Right::Events, &created);
         match created {
             Ok(_) => Outcome::Done,
-            Err(kube::Error::Api(status)) if status.code == 403 => {
-                if !std::mem::replace(&mut self.forbidden, true) {
-                    warn!(
-                        reason = status.message,
-                        "may not tell of Events: allow fairway's service account to create \
-                         events of events.k8s.io",
-                    );
-                }
-                Outcome::Done
-            }
             // 429 and what concerns the server itself pass.
             Err(kube::Error::Api(status)) if status.code < 500 && status.code != 429 => {
                 debug!(

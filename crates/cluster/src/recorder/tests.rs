@@ -5,6 +5,8 @@ use fairway_testkit::apiserver::{ApiServer, Effect, Failure, Fault, Verb};
 use serde_json::{Value, json};
 use tokio::time::{advance, timeout};
 
+use kube::Client;
+
 use super::*;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -31,8 +33,12 @@ fn server() -> ApiServer {
     server
 }
 
+fn connection(server: &ApiServer) -> Connection {
+    Client::new(server.service(), "default").into()
+}
+
 fn recorder(server: &ApiServer) -> EventRecorder {
-    EventRecorder::api(Client::new(server.service(), "default"), "node-1")
+    EventRecorder::api(&connection(server), "node-1")
 }
 
 fn notes(server: &ApiServer) -> Vec<String> {
@@ -163,12 +169,14 @@ async fn an_api_server_that_is_away_is_waited_for_but_holds_up_nobody() {
 #[tokio::test(start_paused = true)]
 async fn what_the_server_refuses_is_given_up() {
     let server = server();
-    let recorder = recorder(&server);
+    let connection = connection(&server);
+    let recorder = EventRecorder::api(&connection, "node-1");
     server.inject(Fault::forbid("events"));
     recorder.record(about_web("a"));
     recorder.record(about_web("b"));
     recorder.flush().await;
     assert_eq!(server.count(Verb::Create, "events"), 2);
+    assert_eq!(connection.report.forbidden(), ["events.events.k8s.io"]);
     server.heal();
     // An object that is gone needs no Events; one that may not be read has them without its uid.
     recorder.record(event("Service", ObjectName::new("shop", "gone"), "c"));
@@ -179,4 +187,5 @@ async fn what_the_server_refuses_is_given_up() {
     let events = server.events("Broken");
     assert_eq!(notes(&server), ["d"]);
     assert_eq!(events[0]["regarding"]["uid"], Value::Null);
+    assert!(connection.report.troubles().is_empty());
 }

@@ -6,6 +6,8 @@ use fairway_testkit::apiserver::{ApiServer, Effect, Failure, Fault, Verb};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use kube::Client;
+
 use super::*;
 use crate::Candidate;
 
@@ -13,6 +15,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 
 struct Bench {
     server: ApiServer,
+    connection: Connection,
     _candidate: Candidate,
     _publisher: Publisher,
 }
@@ -23,16 +26,17 @@ impl Bench {
         class(&server, "fairway", "fairway.dev/ingress");
         class(&server, "other", "example.com/other");
         prepare(&server);
-        let client = Client::new(server.service(), "fairway");
-        let candidate = Candidate::stand(&client, "fairway-ingress", "node-1");
+        let connection = Connection::from(Client::new(server.service(), "fairway"));
+        let candidate = Candidate::stand(&connection, "fairway-ingress", "node-1");
         let publisher = Publisher::start(
-            &Source::Api(client),
+            &Source::Api(connection.clone()),
             &Options::default(),
             publish,
             candidate.leadership(),
         );
         let bench = Self {
             server,
+            connection,
             _candidate: candidate,
             _publisher: publisher.unwrap(),
         };
@@ -140,15 +144,16 @@ async fn a_restart_writes_nothing() {
         server,
         _candidate: candidate,
         _publisher: publisher,
+        ..
     } = bench;
     drop(publisher);
     candidate.step_down().await;
     assert_eq!(server.count(Verb::Patch, "ingresses"), 1);
 
-    let client = Client::new(server.service(), "fairway");
-    let candidate = Candidate::stand(&client, "fairway-ingress", "node-2");
+    let connection = Connection::from(Client::new(server.service(), "fairway"));
+    let candidate = Candidate::stand(&connection, "fairway-ingress", "node-2");
     let publish = addresses(&["203.0.113.7"]);
-    let source = Source::Api(client);
+    let source = Source::Api(connection);
     let _publisher = Publisher::start(
         &source,
         &Options::default(),
@@ -265,9 +270,9 @@ async fn a_refusal_is_tried_again_and_holds_up_nothing_else() {
 async fn who_does_not_lead_neither_watches_nor_writes() {
     let bench = Bench::start(addresses(&["203.0.113.7"]), |_| {}).await;
     let lists = bench.server.count(Verb::List, "ingresses");
-    let client = Client::new(bench.server.service(), "fairway");
-    let candidate = Candidate::stand(&client, "fairway-ingress", "node-2");
-    let source = Source::Api(client);
+    let connection = Connection::from(Client::new(bench.server.service(), "fairway"));
+    let candidate = Candidate::stand(&connection, "fairway-ingress", "node-2");
+    let source = Source::Api(connection);
     let publish = addresses(&["198.51.100.1"]);
     let _publisher = Publisher::start(
         &source,
@@ -281,6 +286,22 @@ async fn who_does_not_lead_neither_watches_nor_writes() {
         .await;
     assert_eq!(bench.says("ours"), "203.0.113.7");
     assert_eq!(bench.server.count(Verb::List, "ingresses"), lists);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_not_write_says_so() {
+    let bench = Bench::start(addresses(&["203.0.113.7"]), |server| {
+        server.inject(Fault::forbid("ingresses").on(Verb::Patch));
+        ingress(server, "ours", "fairway");
+    })
+    .await;
+    assert_eq!(bench.says("ours"), "");
+    let forbidden = || bench.connection.report.forbidden();
+    assert_eq!(forbidden(), ["ingresses.networking.k8s.io/status"]);
+    bench.server.heal();
+    sleep(Duration::from_secs(8)).await;
+    assert_eq!(bench.says("ours"), "203.0.113.7");
+    assert!(forbidden().is_empty());
 }
 
 #[test]

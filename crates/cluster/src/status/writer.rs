@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fairway_model::ObjectName;
@@ -12,7 +13,8 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
 use super::ledger::{Addresses, Ledger, Task};
-use crate::{Event, Leadership};
+use crate::api::Report;
+use crate::{Connection, Event, Leadership, Right};
 
 /// Patches on their way at a time. At a few milliseconds each, 10,000 Ingresses take seconds.
 const AT_ONCE: usize = 16;
@@ -31,6 +33,7 @@ const MANAGER: &str = "fairway-ingress-status";
 /// Does what the ledger finds due.
 pub(super) struct Writer {
     client: Client,
+    report: Arc<Report>,
     ledger: Ledger,
     leadership: Leadership,
     /// When something was last written to an Ingress, for as long as that matters.
@@ -42,9 +45,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(client: Client, ledger: Ledger, leadership: Leadership) -> Self {
+    pub(super) fn new(connection: &Connection, ledger: Ledger, leadership: Leadership) -> Self {
         Self {
-            client,
+            client: connection.client.clone(),
+            report: connection.report.clone(),
             ledger,
             leadership,
             recent: BTreeMap::new(),
@@ -111,6 +115,7 @@ impl Writer {
         let results = join_all(patches).await;
         let mut failure = None;
         for ((name, task), result) in due.into_iter().zip(results) {
+            self.report.wrote(Right::IngressStatus, &result);
             match result {
                 Ok(()) => {
                     if let Task::Write(addresses) = &task {
@@ -134,12 +139,16 @@ impl Writer {
         };
         self.resume = Instant::now() + self.pause;
         self.pause = (2 * self.pause).min(LONGEST_PAUSE);
+        if matches!(&error, kube::Error::Api(status) if status.code == 403) {
+            // The report has said it.
+            return;
+        }
         let complaint = error.to_string();
         if self.complaint.as_ref() != Some(&complaint) {
             warn!(
                 ingress = %name,
                 reason = complaint,
-                "cannot write statuses; check the permission to patch ingresses/status of networking.k8s.io"
+                "cannot write statuses"
             );
             self.complaint = Some(complaint);
         }

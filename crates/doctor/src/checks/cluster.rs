@@ -1,4 +1,4 @@
-use crate::{Api, Facts, Finding, ForbiddenKind};
+use crate::{Api, Facts, Finding, Forbidden};
 
 /// Certificates and tokens are judged by the clock.
 const NOTICEABLE: u64 = 5;
@@ -48,18 +48,27 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-fn of_forbidden(kind: &ForbiddenKind) -> Finding {
-    let ForbiddenKind { group, plural, .. } = kind;
-    let found = match group.as_str() {
-        "" => format!("not allowed to list {plural}"),
-        group => format!("not allowed to list {plural}.{group}"),
+fn of_forbidden(forbidden: &Forbidden) -> Finding {
+    let Forbidden {
+        group,
+        resource,
+        denied,
+        verbs,
+        without,
+        optional,
+    } = forbidden;
+    let denied = denied.join(", ");
+    let found = match (group.as_str(), resource.split_once('/')) {
+        ("", _) => format!("not allowed to {denied} {resource}"),
+        (group, None) => format!("not allowed to {denied} {resource}.{group}"),
+        (group, Some((kind, part))) => format!("not allowed to {denied} {kind}.{group}/{part}"),
     };
     let fix = format!(
-        "add the rule {{apiGroups: [\"{group}\"], resources: [\"{plural}\"], verbs: [\"list\", \"watch\"]}} to fairway's \
-         ClusterRole, or ask with the credentials that fairway has"
+        "let fairway's roles have the rule {{apiGroups: [\"{group}\"], resources: [\"{resource}\"], verbs: {verbs:?}}}, \
+         or ask with the credentials that fairway has"
     );
-    match kind.optional {
-        true => Finding::warning("RBAC", found, kind.without, fix),
-        false => Finding::fault("RBAC", found, kind.without, fix),
+    match optional {
+        true => Finding::warning("RBAC", found, *without, fix),
+        false => Finding::fault("RBAC", found, *without, fix),
     }
 }

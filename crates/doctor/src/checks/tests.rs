@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    Api, BaseChain, Feature, Flannel, ForbiddenKind, Interface, LeftOver, Level, Listener, Wanted,
+    Api, BaseChain, Feature, Flannel, Forbidden, Interface, LeftOver, Level, Listener, Wanted,
 };
 
 /// A node of which nothing bad is known.
@@ -332,9 +332,11 @@ const PLANTED: [Planted; 33] = [
 
 fn forbid(facts: &mut Facts, optional: bool) {
     if let Some(Ok(api)) = &mut facts.api {
-        api.forbidden = vec![ForbiddenKind {
+        api.forbidden = vec![Forbidden {
             group: "networking.k8s.io".to_owned(),
-            plural: "ingresses".to_owned(),
+            resource: "ingresses".to_owned(),
+            denied: vec!["list"],
+            verbs: &["list", "watch"],
             without: "the router has no routes",
             optional,
         }];

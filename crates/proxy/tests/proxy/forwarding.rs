@@ -83,6 +83,36 @@ fn a_usable_request_id_is_kept() {
 }
 
 #[test]
+fn a_request_id_that_is_long_or_strange_is_replaced() {
+    let longest = "x".repeat(128);
+    let too_long = "x".repeat(64 * 1024 - 1024);
+    for (sent, kept) in [
+        (longest.as_str(), true),
+        (&format!("{longest}x"), false),
+        (&too_long, false),
+        ("a b", false),
+        ("a\tb", false),
+        ("\u{e9}", false),
+        ("\"", false),
+        ("", false),
+    ] {
+        let request = format!("GET / HTTP/1.1\r\nHost: a\r\nX-Request-ID: {sent}\r\n\r\n");
+        let head = forwarded(Config::default(), &request);
+        let id = head.header("x-request-id").unwrap();
+        assert_eq!(id == sent, kept, "{id}");
+        assert!(kept || id.len() == 32, "{id}");
+    }
+}
+
+/// Bytes above 0x7f are allowed in values (RFC 9110 section 5.5), and belong to whoever reads them.
+#[test]
+fn values_that_are_not_ascii_arrive_as_they_were_sent() {
+    let request = "GET / HTTP/1.1\r\nHost: a\r\nX-Name: Andr\u{e9}\r\n\r\n";
+    let head = forwarded(Config::default(), request);
+    assert_eq!(head.header("x-name"), Some("Andr\u{e9}"));
+}
+
+#[test]
 fn the_path_that_was_judged_is_the_path_that_is_sent() {
     for (sent, expected) in [
         ("/%61dmin/../x/%2e/y?q=%61", "/x/y?q=%61"),

@@ -70,6 +70,7 @@ fn framing_that_can_be_read_in_two_ways() {
                 "X: a\x7fb",
                 "X y: a",
                 "X\0: a",
+                "X\u{e9}: a",
                 ": a",
             ],
         ),
@@ -83,6 +84,33 @@ fn framing_that_can_be_read_in_two_ways() {
     );
 }
 
+/// White space around a value means nothing (RFC 9110 section 5.5). What is sent on has none that another
+/// reader could take for a part of it.
+#[test]
+fn white_space_around_a_length_is_not_sent_on() {
+    let upstream = Upstream::echo("a");
+    let proxy = Proxy::to(&upstream);
+    for (header, value, body) in [
+        ("Content-Length", "  \t2\t ", "hi"),
+        ("Transfer-Encoding", "\tchunked\t", "2\r\nhi\r\n0\r\n\r\n"),
+    ] {
+        let mut client = Client::connect(proxy.address);
+        client.send(format!(
+            "POST / HTTP/1.1\r\nHost: a\r\n{header}:{value}\r\n\r\n{body}"
+        ));
+        client.send(SMUGGLED);
+        assert_eq!(client.response().body, "a:hi");
+        assert_eq!(
+            client.response().body,
+            "a:",
+            "the next is a request of its own"
+        );
+        let head = upstream.next_head();
+        assert_eq!(head.header(header), Some(value.trim()));
+        assert_eq!(upstream.next_head().line, "GET /smuggled HTTP/1.1");
+    }
+}
+
 #[test]
 fn hosts_that_name_nobody_or_two() {
     refused(
@@ -91,6 +119,8 @@ fn hosts_that_name_nobody_or_two() {
             "GET / HTTP/1.1",
             &[
                 "X: no host",
+                "Host:",
+                "Host: \t",
                 "Host: a\r\nHost: a",
                 "Host: a\r\nHost: b",
                 "Host: a, b",

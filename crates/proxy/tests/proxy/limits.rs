@@ -123,6 +123,8 @@ fn requests_go_on_after_a_pause_wherever_it_falls() {
 
 #[test]
 fn an_idle_client_is_let_go_without_a_word() {
+    // Load balancers let go after a minute, and send nothing on what we have closed.
+    assert!(Timeouts::default().idle > Duration::from_secs(60));
     let upstream = Upstream::echo("a");
     let config = timeouts(|timeouts| timeouts.idle = SHORT);
     let proxy = Proxy::configured(single(&[upstream.address]), config);

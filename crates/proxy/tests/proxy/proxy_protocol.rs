@@ -281,6 +281,7 @@ fn broken_headers_end_the_connection_without_a_word() {
 
 #[test]
 fn who_says_nothing_is_let_go() {
+    assert_eq!(Timeouts::default().proxy_header, Duration::from_secs(5));
     let upstream = Upstream::echo("a");
     for mode in ON {
         let proxy = trusting(mode, &upstream);

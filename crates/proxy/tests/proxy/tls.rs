@@ -252,6 +252,87 @@ fn a_connection_is_good_for_hosts_with_the_same_demands() {
     assert_eq!(response.status, 308);
 }
 
+/// As browsers do it: they keep to one connection for all hosts of its certificate.
+#[test]
+fn a_stream_for_a_host_with_other_demands_is_misdirected() {
+    let upstream = Upstream::echo("a");
+    let server = Authority::new();
+    let auth = ClientAuth {
+        authorities: Authority::new().store(),
+        optional: false,
+    };
+    let (certificate, _) = server.issue("a.example");
+    let hosts = [
+        (
+            exact("a.example"),
+            terminate(Some(certificate.clone()), None),
+        ),
+        (
+            exact("secure.example"),
+            terminate(Some(certificate), Some(auth)),
+        ),
+    ];
+    let proxy = start(upstream.address, table(hosts));
+    let mut config = Arc::unwrap_or_clone(server.client(None));
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    crate::http2::run(async {
+        let socket = tokio::net::TcpStream::connect(proxy.https.unwrap()).await;
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let name = ServerName::try_from("a.example").unwrap();
+        let tls = connector.connect(name, socket.unwrap()).await.unwrap();
+        let (mut client, connection) = h2::client::handshake(tls).await.unwrap();
+        tokio::task::spawn_local(connection);
+        for (host, status) in [
+            ("a.example", 200),
+            ("secure.example", 421),
+            ("a.example", 200),
+        ] {
+            let request = http::Request::get(format!("https://{host}/"))
+                .body(())
+                .unwrap();
+            let (response, _) = client.send_request(request, true).unwrap();
+            assert_eq!(response.await.unwrap().status(), status, "{host}");
+        }
+    });
+    assert_eq!(upstream.requests(), 2);
+}
+
+/// Whoever says more or less than we would, says it alone.
+#[test]
+fn strict_transport_security_is_said_once() {
+    const NAME: &str = "strict-transport-security";
+    let upstream = Upstream::start(|mut connection| {
+        while let Some(head) = connection.head() {
+            let own = match head.line.contains("/own") {
+                true => "Strict-Transport-Security: max-age=1\r\n",
+                false => "",
+            };
+            connection.answer(200, own, "");
+        }
+    });
+    let server = Authority::new();
+    let host = terminate(Some(server.issue("a.example").0), None);
+    let proxy = start(upstream.address, table([(exact("a.example"), host)]));
+    let client = server.client(None);
+    for (path, said) in [("/", "max-age=31536000"), ("/own", "max-age=1")] {
+        let mut tls = open(&proxy, "a.example", &client);
+        write!(
+            tls,
+            "GET {path} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut response = String::new();
+        tls.read_to_string(&mut response).unwrap();
+        let lines = response.lines().filter_map(|line| line.split_once(": "));
+        let lines = lines.filter(|(name, _)| name.eq_ignore_ascii_case(NAME));
+        assert_eq!(
+            lines.map(|(_, value)| value).collect::<Vec<_>>(),
+            [said],
+            "{response}"
+        );
+    }
+}
+
 #[test]
 fn redirects_to_https_have_the_headers_of_their_route() {
     let upstream = Upstream::echo("a");
@@ -386,6 +467,7 @@ fn what_is_passed_through_arrives_as_it_was_sent() {
 
 #[test]
 fn what_is_no_handshake_ends_soon_and_is_counted() {
+    assert_eq!(Timeouts::default().handshake, Duration::from_secs(10));
     let upstream = Upstream::echo("a");
     let proxy = start(upstream.address, table([]));
     // Begins as a handshake record of the greatest length, and never becomes a ClientHello.

@@ -40,6 +40,19 @@ where
     if let ["healthz" | "livez" | "readyz"] = segments[..] {
         return Ok(response(200, "text/plain", full("ok")));
     }
+    if let [
+        "apis",
+        "authorization.k8s.io",
+        "v1",
+        "selfsubjectaccessreviews",
+    ] = segments[..]
+    {
+        let body = body.collect().await.map_err(Into::into)?.to_bytes();
+        return Ok(match parse(&body) {
+            Ok(review) => success(201, &reviewed(&shared, review)),
+            Err(refusal) => failure(&refusal),
+        });
+    }
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let Some(target) = Target::parse(&segments) else {
         return Ok(match discovery(&segments) {
@@ -105,6 +118,15 @@ where
 }
 
 const JSON: &str = "application/json";
+
+/// Whether the client may do what it asks about.
+fn reviewed(shared: &Shared, mut review: Value) -> Value {
+    let asked = &review["spec"]["resourceAttributes"];
+    let text = |field: &str| asked[field].as_str().unwrap_or_default();
+    let allowed = shared.faults().allows(text("verb"), text("resource"));
+    review["status"] = json!({ "allowed": allowed });
+    review
+}
 
 fn watch(
     shared: &Arc<Shared>,

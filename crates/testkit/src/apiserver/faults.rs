@@ -115,6 +115,15 @@ impl Faults {
         self.0.clear();
     }
 
+    /// Whether a client may do something, as far as it is forbidden for good.
+    pub(super) fn allows(&self, verb: &str, plural: &str) -> bool {
+        !self.0.iter().any(|fault| {
+            matches!(&fault.effect, Effect::Answer(failure) if failure.code == 403)
+                && fault.verb.is_none_or(|it| it.to_string() == verb)
+                && fault.plural.is_none_or(|it| it == plural)
+        })
+    }
+
     /// What is to happen to a request; uses up one of a fault's times.
     pub(super) fn strike(&mut self, verb: Verb, plural: &str, continued: bool) -> Option<Effect> {
         let index = self.0.iter().position(|fault| {

@@ -1,5 +1,6 @@
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -85,8 +86,9 @@ async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 async fn accept(listener: &TcpListener, identity: Option<&Identity>, shared: &Arc<Shared>) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                tokio::spawn(connection(stream, identity.cloned(), Arc::clone(shared)));
+            Ok((stream, peer)) => {
+                let shared = Arc::clone(shared);
+                tokio::spawn(connection(stream, peer, identity.cloned(), shared));
             }
             Err(error) => {
                 tracing::warn!("the fake API server cannot accept: {error}");
@@ -96,12 +98,24 @@ async fn accept(listener: &TcpListener, identity: Option<&Identity>, shared: &Ar
     }
 }
 
-async fn connection(stream: TcpStream, identity: Option<Identity>, shared: Arc<Shared>) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    identity: Option<Identity>,
+    shared: Arc<Shared>,
+) {
     let mut signals = shared.signals.subscribe();
-    let epoch = signals.borrow_and_update().epoch;
-    let _counted = Counted::new(&shared);
+    let Signals { epoch, goaways, .. } = *signals.borrow_and_update();
+    let mut told = shared.signals.subscribe();
+    let goaway = async move {
+        if told.wait_for(|s| s.goaways != goaways).await.is_err() {
+            // Whoever could tell is gone, and the connection with it.
+            std::future::pending().await
+        }
+    };
+    let _counted = Counted::new(&shared, peer);
     tokio::select! {
-        result = speak(stream, identity, &shared) => {
+        result = speak(stream, identity, &shared, goaway) => {
             if let Err(error) = result {
                 tracing::debug!("connection to the fake API server: {error}");
             }
@@ -114,6 +128,7 @@ async fn speak(
     stream: TcpStream,
     identity: Option<Identity>,
     shared: &Arc<Shared>,
+    goaway: impl Future<Output = ()>,
 ) -> Result<(), BoxError> {
     let service = service_fn(|request| answer(Arc::clone(shared), request));
     let mut http1 = http1::Builder::new();
@@ -128,11 +143,16 @@ async fn speak(
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let stream = TokioIo::new(stream);
     if is_http2 {
-        http2::Builder::new(TokioExecutor::new())
+        let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(identity.streams)
-            .serve_connection(stream, service)
-            .await?;
+            .serve_connection(stream, service);
+        let mut connection = pin!(connection);
+        tokio::select! {
+            result = &mut connection => return Ok(result?),
+            () = goaway => connection.as_mut().graceful_shutdown(),
+        }
+        connection.await?;
     } else {
         http1.serve_connection(stream, service).await?;
     }
@@ -140,20 +160,23 @@ async fn speak(
 }
 
 /// A connection is open until this is dropped.
-struct Counted<'a>(&'a Shared);
+struct Counted<'a> {
+    shared: &'a Shared,
+    peer: SocketAddr,
+}
 
 impl<'a> Counted<'a> {
-    fn new(shared: &'a Shared) -> Self {
+    fn new(shared: &'a Shared, peer: SocketAddr) -> Self {
         let mut requests = shared.requests();
-        requests.connections.open += 1;
+        requests.connections.open.insert(peer);
         requests.connections.accepted += 1;
         drop(requests);
-        Self(shared)
+        Self { shared, peer }
     }
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.requests().connections.open -= 1;
+        self.shared.requests().connections.open.remove(&self.peer);
     }
 }

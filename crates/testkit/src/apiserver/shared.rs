@@ -1,4 +1,5 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +28,10 @@ pub(super) struct Signals {
     pub(super) revision: u64,
     /// Connections that began in an earlier epoch are cut.
     pub(super) epoch: u64,
+    /// How often clients were asked to go on with another connection.
+    pub(super) goaways: u64,
+    /// How often the watches of the time were ended.
+    pub(super) ends: u64,
     /// How often a bookmark was asked for by hand.
     pub(super) bookmarks: u64,
     /// How often watches send a bookmark by themselves.
@@ -49,7 +54,8 @@ pub(super) struct Requests {
 /// Connections over sockets.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
-    pub(super) open: usize,
+    /// Whose they are.
+    pub(super) open: BTreeSet<SocketAddr>,
     pub(super) accepted: usize,
 }
 
@@ -73,6 +79,8 @@ impl Default for Shared {
             signals: watch::Sender::new(Signals {
                 revision: 0,
                 epoch: 0,
+                goaways: 0,
+                ends: 0,
                 bookmarks: 0,
                 bookmark_interval: Duration::from_secs(60), // as a real server
                 serving: true,

@@ -100,6 +100,10 @@ impl Watching {
                 return Some(Err(broken()));
             }
             self.send_changes();
+            if signals.ends != self.begun.ends {
+                self.ended = true;
+                continue;
+            }
             if signals.bookmarks != self.begun.bookmarks {
                 self.begun.bookmarks = signals.bookmarks;
                 self.send_bookmark();

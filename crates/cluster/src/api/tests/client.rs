@@ -88,7 +88,13 @@ async fn follows_a_server_over_a_socket_that_goes_and_comes_back() {
         ..Pace::default()
     };
     let (sender, mut events) = mpsc::channel(64);
-    let _watch = watch(&client, &both(), pace, &sender, nothing_wanted());
+    let _watch = watch(
+        &client.clone().into(),
+        &both(),
+        pace,
+        &sender,
+        nothing_wanted(),
+    );
     let mut next = async || {
         let event = tokio::time::timeout(DEADLINE, events.recv()).await;
         summary(&event.expect("in time").expect("the watchers live"))

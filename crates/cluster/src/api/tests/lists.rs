@@ -238,7 +238,13 @@ async fn a_full_channel_loses_nothing() {
     let server = ApiServer::start().unwrap();
     let client = Client::new(server.service(), "default");
     let (sender, mut events) = mpsc::channel(1);
-    let _watch = watch(&client, &both(), Pace::default(), &sender, nothing_wanted());
+    let _watch = watch(
+        &client.clone().into(),
+        &both(),
+        Pace::default(),
+        &sender,
+        nothing_wanted(),
+    );
     sleep(SECOND).await;
     for index in 0..100 {
         server.apply(service(&format!("s{index:03}"))).unwrap();
@@ -260,7 +266,13 @@ async fn ends_when_dropped_or_not_listened_to() {
     let client = Client::new(server.service(), "default");
     for dropped in [true, false] {
         let (sender, mut events) = mpsc::channel(64);
-        let watch = watch(&client, &both(), Pace::default(), &sender, nothing_wanted());
+        let watch = watch(
+            &client.clone().into(),
+            &both(),
+            Pace::default(),
+            &sender,
+            nothing_wanted(),
+        );
         drop(sender);
         sleep(SECOND).await;
         assert_eq!(server.watchers("services"), 1);

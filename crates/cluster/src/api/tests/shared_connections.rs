@@ -7,12 +7,14 @@ use tempfile::NamedTempFile;
 use tokio::time::Instant;
 
 use super::*;
-use crate::client;
+use crate::api::client::client_with;
+use crate::api::transport::Limits;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-struct Shop {
-    server: ApiServer,
+/// A server with Secrets, and a client that follows them.
+pub(super) struct Shop {
+    pub(super) server: ApiServer,
     client: Client,
     events: mpsc::Receiver<Event>,
     secrets: tokio::sync::watch::Sender<BTreeSet<ObjectName>>,
@@ -31,12 +33,16 @@ impl Shop {
     /// Follows so many Secrets and has seen each of them.
     async fn open(secure: Secure, count: usize) -> Self {
         let server = ApiServer::start_secure(secure).unwrap();
+        Self::open_with(server, crate::api::client::LIMITS, count).await
+    }
+
+    pub(super) async fn open_with(server: ApiServer, limits: Limits, count: usize) -> Self {
         for number in 0..count {
             server.apply(secret(number, "b2xk")).unwrap();
         }
         let mut file = NamedTempFile::new().unwrap();
         file.write_all(server.kubeconfig().as_bytes()).unwrap();
-        let client = client(Some(file.path())).await.unwrap();
+        let client = client_with(Some(file.path()), limits).await.unwrap();
         let pace = Pace {
             shortest: Duration::from_millis(2),
             longest: Duration::from_millis(20),
@@ -45,7 +51,7 @@ impl Shop {
         let (sender, events) = mpsc::channel(64);
         let names = (0..count).map(|number| ObjectName::new("shop", format!("host-{number:03}")));
         let (secrets, wanted) = tokio::sync::watch::channel(names.collect());
-        let watch = watch(&client, &both(), pace, &sender, wanted);
+        let watch = watch(&client.clone().into(), &both(), pace, &sender, wanted);
         let mut shop = Self {
             server,
             client,
@@ -59,7 +65,7 @@ impl Shop {
     }
 
     /// Waits for events about so many different Secrets.
-    async fn seen(&mut self, count: usize) -> usize {
+    pub(super) async fn seen(&mut self, count: usize) -> usize {
         let mut seen = BTreeSet::new();
         let deadline = Instant::now() + DEADLINE;
         while seen.len() < count {
@@ -84,9 +90,19 @@ impl Shop {
         .await;
     }
 
-    fn change_all(&self, count: usize) {
+    /// Every request is answered, wherever it goes.
+    async fn ask_until_a_connection_is_opened(&self) {
+        let before = self.server.accepted();
+        let deadline = Instant::now() + DEADLINE;
+        while self.server.accepted() == before {
+            assert!(Instant::now() < deadline, "another connection in time");
+            self.client.apiserver_version().await.unwrap();
+        }
+    }
+
+    pub(super) fn change_all(&self, count: usize, text: &str) {
         for number in 0..count {
-            self.server.apply(secret(number, "bmV3")).unwrap();
+            self.server.apply(secret(number, text)).unwrap();
         }
     }
 }
@@ -103,7 +119,7 @@ async fn level(what: &str, reached: impl Fn() -> bool) {
 async fn two_hundred_watches_need_one_connection() {
     let mut shop = Shop::open(Secure::Http2 { streams: 250 }, 200).await;
     assert_eq!((shop.server.accepted(), shop.server.connections()), (1, 1));
-    shop.change_all(200);
+    shop.change_all(200, "bmV3");
     assert_eq!(shop.seen(200).await, 200);
 }
 
@@ -134,13 +150,55 @@ async fn a_cut_connection_takes_no_secret_with_it() {
     let before = shop.server.accepted();
     shop.server.drop_connections();
     // While nobody watches.
-    shop.change_all(40);
+    shop.change_all(40, "bmV3");
     assert_eq!(shop.seen(40).await, 40);
     shop.watched(40).await;
     // From where they were: nothing is listed again.
     assert_eq!(shop.server.count(Verb::List, "secrets"), 40);
     let opened = shop.server.accepted() - before;
     assert!(opened <= 7, "{opened} connections for 46 watches");
+}
+
+#[tokio::test]
+async fn who_is_told_to_go_away_loses_and_lists_nothing() {
+    let mut shop = Shop::open(Secure::Http2 { streams: 100 }, 40).await;
+    assert_eq!(shop.server.accepted(), 1);
+    shop.server.send_goaway();
+    shop.ask_until_a_connection_is_opened().await;
+    assert_eq!((shop.server.accepted(), shop.server.connections()), (2, 2));
+    // What was under way goes on where it is.
+    shop.change_all(40, "bmV3");
+    assert_eq!(shop.seen(40).await, 40);
+    assert_eq!(shop.server.count(Verb::Watch, "secrets"), 40);
+    // Watches end after minutes, and go on from where they were.
+    shop.server.end_watches();
+    level("watches begun again", || {
+        shop.server.count(Verb::Watch, "secrets") == 80
+    })
+    .await;
+    shop.watched(40).await;
+    level("the old connection's end", || {
+        shop.server.connections() == 1
+    })
+    .await;
+    shop.change_all(40, "bmV4");
+    assert_eq!(shop.seen(40).await, 40);
+    assert_eq!(shop.server.accepted(), 2);
+    assert_eq!(shop.server.count(Verb::List, "secrets"), 40);
+    assert_eq!(shop.server.count(Verb::List, "services"), 1);
+}
+
+#[tokio::test]
+async fn many_connections_that_are_told_to_go_away_fail_no_request() {
+    let shop = Shop::open(Secure::Http2 { streams: 2 }, 20).await;
+    assert!(shop.server.connections() >= 13);
+    // Half of them have a place to spare.
+    let every_other = (0..20).step_by(2);
+    let names = every_other.map(|number| ObjectName::new("shop", format!("host-{number:03}")));
+    shop.secrets.send_replace(names.collect());
+    shop.watched(10).await;
+    shop.server.send_goaway();
+    shop.ask_until_a_connection_is_opened().await;
 }
 
 #[tokio::test]
@@ -153,7 +211,7 @@ async fn a_server_that_comes_back_is_found() {
         reason.contains(&shop.server.url()) && reason.contains("Connection refused"),
         "{reason}"
     );
-    shop.change_all(20);
+    shop.change_all(20, "bmV3");
     shop.server.come_back();
     assert_eq!(shop.seen(20).await, 20);
     shop.watched(20).await;
@@ -165,7 +223,7 @@ async fn without_http2_each_watch_has_a_connection() {
     let connections = shop.server.connections();
     assert!(connections >= 26, "{connections}");
     shop.server.drop_connections();
-    shop.change_all(20);
+    shop.change_all(20, "bmV3");
     assert_eq!(shop.seen(20).await, 20);
     // Who comes back is asked again which protocol it speaks, and the answer holds.
     shop.server.go_away();

@@ -10,13 +10,15 @@ use tower::BoxError;
 use super::Silent;
 use super::streams::Stream;
 
-/// The body of an answer. It fails after a silence: that pings are answered proves a connection alive,
-/// but not each of its streams. Its stream counts as taken until it is dropped.
+/// The body of an answer. Its stream counts as taken until it is dropped.
+///
+/// It fails after a silence: that pings are answered proves a connection alive, but not each of its
+/// streams, and pings may be off. Nothing else is then asked on that connection.
 pub(crate) struct Guarded {
     body: Incoming,
     limit: Duration,
     silence: Pin<Box<Sleep>>,
-    _stream: Option<Stream>,
+    stream: Option<Stream>,
 }
 
 impl Guarded {
@@ -25,7 +27,7 @@ impl Guarded {
             body,
             limit,
             silence: Box::pin(sleep(limit)),
-            _stream: stream,
+            stream,
         }
     }
 }
@@ -45,6 +47,9 @@ impl Body for Guarded {
             return Poll::Ready(frame.map(|result| result.map_err(Into::into)));
         }
         ready!(this.silence.as_mut().poll(context));
+        if let Some(stream) = &this.stream {
+            stream.retire();
+        }
         Poll::Ready(Some(Err(Silent(this.limit).into())))
     }
 

@@ -16,6 +16,7 @@ use tokio::time::interval;
 use tower::{BoxError, ServiceExt};
 
 use super::dial::Connector;
+use super::{Limits, Pings};
 
 /// Most requests on a connection, whatever the server allows: 250 is what Go's servers allow unless
 /// told, and kube-apiserver was never told less. Bounds what one lost connection takes with it.
@@ -26,12 +27,6 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 
 /// Enough for all streams: one that nobody reads for a while takes nothing from the others.
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MOST_STREAMS as u32;
-
-/// As client-go: after so long without a frame a ping is sent, and ...
-const PING_AFTER: Duration = Duration::from_secs(30);
-
-/// ... without an answer for so long the connection counts as dead.
-const PING_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How often to look whether the settings of a new connection are there: a round trip in a data center.
 const SETTINGS_LOOK: Duration = Duration::from_millis(1);
@@ -44,7 +39,7 @@ pub(super) struct Connections {
     open: Mutex<Open>,
     server: Uri,
     connector: Connector,
-    connect: Duration,
+    limits: Limits,
 }
 
 #[derive(Default)]
@@ -81,7 +76,7 @@ struct Connection {
     taken: AtomicUsize,
     /// What the server allowed when a request was last sent.
     allowed: AtomicUsize,
-    /// The server began to close it.
+    /// The server began to close it, or was silent for too long.
     retired: AtomicBool,
 }
 
@@ -90,24 +85,27 @@ pub(super) struct Stream(Arc<Connection>);
 
 /// How a request may be sent.
 pub(super) enum Taken {
-    /// On this place of a connection.
-    Stream(Stream),
+    /// On this place of a connection that was open.
+    Open(Stream),
+    /// On this place of a connection that was opened for it, and maybe for others.
+    Opened(Stream),
     /// The server does not speak HTTP/2.
     Http1,
 }
 
 impl Connections {
-    pub(super) fn new(connector: Connector, server: Uri, connect: Duration) -> Self {
+    pub(super) fn new(connector: Connector, server: Uri, limits: Limits) -> Self {
         Self {
             open: Mutex::default(),
             server,
             connector,
-            connect,
+            limits,
         }
     }
 
     /// A place for a request, on a new connection where the open ones are full.
     pub(super) async fn take(&self) -> Result<Taken, OpenError> {
+        let mut taken: fn(Stream) -> Taken = Taken::Open;
         loop {
             let opening = {
                 let mut open = self.open();
@@ -115,13 +113,14 @@ impl Connections {
                     return Ok(Taken::Http1);
                 }
                 if let Some(stream) = open.find() {
-                    return Ok(Taken::Stream(stream));
+                    return Ok(taken(stream));
                 }
                 open.opening
                     .get_or_insert_with(|| self.attempt().boxed().shared())
                     .clone()
             };
             let opened = opening.clone().await;
+            taken = Taken::Opened;
             let mut open = self.open();
             // The first who sees the result keeps it, for all.
             if open.opening.as_ref().is_some_and(|it| it.ptr_eq(&opening)) {
@@ -142,8 +141,12 @@ impl Connections {
     }
 
     fn attempt(&self) -> impl Future<Output = Result<Opened, OpenError>> + Send + use<> {
-        let limit = self.connect;
-        let opened = open(self.connector.clone(), self.server.clone());
+        let limit = self.limits.connect;
+        let opened = open(
+            self.connector.clone(),
+            self.server.clone(),
+            self.limits.pings,
+        );
         async move {
             match tokio::time::timeout(limit, opened).await {
                 Ok(result) => result.map_err(|error| OpenError::Failed(error.into())),
@@ -205,22 +208,25 @@ impl Drop for Stream {
     }
 }
 
-async fn open(connector: Connector, server: Uri) -> Result<Opened, BoxError> {
+async fn open(connector: Connector, server: Uri, pings: Option<Pings>) -> Result<Opened, BoxError> {
     let socket = connector.oneshot(server).await?;
     if !socket.connected().is_negotiated_h2() {
         return Ok(Opened::Http1);
     }
-    let (sender, mut driver) = http2::Builder::new(TokioExecutor::new())
+    let mut http2 = http2::Builder::new(TokioExecutor::new());
+    http2
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         // None before the server says how many; else those beyond its limit would wait in h2.
-        .initial_max_send_streams(0)
-        .keep_alive_interval(PING_AFTER)
-        .keep_alive_timeout(PING_TIMEOUT)
-        .keep_alive_while_idle(true)
-        .handshake(socket)
-        .await?;
+        .initial_max_send_streams(0);
+    if let Some(pings) = pings {
+        http2
+            .keep_alive_interval(pings.after)
+            .keep_alive_timeout(pings.timeout)
+            .keep_alive_while_idle(true);
+    }
+    let (sender, mut driver) = http2.handshake(socket).await?;
     // hyper reads the server's settings in a task of its own, which wakes nobody here.
     let mut look = interval(SETTINGS_LOOK);
     poll_fn(|context| {

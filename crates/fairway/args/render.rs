@@ -1,0 +1,24 @@
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::run::FileArgs;
+use crate::config::{FairwayConfiguration, KubeProxyConfiguration};
+
+#[derive(Debug, Args)]
+pub(crate) struct RenderArgs {
+    /// Take objects from the YAML and JSON files below this directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) manifests: PathBuf,
+
+    /// The node whose ruleset to print [default: $NODE_NAME, else the host name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node_name: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+    #[command(flatten)]
+    pub(crate) fairway: FairwayConfiguration,
+    #[command(flatten)]
+    pub(crate) kube_proxy: KubeProxyConfiguration,
+}
