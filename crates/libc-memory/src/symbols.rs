@@ -22,8 +22,7 @@ unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, length: usize) -> *mu
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memset(to: *mut u8, byte: c_int, length: usize) -> *mut u8 {
-    // C says that the value is converted to an unsigned byte.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    // Converted to an unsigned byte, as C says.
     let byte = byte as u8;
     // SAFETY: C asks of callers what `fill` asks for.
     unsafe { fill(to, byte, length) };

@@ -70,7 +70,7 @@ async fn hypers(method: &Method, bytes: &[u8]) -> Option<Message> {
     let bytes = bytes.to_vec();
     tokio::spawn(async move {
         let mut request = [0; 256];
-        endpoint.read(&mut request).await.unwrap();
+        assert!(endpoint.read(&mut request).await.unwrap() > 0);
         endpoint.write_all(&bytes).await.unwrap();
     });
     let request = Request::builder()
