@@ -21,6 +21,8 @@ pub(crate) struct Progress<'a> {
     family: Family,
     changes: &'a [Change],
     stages: Vec<Stage>,
+    /// A batch ends where the next elements begin and it has so many bytes.
+    piece: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +75,11 @@ enum Content {
     Elements(Direction, Range<usize>),
 }
 
+/// One full message: a thousand elements and more. The kernel moves a set to a larger hash table in a task of its own,
+/// which waits while a batch goes on; until then it looks for each element that comes in all the tables that wait to
+/// be moved (docs/decisions/0025).
+const PIECE: usize = set::LIST_LIMIT;
+
 impl<'a> Progress<'a> {
     pub(crate) fn new(family: Family, changes: &'a [Change]) -> Self {
         let stages = vec![Stage::Packed; changes.len()];
@@ -80,7 +87,18 @@ impl<'a> Progress<'a> {
             family,
             changes,
             stages,
+            piece: usize::MAX,
         }
+    }
+
+    /// Lets elements come in several batches if no packet can tell: those of a new table, whose chains are the last to
+    /// come, and come with their rules.
+    pub(crate) fn in_pieces(self) -> Self {
+        let piece = match self.changes {
+            [Change::CreateTable, ..] => PIECE,
+            _ => usize::MAX,
+        };
+        Self { piece, ..self }
     }
 
     /// Puts changes from `start` on into a batch, as many as `limit` bytes take.
@@ -100,6 +118,9 @@ impl<'a> Progress<'a> {
                 batch.members.len(),
             );
             let at = batch.covers.end;
+            if batch.writer.len() >= self.piece && matches!(self.step(at), Step::Add(_)) {
+                break;
+            }
             let next = self.append(&mut batch, at)?;
             let size = batch.writer.len() + NETFILTER_HEADER;
             if size > limit {

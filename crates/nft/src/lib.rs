@@ -66,7 +66,8 @@ pub trait Dataplane {
     /// Runs `make`, then `release`.
     ///
     /// Each is one atomic batch; only where it does not fit the socket's buffer (64 MiB, or
-    /// `net.core.wmem_max` without privileges on the host) is it cut between changes, in their order.
+    /// `net.core.wmem_max` without privileges on the host) is it cut between changes, in their order. Elements of a
+    /// table that is new come in batches of their own, which is faster; no packet meets them before its chains are there.
     /// An element that is refused is left out and reported, and everything else is done. To delete
     /// what is not there and to add what is there with the same value counts as done. After an error
     /// the batch it happened in has not changed anything; those before it have.

@@ -92,7 +92,7 @@ impl Netlink {
         changes: &[Change],
         report: &mut Report,
     ) -> Result<(), Error> {
-        let mut progress = Progress::new(family, changes);
+        let mut progress = Progress::new(family, changes).in_pieces();
         let mut start = 0;
         let mut attempts = 0;
         while start < changes.len() {

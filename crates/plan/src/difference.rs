@@ -2,7 +2,7 @@
 //! Service to another, and some elements serve several Services.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use foldhash::{HashMap, HashSet};
@@ -15,8 +15,10 @@ type Key = (SetName, Bytes);
 /// Gathers the difference of an update.
 #[derive(Debug, Default)]
 pub(crate) struct Difference {
-    gone: BTreeMap<Key, Bytes>,
-    new: BTreeMap<Key, Bytes>,
+    /// In no order, each key once.
+    gone: Vec<Element>,
+    /// The same.
+    new: Vec<Element>,
     /// How many Services need each element of the sets that several may need. There are tens of
     /// thousands, so what is kept of their keys is the address that they are made of.
     needed: HashMap<(SetName, IpAddr), u32>,
@@ -103,6 +105,13 @@ fn leaves(element: &Element, except: &HashSet<Key>) -> bool {
 }
 
 impl Difference {
+    /// Counts what one Service needs, where there is nothing yet to differ from.
+    pub(crate) fn count(&mut self, elements: impl Iterator<Item = Element>) {
+        for shared in elements.filter_map(|element| shared(&element)) {
+            *self.needed.entry(shared).or_default() += 1;
+        }
+    }
+
     /// Adds what one Service contributes. Both lists are sorted.
     pub(crate) fn between(
         &mut self,
@@ -137,7 +146,7 @@ impl Difference {
             }
             self.needed.remove(&shared);
         }
-        self.gone.insert((element.set, element.key), element.value);
+        self.gone.push(element);
     }
 
     fn gain(&mut self, element: Element) {
@@ -148,28 +157,29 @@ impl Difference {
                 return;
             }
         }
-        self.new.insert((element.set, element.key), element.value);
+        self.new.push(element);
     }
 
     /// The elements of the update that has been gathered; starts a new one.
     pub(crate) fn take(&mut self) -> Changed {
-        let mut gone = std::mem::take(&mut self.gone);
+        let [mut gone, mut new] = [&mut self.gone, &mut self.new].map(std::mem::take);
+        gone.sort_unstable();
+        new.sort_unstable();
         let mut changed = Changed::default();
-        for ((set, key), value) in std::mem::take(&mut self.new) {
-            let lookup = (set, key);
-            let before = gone.remove(&lookup);
-            let (set, key) = lookup;
-            let element = Element { set, key, value };
-            match before {
+        let mut gone = gone.into_iter().peekable();
+        for element in new {
+            let of_before =
+                |before: &Element| (before.set, &before.key).cmp(&(element.set, &element.key));
+            while let Some(before) = gone.next_if(|before| of_before(before).is_lt()) {
+                changed.deleted.push(before);
+            }
+            match gone.next_if(|before| of_before(before).is_eq()) {
                 None => changed.added.push(element),
-                Some(value) if value != element.value => changed.replaced.push(element),
+                Some(before) if before.value != element.value => changed.replaced.push(element),
                 Some(_) => {}
             }
         }
-        changed.deleted = gone
-            .into_iter()
-            .map(|((set, key), value)| Element { set, key, value })
-            .collect();
+        changed.deleted.extend(gone);
         changed
     }
 }

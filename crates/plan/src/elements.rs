@@ -21,6 +21,12 @@ struct Run {
 }
 
 impl Elements {
+    /// How many there are of each set.
+    pub(crate) fn sets(&self) -> impl Iterator<Item = (SetName, usize)> {
+        let runs = self.runs.iter();
+        runs.map(|run| (run.set, run.elements as usize))
+    }
+
     /// In their order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Element> {
         let runs = self.runs.iter();
@@ -29,7 +35,7 @@ impl Elements {
         let mut take = move |length: u8| {
             let (taken, rest) = bytes.split_at(usize::from(length));
             bytes = rest;
-            Bytes(taken.into())
+            Bytes::from(taken)
         };
         each.map(move |run| Element {
             set: run.set,
@@ -46,8 +52,9 @@ impl From<Vec<Element>> for Elements {
         let length = |bytes: &Bytes| {
             u8::try_from(bytes.0.len()).expect("the kernel's keys and values have at most 64 bytes")
         };
-        let mut runs: Vec<Run> = Vec::new();
-        let mut bytes = Vec::new();
+        let mut runs: Vec<Run> = Vec::with_capacity(4);
+        let sizes = elements.iter().map(|it| it.key.0.len() + it.value.0.len());
+        let mut bytes = Vec::with_capacity(sizes.sum());
         for Element { set, key, value } in &elements {
             bytes.extend_from_slice(&key.0);
             bytes.extend_from_slice(&value.0);

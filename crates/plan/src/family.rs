@@ -44,7 +44,7 @@ impl FamilyPlanner {
         let mut planner = Self {
             family,
             options,
-            node: Arc::default(),
+            node: snapshot.node.clone(),
             services: HashMap::new(),
             claims: Claims::default(),
             difference: Difference::default(),
@@ -53,8 +53,29 @@ impl FamilyPlanner {
             found: SlotsByFrontend::new(family, elements_of(observed)),
             replanned: BTreeSet::new(),
         };
-        planner.update(snapshot, &Changes::everything(snapshot));
+        let services = || {
+            let services = snapshot.services.values();
+            services.filter(|service| Frontend::has_any(service, family))
+        };
+        for service in services() {
+            planner.claims.replace(family, None, Some(service));
+        }
+        for service in services() {
+            let planned = planner.plan(service);
+            planner.difference.count(planned.elements.iter());
+            for (set, elements) in planned.elements.sets() {
+                if !layout::is_permanent(set) {
+                    *planner.on_demand.entry(set).or_default() += elements;
+                }
+            }
+            planner.services.insert(service.name.clone(), planned);
+        }
+        planner.chains = planner.chains_with(&planner.sets_on_demand());
         planner.found = SlotsByFrontend::default();
+        if planner.options.count_connections {
+            planner.replanned = snapshot.services.keys().cloned().collect();
+        }
+        debug_assert_eq!(lint(&planner.ruleset()), Vec::<String>::new());
         planner
     }
 
@@ -187,18 +208,25 @@ impl FamilyPlanner {
     }
 
     pub(crate) fn ruleset(&self) -> Ruleset {
-        let mut sets: BTreeMap<SetName, BTreeMap<_, _>> = layout::permanent_sets()
+        let mut sets: BTreeMap<SetName, Vec<_>> = layout::permanent_sets()
             .chain(self.sets_on_demand())
-            .map(|set| (set, BTreeMap::new()))
+            .map(|set| (set, Vec::new()))
             .collect();
-        let services = self.services.values();
-        for element in services.flat_map(|planned| planned.elements.iter()) {
-            let set = sets.entry(element.set).or_default();
-            set.insert(element.key, element.value);
+        for planned in self.services.values() {
+            let mut elements = planned.elements.iter();
+            for (set, count) in planned.elements.sets() {
+                let pairs = elements.by_ref().take(count);
+                let set = sets.entry(set).or_default();
+                set.extend(pairs.map(|element| (element.key, element.value)));
+            }
         }
+        // Much faster than one element after the other: they are sorted once, and lie together.
+        let sets = sets.into_iter();
         Ruleset {
             family: self.family,
-            sets,
+            sets: sets
+                .map(|(set, pairs)| (set, pairs.into_iter().collect()))
+                .collect(),
             chains: self.chains.clone(),
         }
     }

@@ -1,11 +1,11 @@
 //! Who owns an address: two Services may ask for the same one, for a moment or for good.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use fairway_model::{ObjectName, Port, Protocol, Service, ServiceKind, ServicePort};
-use foldhash::{HashSet, HashSetExt};
+use foldhash::{HashMap, HashSet, HashSetExt};
 use smallvec::SmallVec;
 
 use crate::{Element, Family, SetName};
@@ -21,7 +21,7 @@ pub(crate) enum Frontend {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Claims {
     /// In their order; nearly always there is one.
-    by_frontend: BTreeMap<Frontend, SmallVec<[Claim; 1]>>,
+    by_frontend: HashMap<Frontend, SmallVec<[Claim; 1]>>,
     contested: BTreeSet<Frontend>,
 }
 
@@ -140,26 +140,27 @@ impl Frontend {
     /// All frontends of a Service in one family, each once. A Service without a ClusterIP of the
     /// family does not exist in it.
     pub(crate) fn of(service: &Service, family: Family) -> Vec<Exposed<'_>> {
-        let mut all = Vec::new();
+        let mut all: Vec<Exposed<'_>> = Vec::new();
         if !Self::has_any(service, family) {
             return all;
         }
-        let in_family = |addresses: &[IpAddr]| -> Vec<IpAddr> {
-            let addresses = addresses.iter().copied();
-            addresses
-                .filter(|address| Family::of(*address) == family)
-                .collect()
-        };
         // An address that is also a load balancer's is guarded by the source ranges.
         let addresses = [
-            (Access::ClusterIp, in_family(&service.cluster_ips)),
-            (Access::LoadBalancer, in_family(&service.load_balancer_ips)),
-            (Access::ExternalIp, in_family(&service.external_ips)),
+            (Access::ClusterIp, &service.cluster_ips),
+            (Access::LoadBalancer, &service.load_balancer_ips),
+            (Access::ExternalIp, &service.external_ips),
         ];
+        let of_port = 1 + addresses.iter().map(|(_, all)| all.len()).sum::<usize>();
+        // Most Services have a handful, which are compared faster than hashed.
+        let few = service.ports.len() * of_port <= 16;
         let mut seen = HashSet::new();
         for port in &service.ports {
             let mut add = |access, frontend| {
-                if seen.insert(frontend) {
+                let is_new = match few {
+                    true => all.iter().all(|exposed| exposed.frontend != frontend),
+                    false => seen.insert(frontend),
+                };
+                if is_new {
                     all.push(Exposed {
                         frontend,
                         access,
@@ -168,7 +169,8 @@ impl Frontend {
                 }
             };
             for (access, addresses) in &addresses {
-                for address in addresses {
+                let of_family = |address: &&IpAddr| Family::of(**address) == family;
+                for address in addresses.iter().filter(of_family) {
                     add(*access, Self::Address(*address, port.protocol, port.port));
                 }
             }

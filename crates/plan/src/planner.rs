@@ -51,7 +51,7 @@ impl Planner {
 
     /// The way from what the kernel holds to what is planned; empty if they agree.
     pub fn repair(&self, family: Family, observed: &Observed) -> Transaction {
-        repair(&self.ruleset(family), observed)
+        repair(self.ruleset(family), observed)
     }
 
     /// Removes from maps that packets fill what leads to endpoints that are not for these clients

@@ -6,14 +6,14 @@ use crate::affinity;
 use crate::{Bytes, Change, Element, Observed, ObservedSet, Ruleset, SetName, Transaction};
 
 /// The transaction that turns the observed table into the planned one; empty if they agree.
-pub(crate) fn repair(planned: &Ruleset, observed: &Observed) -> Transaction {
+pub(crate) fn repair(planned: Ruleset, observed: &Observed) -> Transaction {
     let mut transaction = Transaction::new(planned.family);
     if !observed.table {
         transaction.make.push(Change::CreateTable);
         create(planned, &mut transaction.make);
         return transaction;
     }
-    if must_rebuild(planned, observed) {
+    if must_rebuild(&planned, observed) {
         let make = &mut transaction.make;
         make.extend([Change::DestroyTable, Change::CreateTable]);
         create(planned, make);
@@ -29,8 +29,8 @@ pub(crate) fn repair(planned: &Ruleset, observed: &Observed) -> Transaction {
     transaction
         .make
         .extend(missing.copied().map(Change::CreateSet));
-    repair_chains(planned, observed, &mut transaction);
-    repair_elements(planned, &known, &mut transaction);
+    repair_chains(&planned, observed, &mut transaction);
+    repair_elements(&planned, &known, &mut transaction);
     let stale_sets = observed.sets.iter().filter(|set| {
         set.ours
             .is_none_or(|name| !planned.sets.contains_key(&name))
@@ -60,16 +60,21 @@ fn must_rebuild(planned: &Ruleset, observed: &Observed) -> bool {
     set_differs || hook_differs
 }
 
-fn create(planned: &Ruleset, make: &mut Vec<Change>) {
-    make.extend(planned.sets.keys().copied().map(Change::CreateSet));
-    make.extend(planned.chains.iter().map(|chain| Change::CreateChain {
+/// Chains come last: where a batch has to end before that, no packet meets any of it.
+fn create(planned: Ruleset, make: &mut Vec<Change>) {
+    let Ruleset { sets, chains, .. } = planned;
+    make.reserve(sets.values().map(BTreeMap::len).sum());
+    make.extend(sets.keys().copied().map(Change::CreateSet));
+    for (set, elements) in sets {
+        let elements = elements.into_iter();
+        let elements = elements.map(|(key, value)| Element { set, key, value });
+        make.extend(elements.map(Change::Add));
+    }
+    make.extend(chains.iter().map(|chain| Change::CreateChain {
         name: chain.name,
         hook: chain.hook,
     }));
-    for (set, elements) in &planned.sets {
-        make.extend(elements.iter().map(|pair| Change::Add(element(*set, pair))));
-    }
-    make.extend(planned.chains.iter().cloned().map(Change::SetRules));
+    make.extend(chains.into_iter().map(Change::SetRules));
 }
 
 fn repair_chains(planned: &Ruleset, observed: &Observed, transaction: &mut Transaction) {
@@ -121,34 +126,31 @@ fn repair_elements(
             transaction.release.extend(outdated.make);
             continue;
         }
-        let there: BTreeMap<&Bytes, &Bytes> = known
-            .get(set)
-            .into_iter()
-            .flat_map(|set| &set.elements)
-            .map(|element| (&element.key, &element.value))
-            .collect();
+        let there = known.get(set).into_iter().flat_map(|set| &set.elements);
+        let mut there: Vec<&Element> = there.collect();
+        there.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+        // A set that grows while it is read may tell of an element twice.
+        there.dedup_by(|one, other| one.key == other.key);
+        let mut there = there.into_iter().peekable();
+        let (mut stale, mut new) = (Vec::new(), Vec::new());
+        for pair @ (key, value) in elements {
+            stale.extend(std::iter::from_fn(|| {
+                there.next_if(|there| there.key < *key)
+            }));
+            match there.next_if(|there| there.key == *key) {
+                Some(there) if there.value == *value => {}
+                Some(_) => new.push(Change::Replace(element(*set, pair))),
+                None => new.push(Change::Add(element(*set, pair))),
+            }
+        }
+        stale.extend(there);
+        let stale = stale.into_iter().cloned().map(Change::Delete);
         // Networks that go must not overlap with networks that come.
-        let stale = match set {
-            SetName::AllowedSources => &mut transaction.make,
-            _ => &mut transaction.release,
-        };
-        for (key, value) in &there {
-            if !elements.contains_key(*key) {
-                stale.push(Change::Delete(element(*set, (key, value))));
-            }
+        match set {
+            SetName::AllowedSources => transaction.make.extend(stale),
+            _ => transaction.release.extend(stale),
         }
-        for (key, value) in elements {
-            match there.get(key) {
-                Some(there) if *there == value => {}
-                Some(_) => {
-                    let change = Change::Replace(element(*set, (key, value)));
-                    transaction.make.push(change);
-                }
-                None => transaction
-                    .make
-                    .push(Change::Add(element(*set, (key, value)))),
-            }
-        }
+        transaction.make.append(&mut new);
     }
 }
 

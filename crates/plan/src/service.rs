@@ -63,8 +63,9 @@ impl Planned {
         let mut plan = Plan {
             service,
             counts: options.count_connections,
-            elements: Vec::new(),
-            ports: Vec::new(),
+            // What a port with two endpoints and two addresses takes.
+            elements: Vec::with_capacity(8 * service.ports.len()),
+            ports: Vec::with_capacity(service.ports.len()),
         };
         let allowed = allowed_sources(service, family, node);
         for exposed in Frontend::of(service, family) {

@@ -70,8 +70,21 @@ impl SlotClass {
 /// Ports are big-endian in the first two bytes of theirs, slots in host order. A network is its first
 /// address and, in the first byte of a field of its own, the length of its prefix; the kernel has it
 /// as two keys, a first and a last one. Empty as the value of a set's element.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bytes(pub SmallVec<[u8; 32]>);
+
+/// The one that would be derived clones byte by byte, and there are tens of thousands of these.
+impl Clone for Bytes {
+    fn clone(&self) -> Self {
+        Self::from(&*self.0)
+    }
+}
+
+impl From<&[u8]> for Bytes {
+    fn from(bytes: &[u8]) -> Self {
+        Self(SmallVec::from_slice(bytes))
+    }
+}
 
 impl Bytes {
     /// Nothing yet.

@@ -217,6 +217,52 @@ fn hints_name_the_modules() {
     assert_eq!(error.to_string(), expected);
 }
 
+/// Batches as a commit sends them, by what their messages are.
+fn pieces(changes: &[Change]) -> Vec<Vec<u16>> {
+    let progress = Progress::new(Family::Ip4, changes).in_pieces();
+    let mut pieces = Vec::new();
+    let mut start = 0;
+    while start < changes.len() {
+        let batch = progress.batch(start, 1, NO_LIMIT).unwrap();
+        pieces.push(kinds(&batch));
+        start = batch.covers().end;
+    }
+    pieces
+}
+
+#[test]
+fn a_new_table_comes_in_pieces_but_its_rules_at_once() {
+    let rules = |name| {
+        let rule = Rule {
+            statements: vec![Statement::Drop],
+            comment: "",
+        };
+        Change::SetRules(Chain {
+            name,
+            hook: None,
+            rules: vec![rule; 500],
+        })
+    };
+    let elements = (0..12_000).map(|key| Change::Add(element(1, key)));
+    let mut changes = vec![Change::CreateTable];
+    changes.extend(elements);
+    changes.extend([rules("first"), rules("second")]);
+    let new = pieces(&changes);
+    assert_eq!(new[0], [NFT_MSG_NEWTABLE, NFT_MSG_NEWSETELEM]);
+    let (last, others) = new.split_last().unwrap();
+    assert!(others.len() > 2);
+    for piece in &others[1..] {
+        assert_eq!(*piece, [NFT_MSG_NEWSETELEM]);
+    }
+    let rules = last.iter().filter(|kind| **kind == NFT_MSG_NEWRULE);
+    assert_eq!(rules.count(), 1_000);
+
+    // A table that takes the place of another one comes whole, and so does a change.
+    changes.insert(0, Change::DestroyTable);
+    assert_eq!(pieces(&changes).len(), 1);
+    assert_eq!(pieces(&changes[2..]).len(), 1);
+}
+
 proptest! {
     /// Batches that are cut cover every change once, in order, and each fits; a deletion that
     /// makes room for a replacement stays with it.

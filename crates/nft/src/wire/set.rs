@@ -218,7 +218,7 @@ pub(crate) fn delete(writer: &mut Writer, sequence: u32, family: Family, name: &
 
 /// An attribute's length is a `u16`, so the list of elements in one message ends below 64 KiB, with
 /// room for one more element after the check: the largest of ours has 40 + 40 bytes of content.
-const LIST_LIMIT: usize = 64 * 1024 - 256;
+pub(crate) const LIST_LIMIT: usize = 64 * 1024 - 256;
 
 /// Bytes of attribute headers around an element's key and value.
 const ELEMENT_HEADERS: usize = 20;

@@ -8,7 +8,7 @@ use crate::sample::{address, class, create, element, endpoint, make, observed, r
 
 const FAMILY: Family = Family::Ip4;
 
-/// 100,000 services with 2 endpoints each, in one batch; and read back.
+/// 100,000 services with 2 endpoints each; and read back.
 #[test]
 fn a_hundred_thousand_services() {
     in_namespace(|| {
