@@ -8,15 +8,15 @@ mod certificates;
 mod changes;
 mod first_packet;
 mod population;
-mod process;
 mod report;
 mod site;
+
+use fairway_testkit::usage::Memory;
 
 use crate::plan::{Effort, Plan};
 use crate::report::{Bar, Figure, Limit, Section};
 use crate::spread::Spread;
 use population::Population;
-use process::Memory;
 use report::Amount;
 use site::{Feed, Site};
 

@@ -1,26 +1,21 @@
 //! `fairway doctor`: what stands in the way on this node.
 
-use std::path::Path;
+mod api;
+
 use std::process::ExitCode;
-use std::time::Duration;
 
-use fairway_cluster::{ForbiddenKind, Kind, Right, denied_verbs, forbidden_kinds};
-use fairway_doctor::{Api, Finding, Forbidden, Level, Wanted, check, gather, render};
+use fairway_doctor::{Finding, Level, Wanted, check, gather, render};
 
-use crate::agent::{AgentLock, cluster_options};
-use crate::causes::with_causes;
+use crate::agent::AgentLock;
 use crate::config::{Config, Doctor, Output, Source};
 use crate::output;
-
-/// How long the API server may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Prints every finding; a fault is a failure.
 pub(crate) fn run(command: &Doctor) -> anyhow::Result<ExitCode> {
     let config = &command.config;
     let api = match &config.source {
-        Source::Kubeconfig(file) => Some(ask_api(Some(file), config)?),
-        Source::InCluster if command.in_cluster => Some(ask_api(None, config)?),
+        Source::Kubeconfig(file) => Some(api::ask(Some(file), config)?),
+        Source::InCluster if command.in_cluster => Some(api::ask(None, config)?),
         Source::InCluster | Source::Manifests(_) => None,
     };
     let agent = AgentLock::try_take()?.is_none();
@@ -56,77 +51,5 @@ fn wanted(config: &Config) -> Wanted {
         service_proxy: config.service_proxy,
         flow_table: !config.rules.flow_table_interfaces.is_empty(),
         ports,
-    }
-}
-
-/// What it says of itself, or why it does not.
-fn ask_api(kubeconfig: Option<&Path>, config: &Config) -> anyhow::Result<Result<Api, String>> {
-    let runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = { runtime }.enable_all().build()?;
-    let ask = async {
-        let client = fairway_cluster::client(kubeconfig).await;
-        let client = client.map_err(|error| with_causes(&error))?;
-        let about = fairway_cluster::about_server(&client).await;
-        let about = about.map_err(|error| with_causes(&error))?;
-        let kinds = forbidden_kinds(&client, &cluster_options(config)).await;
-        let mut forbidden: Vec<_> = kinds.into_iter().map(of_kind).collect();
-        for right in wanted_rights(config) {
-            let denied = denied_verbs(&client, right).await.unwrap_or_default();
-            if !denied.is_empty() {
-                forbidden.push(of_right(right, denied));
-            }
-        }
-        Ok((about, forbidden))
-    };
-    let asked = runtime.block_on(async { tokio::time::timeout(PATIENCE, ask).await });
-    let about = asked.unwrap_or_else(|_| {
-        Err(format!(
-            "the API server does not answer within {} s",
-            PATIENCE.as_secs()
-        ))
-    });
-    Ok(about.map(|(about, forbidden)| Api {
-        version: about.version,
-        ahead: about.ahead_seconds,
-        forbidden,
-    }))
-}
-
-/// What an agent with this configuration writes.
-fn wanted_rights(config: &Config) -> impl Iterator<Item = Right> {
-    let lease = config.ingress.then_some(Right::Lease);
-    let publishes = config.ingress && config.router.publish.is_some();
-    let status = publishes.then_some(Right::IngressStatus);
-    [Some(Right::Events), lease, status].into_iter().flatten()
-}
-
-fn of_right(right: Right, denied: Vec<&'static str>) -> Forbidden {
-    Forbidden {
-        group: right.group().to_owned(),
-        resource: right.resource().to_owned(),
-        denied,
-        verbs: right.verbs(),
-        without: right.without(),
-        optional: true,
-    }
-}
-
-fn of_kind(forbidden: ForbiddenKind) -> Forbidden {
-    let without = match forbidden.kind {
-        Kind::Service | Kind::EndpointSlice => {
-            "fairway waits, and what a former run programmed stays"
-        }
-        Kind::Node => "/healthz says 503, and node ports have no addresses",
-        Kind::Ingress | Kind::IngressClass => "the router does not start; Services work",
-        Kind::ServiceCidr => "addresses of no Service are not refused; all else works",
-        Kind::Secret => "there are no certificates",
-    };
-    Forbidden {
-        group: forbidden.group,
-        resource: forbidden.plural,
-        denied: vec!["list"],
-        verbs: &["list", "watch"],
-        without,
-        optional: forbidden.kind == Kind::ServiceCidr,
     }
 }

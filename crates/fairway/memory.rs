@@ -45,6 +45,10 @@ fn give_back() {
     tracing::debug!(took = ?started.elapsed(), "gave free memory back");
 }
 
+/// Copies and comparisons of the image, instead of musl's.
+#[cfg(target_env = "musl")]
+use fairway_libc_memory as _;
+
 /// The allocator of the image; musl's own has one lock for all threads.
 #[cfg(target_env = "musl")]
 #[global_allocator]

@@ -4,7 +4,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use fairway_testkit::apiserver::Fault;
 use fairway_testkit::lab::{self, Namespace};
-use fairway_testkit::{Lab, nft};
+use fairway_testkit::{Lab, nft, objects};
 use serde_json::Value;
 
 use crate::support::fairway;
@@ -436,12 +436,26 @@ fn asks_the_api_server() {
         let kubeconfig = folder.path().join("kubeconfig");
         let server = lab.start_api_server().unwrap();
         server.write_kubeconfig(&kubeconfig).unwrap();
-        let arguments = ["--kubeconfig", kubeconfig.to_str().unwrap()];
+        let path = kubeconfig.to_str().unwrap();
+        let arguments = ["--kubeconfig", path, "--node-name", "node-1"];
         let (findings, _) = doctor(node, &arguments);
+        let unknown = "there is no Node \"node-1\"";
         assert!(
-            is_told(&findings, "ok", "API server", "answers"),
+            is_told(&findings, "ok", "API server", "answers")
+                && is_told(&findings, "fault", "Node", unknown),
             "{findings:?}"
         );
+        server.apply(objects::node(lab.node("node-1"))).unwrap();
+        // Of Kubernetes before 1.33.
+        server.inject(Fault::absent("servicecidrs"));
+        let (findings, _) = doctor(node, &arguments);
+        let older = "this API server has no servicecidrs.networking.k8s.io";
+        assert!(
+            is_told(&findings, "ok", "API server", older)
+                && !is_told(&findings, "fault", "Node", ""),
+            "{findings:?}"
+        );
+        server.heal();
         for (plural, level) in [("ingresses", "fault"), ("servicecidrs", "warning")] {
             server.inject(Fault::forbid(plural));
             let (findings, _) = doctor(node, &arguments);

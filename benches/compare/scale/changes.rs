@@ -8,11 +8,11 @@ use fairway_model::Protocol;
 use fairway_nft::{Dataplane, Monitor, Netlink};
 use fairway_plan::{Bytes, Family, SetName};
 use fairway_testkit::lab::Namespace;
+use fairway_testkit::usage::{self, Memory};
 use fairway_testkit::{Agent, ApiServer};
 
 use crate::chain_per_service::{ChainPerService, cluster_ip};
 use crate::scale::population::{self, Population};
-use crate::scale::process::{self, Memory};
 use crate::scale::report::Amount;
 use crate::scale::site::{Feed, Site};
 
@@ -108,7 +108,7 @@ fn start(site: &Site) -> (Agent, Timed) {
     let started = Instant::now();
     let agent = site.start_agent();
     let took = started.elapsed();
-    let cpu = process::cpu(agent.id());
+    let cpu = usage::cpu(agent.id());
     (agent, Timed { took, cpu })
 }
 
@@ -176,10 +176,7 @@ async fn burst(site: &Site, population: Population, amount: Amount, agent: u32) 
     let pause = Duration::from_secs(1) / RATE;
     let last_part = population.slices() - 1;
     let first_version = amount.changes + 1;
-    let before = (
-        netlink.generation().expect("nf_tables"),
-        process::cpu(agent),
-    );
+    let before = (netlink.generation().expect("nf_tables"), usage::cpu(agent));
     let started = Instant::now();
     let mut wanted = std::collections::BTreeMap::new();
     for number in 0..updates {
@@ -204,7 +201,7 @@ async fn burst(site: &Site, population: Population, amount: Amount, agent: u32) 
             since = Instant::now();
         }
     }
-    let cpu = process::cpu(agent) - before.1;
+    let cpu = usage::cpu(agent) - before.1;
     let missing = missing(&mut netlink, wanted);
     assert_eq!(missing, 0, "updates were lost");
     Burst {

@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use fairway_testkit::usage::Memory;
+
 use crate::plan::Effort;
 use crate::report::{Figure, Section, mib, short};
 use crate::scale::changes::Changes;
-use crate::scale::process::Memory;
 use crate::spread::Spread;
 
 /// How much of everything.

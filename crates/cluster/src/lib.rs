@@ -28,8 +28,8 @@ mod status;
 mod tls;
 
 pub use api::{
-    AboutServer, ClientError, ForbiddenKind, Right, Trouble, about_server, client, denied_verbs,
-    forbidden_kinds,
+    AboutServer, ClientError, Lack, LackingKind, Right, Trouble, about_server, client,
+    denied_verbs, lacking_kinds,
 };
 pub use cluster::{Cluster, LoadError, Source, StartError, Still, load};
 pub use connection::Connection;

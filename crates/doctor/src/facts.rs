@@ -139,6 +139,21 @@ pub struct Api {
     pub ahead: Option<i64>,
     /// What fairway needs of it and may not do.
     pub forbidden: Vec<Forbidden>,
+    /// What fairway needs of it and it does not have.
+    pub absent: Vec<Absent>,
+    /// Our name, if there is no Node of it.
+    pub unknown_node: Option<String>,
+}
+
+/// A kind that the API server does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Absent {
+    /// Plural and group, for example `servicecidrs.networking.k8s.io`.
+    pub kind: String,
+    /// What does not work without, as the rest of a sentence.
+    pub without: &'static str,
+    /// Everything else works.
+    pub optional: bool,
 }
 
 /// What RBAC does not let us do, in its words.

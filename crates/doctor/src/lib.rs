@@ -14,8 +14,8 @@ mod gather;
 
 pub use checks::check;
 pub use facts::{
-    Api, BaseChain, Facts, Feature, Flannel, Forbidden, Interface, Kernel, LeftOver, Listener,
-    Wanted,
+    Absent, Api, BaseChain, Facts, Feature, Flannel, Forbidden, Interface, Kernel, LeftOver,
+    Listener, Wanted,
 };
 pub use finding::{Finding, Level, render};
 pub use gather::gather;

@@ -93,6 +93,10 @@ pub(super) struct DoctorArgs {
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 
+    /// The Node that this is [default: $NODE_NAME, else the host name]
+    #[arg(long, value_name = "NAME")]
+    node_name: Option<String>,
+
     /// How to answer
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     output: Output,
@@ -115,7 +119,13 @@ impl DoctorArgs {
             manifests: None,
             kubeconfig: self.kubeconfig,
         };
-        let run = RunArgs::reading(source, None, self.files, self.fairway, self.kube_proxy);
+        let run = RunArgs::reading(
+            source,
+            self.node_name,
+            self.files,
+            self.fairway,
+            self.kube_proxy,
+        );
         let config = Loader::new(run, given, environment.clone()).load()?;
         Ok(Command::Doctor(Doctor {
             config: Box::new(config),

@@ -1,5 +1,6 @@
 //! Bodies on their way through: nothing is buffered, both directions leave marks for the limits.
 
+use std::error::Error;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -11,7 +12,7 @@ use hyper::body::Incoming;
 use crate::downstream::watch::{Stall, Upload};
 use crate::downstream::wire::Wire;
 use crate::record::Record;
-use crate::upstream::connection::Lease;
+use crate::upstream::connection::UpstreamBody;
 
 /// Why a response ended early whose client did not keep up with it.
 const CLIENT_TOO_SLOW: &str = "client_too_slow";
@@ -19,8 +20,12 @@ const CLIENT_TOO_SLOW: &str = "client_too_slow";
 /// A body broke off; hyper closes the connection that was to carry it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
-    #[error("the other side of the exchange broke off")]
-    Broken(#[source] hyper::Error),
+    #[error("the client broke off")]
+    Client(#[source] hyper::Error),
+    #[error("the endpoint broke off")]
+    Upstream(#[source] Box<dyn Error + Send + Sync>),
+    #[error("it is not as long as its head says")]
+    OtherLength,
     #[error("it is larger than the route allows")]
     TooLarge,
     #[error("{0:?}: nothing moved within the limit")]
@@ -63,6 +68,12 @@ impl RequestBody {
     /// Whether there never was one.
     pub(crate) fn is_empty(&self) -> bool {
         self.incoming.is_none()
+    }
+
+    /// Leaves a request without body. None where there was none.
+    pub(crate) fn take(&mut self) -> Option<Self> {
+        let none = Self::none(self.wire.clone());
+        (!self.is_empty()).then(|| std::mem::replace(self, none))
     }
 
     fn finish(&mut self) {
@@ -114,7 +125,7 @@ impl Body for RequestBody {
             }
             Poll::Ready(Some(Err(error))) => {
                 watch.upload(Upload::Abandoned);
-                Poll::Ready(Some(Err(BodyError::Broken(error))))
+                Poll::Ready(Some(Err(BodyError::Client(error))))
             }
             Poll::Ready(None) => {
                 this.finish();
@@ -155,8 +166,7 @@ pub(crate) struct ResponseBody {
 enum Content {
     /// Our own text.
     Own(Option<Bytes>),
-    /// The upstream's, with the connection it comes from.
-    Upstream(Incoming, Option<Lease>),
+    Upstream(UpstreamBody),
 }
 
 impl ResponseBody {
@@ -165,13 +175,8 @@ impl ResponseBody {
         Self::new(Content::Own(text), wire, record)
     }
 
-    pub(crate) fn upstream(
-        incoming: Incoming,
-        lease: Lease,
-        wire: Rc<Wire>,
-        record: Box<Record>,
-    ) -> Self {
-        Self::new(Content::Upstream(incoming, Some(lease)), wire, record)
+    pub(crate) fn upstream(body: UpstreamBody, wire: Rc<Wire>, record: Box<Record>) -> Self {
+        Self::new(Content::Upstream(body), wire, record)
     }
 
     /// Of a response that ends HTTP on the connection.
@@ -199,10 +204,8 @@ impl ResponseBody {
 
     /// The last byte is on its way: the upstream connection is free, the request is history.
     fn finish(&mut self) {
-        if let Content::Upstream(_, lease) = &mut self.content
-            && let Some(lease) = lease.take()
-        {
-            lease.release();
+        if let Content::Upstream(body) = &mut self.content {
+            body.release();
         }
         if let Some(mut record) = self.record.take() {
             record.complete();
@@ -234,7 +237,7 @@ impl Body for ResponseBody {
         let this = &mut *self;
         let polled = match &mut this.content {
             Content::Own(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            Content::Upstream(incoming, _) => Pin::new(incoming).poll_frame(context),
+            Content::Upstream(body) => Pin::new(body).poll_frame(context),
         };
         match polled {
             Poll::Ready(Some(Ok(frame))) => {
@@ -248,7 +251,7 @@ impl Body for ResponseBody {
             }
             Poll::Ready(Some(Err(error))) => {
                 this.failed("upstream_closed");
-                Poll::Ready(Some(Err(BodyError::Broken(error))))
+                Poll::Ready(Some(Err(BodyError::Upstream(error.into_source()))))
             }
             Poll::Ready(None) => {
                 this.finish();
@@ -273,14 +276,14 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Own(text) => text.is_none(),
-            Content::Upstream(incoming, _) => incoming.is_end_stream(),
+            Content::Upstream(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Own(text) => SizeHint::with_exact(text.as_ref().map_or(0, Bytes::len) as u64),
-            Content::Upstream(incoming, _) => incoming.size_hint(),
+            Content::Upstream(body) => body.size_hint(),
         }
     }
 }

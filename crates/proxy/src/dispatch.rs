@@ -11,18 +11,16 @@ use std::time::Duration;
 
 use fairway_model::{LoadBalancing, UpstreamPolicy};
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 
 use crate::body::RequestBody;
 use crate::config::Protocol;
 use crate::downstream::connection::Client;
-use crate::error::{Kind, ProxyError, Retry, Side};
+use crate::error::{Kind, ProxyError, Rejection, Retry, Side};
 use crate::record::Record;
 use crate::rescue::{self, Reader};
 use crate::upstream::admission::{Full, UnderWay};
 use crate::upstream::choice::Choice;
-use crate::upstream::connect::Parts;
-use crate::upstream::connection::{Connection, Lease};
+use crate::upstream::connection::{Connection, Failed, UpstreamBody};
 use crate::upstream::transport::Transport;
 use failure::{broken, stalled};
 use outgoing::{Spare, is_idempotent, prepare};
@@ -65,14 +63,14 @@ pub(crate) struct Dispatch<'a> {
     pub(crate) policy: &'a UpstreamPolicy,
     pub(crate) times: Times,
     pub(crate) record: &'a mut Record,
-    /// Absent while a connection has it. It stays in one place because futures keep a copy of every
+    /// Absent while a connection of HTTP/2 has it. It stays in one place because futures keep a copy of every
     /// argument: handing it down would make each connection larger by several requests.
     pub(crate) request: &'a mut Option<Request<RequestBody>>,
 }
 
 impl Dispatch<'_> {
     /// Sends the request over a kept connection or a new one.
-    pub(crate) async fn send(&mut self) -> Result<(Response<Incoming>, Lease), ProxyError> {
+    pub(crate) async fn send(&mut self) -> Result<Response<UpstreamBody>, ProxyError> {
         let mut endpoint = self.first().await?;
         let mut pooled = true;
         let mut taken_back = 0;
@@ -89,9 +87,13 @@ impl Dispatch<'_> {
             };
             let reused = connection.reused;
             let idempotent = self.request.as_ref().is_some_and(is_idempotent);
-            let spare = self.spare(&connection, idempotent);
-            let outcome = self.exchange(connection, spare.is_some()).await;
-            if self.request.is_some() {
+            let may_be_repeated = self.may_be_repeated(idempotent);
+            let spare = may_be_repeated.then(|| self.spare()).flatten();
+            let (outcome, is_unsent) = match self.exchange(connection).await {
+                Ok(response) => (Ok(response), false),
+                Err(failure) => (Err(failure.error), failure.is_unsent),
+            };
+            if is_unsent {
                 // The connection went away before it saw the request: as if it had not been there.
                 if reused && taken_back < MOST_TAKEN_BACK {
                     taken_back += 1;
@@ -103,12 +105,11 @@ impl Dispatch<'_> {
                     continue;
                 }
             }
-            let Some(spare) = spare.filter(|_| self.may_retry(&outcome, idempotent, reused)) else {
+            if !may_be_repeated || !self.may_retry(&outcome, idempotent, reused) {
                 return outcome;
-            };
-            *self.request = spare.into_request(self.client);
-            if self.request.is_none() {
-                return outcome;
+            }
+            if let Some(spare) = spare {
+                *self.request = Some(spare.into_request(self.client));
             }
             drop(outcome);
             pooled = self.transport.protocol == Protocol::Http2;
@@ -121,23 +122,20 @@ impl Dispatch<'_> {
     }
 
     /// Sends a request that asks for a WebSocket, over a connection of its own.
-    pub(crate) async fn upgrade(
-        &mut self,
-    ) -> Result<(Response<Incoming>, Lease, Parts), ProxyError> {
+    pub(crate) async fn upgrade(&mut self) -> Result<Response<UpstreamBody>, ProxyError> {
         let mut endpoint = self.first().await?;
         let dialer = &self.client.worker.dialer;
         let transport = self.transport.for_upgrade();
-        let open = async |endpoint| dialer.open_for_upgrade(endpoint, &transport).await;
+        let open = async |endpoint| dialer.open(endpoint, &transport).await;
         loop {
-            let (connection, parts) = self.dial(&mut endpoint, open).await?;
+            let connection = self.dial(&mut endpoint, open).await?;
             self.client.worker.shard.upstream_connections.add(1);
-            let outcome = self.exchange(connection, false).await;
-            if self.request.is_some() && self.choice.has_more() {
-                endpoint = self.next()?;
-                continue;
+            match self.exchange(connection).await {
+                Err(failure) if failure.is_unsent && self.choice.has_more() => {
+                    endpoint = self.next()?;
+                }
+                outcome => return outcome.map_err(|failure| failure.error),
             }
-            let (response, lease) = outcome?;
-            return Ok((response, lease, parts));
         }
     }
 
@@ -169,25 +167,32 @@ impl Dispatch<'_> {
         }
     }
 
-    /// Where the head of a request that could be sent again is to be found.
-    fn spare(&self, connection: &Connection, idempotent: bool) -> Option<Spare> {
-        let request = self.request.as_ref()?;
+    /// Whether a request that has left could be sent once more.
+    fn may_be_repeated(&self, idempotent: bool) -> bool {
         // Servers of HTTP/2 say of streams that they did not process them, whatever the method.
         let is_wanted = idempotent || self.transport.protocol == Protocol::Http2;
-        (is_wanted && request.body().is_empty()).then(|| Spare::of(request, connection))
+        is_wanted && self.request.as_ref().is_some_and(|it| it.body().is_empty())
+    }
+
+    /// A copy of the head where the connection keeps the request; HTTP/1.1 leaves it here. Boxed: all would
+    /// have room for it.
+    fn spare(&self) -> Option<Box<Spare>> {
+        let is_taken = self.transport.protocol == Protocol::Http2;
+        let request = self.request.as_ref().filter(|_| is_taken)?;
+        Some(Box::new(Spare::of(request)))
     }
 
     /// Whether a request that has left is sent again, and to whom.
     fn may_retry(
         &mut self,
-        outcome: &Result<(Response<Incoming>, Lease), ProxyError>,
+        outcome: &Result<Response<UpstreamBody>, ProxyError>,
         idempotent: bool,
         reused: bool,
     ) -> bool {
         let policy = &self.policy.retry;
         let choice = &mut *self.choice;
         let is_wanted = match outcome {
-            Ok((response, _)) => {
+            Ok(response) => {
                 let status = response.status().as_u16();
                 idempotent && policy.statuses.contains(&status) && choice.has_more()
             }
@@ -289,13 +294,11 @@ impl Dispatch<'_> {
         }
     }
 
-    /// Sends the request and waits for the head of the answer. Takes the request back where no byte of
-    /// it was written.
+    /// Sends the request and waits for the head of the answer.
     async fn exchange(
         &mut self,
         mut connection: Connection,
-        may_be_sent_again: bool,
-    ) -> Result<(Response<Incoming>, Lease), ProxyError> {
+    ) -> Result<Response<UpstreamBody>, Failure> {
         let watch = &self.client.wire.watch;
         prepare(
             self.request.as_mut().expect(UNSENT),
@@ -306,33 +309,32 @@ impl Dispatch<'_> {
         // Asks the kernel for the time, so only for those that want to know.
         let clock = &self.client.worker.clock;
         let started = (self.policy.balancing == LoadBalancing::PeakEwma).then(|| clock.refresh());
-        let request = self.request.take().expect(UNSENT);
-        let answer = connection.try_send_request(request, may_be_sent_again);
-        let outcome = watch.guard(pin!(answer)).await;
+        // Some responses are a reason to ask somebody else.
+        let kept = !self.policy.retry.statuses.is_empty();
+        let outcome = watch
+            .guard(pin!(connection.exchange(self.request, kept)))
+            .await;
         if let Some(started) = started {
             self.took(clock.refresh().saturating_duration_since(started));
         }
-        let error = match outcome {
+        let failure = match outcome {
             Ok(Ok(response)) => {
                 self.record.answered(response.status());
                 self.answered(response.status());
-                let lease = Lease::new(connection, self.client.worker.pool.clone());
-                return Ok((response, lease));
+                let pool = self.client.worker.pool.clone();
+                return Ok(response.map(|stream| UpstreamBody::new(stream, connection, pool)));
             }
-            Ok(Err(mut failed)) => {
-                *self.request = failed.take_message();
-                match self.client.wire.has_exceeded() {
-                    true => ProxyError::new(Kind::BodyTooLarge),
-                    false => broken(failed.into_error()),
-                }
-            }
-            Err(stall) => stalled(stall),
+            Ok(Err(failed)) => self.failure(failed),
+            Err(stall) => Failure {
+                error: match connection.has_answered() {
+                    true => stalled(stall).final_(),
+                    false => stalled(stall),
+                },
+                is_unsent: false,
+            },
         };
+        let error = &failure.error;
         self.record.failed(rescue::status(error.kind).as_u16());
-        let error = match connection.has_answered() {
-            true => error.final_(),
-            false => error,
-        };
         // That a connection which was used before is closed is no fault, and neither is to refuse a stream.
         let is_usual = match error.retry {
             Retry::Broken => connection.reused,
@@ -342,6 +344,36 @@ impl Dispatch<'_> {
         if error.side == Side::Upstream && !is_usual {
             self.failed();
         }
-        Err(error)
+        Err(failure)
+    }
+
+    fn failure(&self, failed: Failed) -> Failure {
+        let error = match self.client.wire.has_exceeded() {
+            true => ProxyError::new(Kind::BodyTooLarge),
+            false => broken(failed.reason),
+        };
+        Failure {
+            error: match failed.has_answered {
+                true => error.final_(),
+                false => error,
+            },
+            is_unsent: failed.is_unsent,
+        }
+    }
+}
+
+/// An attempt that brought no response.
+struct Failure {
+    error: ProxyError,
+    /// Nothing of the request has left, and all of it is still there.
+    is_unsent: bool,
+}
+
+impl From<Rejection> for Failure {
+    fn from(rejection: Rejection) -> Self {
+        Self {
+            error: rejection.into(),
+            is_unsent: false,
+        }
     }
 }

@@ -199,14 +199,14 @@ impl Forward {
             request: &mut self.request,
         };
         let Some(protocol) = self.upgrade.take() else {
-            let (mut response, lease) = dispatch.send().await?;
+            let mut response = dispatch.send().await?;
             prepare(&mut response, &upstream.route)?;
-            return Ok(Answer::Upstream(response, lease));
+            return Ok(Answer::Upstream(response));
         };
-        let (mut response, lease, parts) = Box::pin(dispatch.upgrade()).await?;
+        let mut response = Box::pin(dispatch.upgrade()).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             prepare(&mut response, &upstream.route)?;
-            return Ok(Answer::Upstream(response, lease));
+            return Ok(Answer::Upstream(response));
         }
         if !switches_to(&protocol, &response) {
             return Err(ProxyError::new(Kind::InvalidResponse));
@@ -214,7 +214,7 @@ impl Forward {
         hop_by_hop::strip_response(response.headers_mut());
         ask_for(protocol, response.headers_mut());
         HeaderChange::apply_all(&upstream.route.response, response.headers_mut());
-        Ok(Answer::Switched(response, parts, upstream.times))
+        Ok(Answer::Switched(response, upstream.times))
     }
 }
 

@@ -42,6 +42,18 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// Ends it in both directions at once, for whoever else waits for it.
+    pub(crate) fn cut(&self) {
+        let socket = match self {
+            Self::Tcp(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        // It may have ended by itself.
+        let _ = socket2::SockRef::from(socket).shutdown(std::net::Shutdown::Both);
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,

@@ -16,7 +16,7 @@ use crate::deadline::Deadline;
 use crate::observed::{Observed, Observer};
 use crate::record::Record;
 use crate::stream::Stream;
-use crate::upstream::connect::Parts;
+use crate::upstream::connection::UpstreamBody;
 
 /// WebSocket messages are small; two such buffers are what a quiet tunnel costs.
 const BUFFER: usize = 4 * 1024;
@@ -24,7 +24,7 @@ const BUFFER: usize = 4 * 1024;
 /// What is needed to go on after both sides switched protocols.
 #[derive(Debug)]
 pub(crate) struct Tunnel {
-    pub(crate) upstream: Parts,
+    pub(crate) upstream: UpstreamBody,
     /// Silence of both sides after which the tunnel is closed.
     pub(crate) idle: Duration,
     pub(crate) record: Box<Record>,
@@ -32,8 +32,13 @@ pub(crate) struct Tunnel {
 
 impl Tunnel {
     /// Copies until both directions are closed; a half-closed tunnel goes on in the other direction.
-    pub(crate) async fn run(mut self, client: Stream, clock: Rc<Clock>, deadline: Deadline) {
-        let Ok(Some((upstream, to_client))) = self.upstream.await else {
+    pub(crate) async fn run(
+        mut self: Box<Self>,
+        client: Stream,
+        clock: Rc<Clock>,
+        deadline: Deadline,
+    ) {
+        let Some((upstream, to_client)) = self.upstream.into_parts() else {
             self.record.broken("upstream_closed");
             return;
         };

@@ -3,7 +3,7 @@
 //! ```text
 //! balance ---> group ---> choice ---> endpoint ---> pool ---> Connection ---> dispatch
 //!              limits,    near ones,   load,          |  none   ^
-//!              retries    pick         health         \-> connect (TCP, TLS, HTTP)
+//!              retries    pick         health         \-> connect (TCP, TLS, HTTP/2)
 //! ```
 
 pub(crate) mod admission;
@@ -16,10 +16,10 @@ pub(crate) mod connection;
 pub(crate) mod endpoint;
 pub(crate) mod group;
 mod health;
+pub(crate) mod http1;
 mod latency;
 mod members;
 pub(crate) mod multiplexed;
 mod pick;
 pub(crate) mod pool;
 pub(crate) mod transport;
-pub(crate) mod written;

@@ -30,19 +30,19 @@ impl Figures {
     }
 
     fn memory_chart(&self) -> Chart {
-        let kinds: [(_, fn(&Memory) -> u64); 3] = [
-            ("without connections", |memory| memory.without),
-            ("with idle connections", |memory| memory.with_clear),
-            ("with idle connections, TLS", |memory| memory.with_tls),
-        ];
-        let groups = kinds.map(|(label, of)| Group {
+        let group = |label: &str, of: fn(&Memory) -> u64| Group {
             label: label.to_owned(),
             values: Peer::ALL
                 .iter()
                 .map(|peer| Some(of(self.memory.get(peer)?) as f64))
                 .collect(),
-        });
-        peers_chart("memory", "Memory, the least = 1", groups.into())
+        };
+        let groups = vec![
+            group("without connections", |memory| memory.without),
+            group("with idle connections", |memory| memory.with_clear),
+            group("with idle connections, TLS", |memory| memory.with_tls),
+        ];
+        peers_chart("memory", "Memory, the least = 1", groups)
     }
 
     fn cpu_chart(&self) -> Chart {

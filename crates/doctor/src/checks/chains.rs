@@ -26,23 +26,19 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
             )];
         }
     };
-    let mut findings = Vec::new();
-    let mut bad = 0;
+    let (mut findings, mut harmless) = (Vec::new(), Vec::new());
     for chain in chains {
-        let finding = policy(facts, chain).or_else(|| before_us(chain));
-        bad += usize::from(finding.is_some());
-        findings.extend(finding);
+        match policy(facts, chain).or_else(|| before_us(chain)) {
+            Some(finding) => findings.push(finding),
+            None if chain.hook.is_some() => harmless.push(line(chain)),
+            None => {}
+        }
     }
-    if bad == 0 {
-        let base: Vec<_> = chains
-            .iter()
-            .filter(|it| it.hook.is_some())
-            .map(line)
-            .collect();
-        let found = match base.is_empty() {
-            true => "nobody else has base chains".to_owned(),
-            false => format!("base chains of others do no harm: {}", base.join("; ")),
-        };
+    if !harmless.is_empty() {
+        let found = format!("base chains of others do no harm: {}", harmless.join("; "));
+        findings.push(Finding::ok("other tables", found));
+    } else if findings.is_empty() {
+        let found = "nobody else has base chains";
         findings.push(Finding::ok("other tables", found));
     }
     if !facts.legacy_tables.is_empty() {

@@ -1,4 +1,4 @@
-use crate::{Api, Facts, Finding, Forbidden};
+use crate::{Absent, Api, Facts, Finding, Forbidden};
 
 /// Certificates and tokens are judged by the clock.
 const NOTICEABLE: u64 = 5;
@@ -12,6 +12,8 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         version,
         ahead,
         forbidden,
+        absent,
+        unknown_node,
     } = match api {
         Ok(api) => api,
         Err(error) => {
@@ -28,6 +30,8 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         format!("answers, version {version}"),
     )];
     findings.extend(forbidden.iter().map(of_forbidden));
+    findings.extend(absent.iter().map(of_absent));
+    findings.extend(unknown_node.iter().map(|name| of_unknown_node(name)));
     let Some(ahead) = ahead else {
         return findings;
     };
@@ -46,6 +50,28 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
         _ => Finding::ok("clock", "agrees with the API server's"),
     });
     findings
+}
+
+fn of_absent(absent: &Absent) -> Finding {
+    let found = format!("this API server has no {}", absent.kind);
+    match absent.optional {
+        true => Finding::ok("API server", format!("{found}: {}", absent.without)),
+        false => Finding::fault(
+            "API server",
+            found,
+            absent.without,
+            "fairway needs Kubernetes 1.29 or later",
+        ),
+    }
+}
+
+fn of_unknown_node(name: &str) -> Finding {
+    Finding::fault(
+        "Node",
+        format!("there is no Node \"{name}\""),
+        "/healthz says 503, and node ports have no addresses",
+        "give fairway the name that kubectl get nodes shows: --hostname-override, here --node-name",
+    )
 }
 
 fn of_forbidden(forbidden: &Forbidden) -> Finding {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::{
-    Api, BaseChain, Feature, Flannel, Forbidden, Interface, LeftOver, Level, Listener, Wanted,
+    Absent, Api, BaseChain, Feature, Flannel, Forbidden, Interface, LeftOver, Level, Listener,
+    Wanted,
 };
 
 /// A node of which nothing bad is known.
@@ -39,6 +40,8 @@ fn healthy() -> Facts {
         version: "v1.33.0".to_owned(),
         ahead: Some(1),
         forbidden: Vec::new(),
+        absent: Vec::new(),
+        unknown_node: None,
     }));
     facts
 }
@@ -89,7 +92,7 @@ fn a_healthy_node_has_no_findings_but_good_ones() {
 /// A fault, and the finding that it is to have.
 type Planted = (fn(&mut Facts), Level, &'static str, &'static str);
 
-const PLANTED: [Planted; 33] = [
+const PLANTED: [Planted; 35] = [
     (
         |facts| {
             facts.kernel.features.push(Feature {
@@ -309,7 +312,7 @@ const PLANTED: [Planted; 33] = [
             facts.api = Some(Ok(Api {
                 version: String::new(),
                 ahead: Some(-90),
-                forbidden: Vec::new(),
+                ..Api::default()
             }));
         },
         Level::Fault,
@@ -327,6 +330,30 @@ const PLANTED: [Planted; 33] = [
         Level::Warning,
         "RBAC",
         "not allowed to list ingresses.networking.k8s.io",
+    ),
+    (
+        |facts| {
+            if let Some(Ok(api)) = &mut facts.api {
+                api.absent = vec![Absent {
+                    kind: "endpointslices.discovery.k8s.io".to_owned(),
+                    without: "fairway waits",
+                    optional: false,
+                }];
+            }
+        },
+        Level::Fault,
+        "API server",
+        "this API server has no endpointslices.discovery.k8s.io",
+    ),
+    (
+        |facts| {
+            if let Some(Ok(api)) = &mut facts.api {
+                api.unknown_node = Some("node-1".to_owned());
+            }
+        },
+        Level::Fault,
+        "Node",
+        "there is no Node \"node-1\"",
     ),
 ];
 

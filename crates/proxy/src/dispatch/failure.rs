@@ -6,6 +6,8 @@ use h2::Reason;
 
 use crate::downstream::watch::Stall;
 use crate::error::{Kind, ProxyError, Retry};
+use crate::upstream::connection::Broken;
+use crate::upstream::http1;
 
 pub(super) fn stalled(stall: Stall) -> ProxyError {
     ProxyError::new(match stall {
@@ -16,7 +18,26 @@ pub(super) fn stalled(stall: Stall) -> ProxyError {
     })
 }
 
-pub(super) fn broken(error: hyper::Error) -> ProxyError {
+pub(super) fn broken(reason: Broken) -> ProxyError {
+    match reason {
+        Broken::Http1(error) => broken_connection(error),
+        Broken::Http2(error) => broken_stream(error),
+    }
+}
+
+fn broken_connection(error: http1::Error) -> ProxyError {
+    let kind = match &error {
+        http1::Error::Closed | http1::Error::Broken(_) => {
+            tracing::debug!(cause = %error, "upstream closed");
+            Kind::UpstreamClosed
+        }
+        http1::Error::Invalid(_) => Kind::InvalidResponse,
+        http1::Error::Body(_) => Kind::InvalidBody,
+    };
+    ProxyError::because(kind, error)
+}
+
+fn broken_stream(error: hyper::Error) -> ProxyError {
     // hyper calls a failing request body a fault of its user; ours fails when the client does.
     if error.is_user() {
         return ProxyError::because(Kind::InvalidBody, error);

@@ -1,7 +1,6 @@
 //! The request in the form that the endpoint's protocol wants.
 
 use std::net::SocketAddr;
-use std::rc::Rc;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -12,9 +11,7 @@ use crate::body::RequestBody;
 use crate::config::Protocol;
 use crate::downstream::connection::Client;
 use crate::error::Rejection;
-use crate::upstream::connection::{Connection, Link};
 use crate::upstream::transport::Transport;
-use crate::upstream::written::Head;
 
 /// Puts what is missing into a rewritten request. One that has been through this stays as it is.
 pub(super) fn prepare(
@@ -52,8 +49,7 @@ fn name_host(headers: &mut HeaderMap, endpoint: SocketAddr) {
     }
 }
 
-/// Says that a body follows if its length is not known, as in HTTP/2. hyper would do so itself, except
-/// that it takes a GET for one that has no body.
+/// Says that a body follows if its length is not known, as in HTTP/2.
 fn announce_body(headers: &mut HeaderMap) {
     if !headers.contains_key(header::CONTENT_LENGTH)
         && !headers.contains_key(header::TRANSFER_ENCODING)
@@ -79,36 +75,28 @@ fn target(
 }
 
 /// The head of a request without body, should it be needed again.
-pub(super) enum Spare {
-    /// HTTP/1.1 has written it.
-    Written(Rc<Link>),
-    /// Boxed: few have one, and all would have room for it.
-    Copy(Box<Head>),
+#[derive(Debug)]
+pub(super) struct Spare {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
 }
 
 impl Spare {
-    pub(super) fn of(request: &Request<RequestBody>, connection: &Connection) -> Self {
-        match connection.link() {
-            Some(link) => Self::Written(link.clone()),
-            None => Self::Copy(Box::new(Head {
-                method: request.method().clone(),
-                uri: request.uri().clone(),
-                headers: request.headers().clone(),
-            })),
+    pub(super) fn of(request: &Request<RequestBody>) -> Self {
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            headers: request.headers().clone(),
         }
     }
 
-    /// None where the connection broke in the middle of the head.
-    pub(super) fn into_request(self, client: &Client) -> Option<Request<RequestBody>> {
-        let head = match self {
-            Self::Written(link) => link.written.head()?,
-            Self::Copy(head) => *head,
-        };
+    pub(super) fn into_request(self, client: &Client) -> Request<RequestBody> {
         let mut request = Request::new(RequestBody::none(client.wire.clone()));
-        *request.method_mut() = head.method;
-        *request.uri_mut() = head.uri;
-        *request.headers_mut() = head.headers;
-        Some(request)
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri;
+        *request.headers_mut() = self.headers;
+        request
     }
 }
 

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Response, StatusCode, Version};
-use hyper::body::Incoming;
 
 use crate::body::ResponseBody;
 use crate::dispatch::Times;
@@ -15,23 +14,23 @@ use crate::record::Record;
 use crate::rescue;
 use crate::route_state::{HeaderChange, RouteState};
 use crate::tunnel::Tunnel;
-use crate::upstream::connect::Parts;
-use crate::upstream::connection::Lease;
+use crate::upstream::connection::UpstreamBody;
 
 /// What a request is answered with.
 pub(super) enum Answer {
     Own(Response<Bytes>),
-    Upstream(Response<Incoming>, Lease),
+    Upstream(Response<UpstreamBody>),
     /// The upstream agreed to leave HTTP; for how long both may then be silent.
-    Switched(Response<Incoming>, Parts, Times),
+    Switched(Response<UpstreamBody>, Times),
 }
 
 /// Makes a response head fit for the client.
 pub(super) fn prepare(
-    response: &mut Response<Incoming>,
+    response: &mut Response<UpstreamBody>,
     route: &RouteState,
 ) -> Result<(), ProxyError> {
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS || !is_unambiguous(response) {
+    let is_unclear = response.body().is_stream() && !is_unambiguous(response.headers());
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS || is_unclear {
         return Err(ProxyError::new(Kind::InvalidResponse));
     }
     let headers = response.headers_mut();
@@ -41,24 +40,19 @@ pub(super) fn prepare(
     Ok(())
 }
 
-/// Whether every reader of this head agrees about where the response ends.
-fn is_unambiguous(response: &Response<Incoming>) -> bool {
-    let headers = response.headers();
+/// Whether every reader of an HTTP/2 response agrees about its length; h2 takes the first and has refused
+/// Transfer-Encoding. Heads of HTTP/1.1 are read as strictly when they arrive.
+fn is_unambiguous(headers: &HeaderMap) -> bool {
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     let length = lengths.next();
-    let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let encoding = encodings.next();
-    let one_length = lengths.next().is_none()
+    lengths.next().is_none()
         && length.is_none_or(|length| {
             !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit)
-        });
-    let only_chunked = encodings.next().is_none()
-        && encoding.is_none_or(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"chunked"));
-    one_length && only_chunked && !(length.is_some() && encoding.is_some())
+        })
 }
 
 /// Whether the upstream switches to what it was asked for. One that does not say is believed.
-pub(super) fn switches_to(protocol: &HeaderValue, response: &Response<Incoming>) -> bool {
+pub(super) fn switches_to(protocol: &HeaderValue, response: &Response<UpstreamBody>) -> bool {
     let told = response.headers().get(header::UPGRADE);
     told.is_none_or(|told| told.as_bytes().eq_ignore_ascii_case(protocol.as_bytes()))
 }
@@ -91,18 +85,20 @@ pub(super) fn finish(
             complete(client, &mut response, &mut record);
             response.map(|text| ResponseBody::own(text, wire, record))
         }
-        Answer::Upstream(mut response, lease) => {
+        Answer::Upstream(mut response) => {
             complete(client, &mut response, &mut record);
-            response.map(|body| ResponseBody::upstream(body, lease, wire, record))
+            response.map(|body| ResponseBody::upstream(body, wire, record))
         }
-        Answer::Switched(response, upstream, times) => {
+        Answer::Switched(response, times) => {
             record.answer(&response);
-            client.switch(Tunnel {
-                upstream,
-                idle: times.read,
-                record,
-            });
-            response.map(|_| ResponseBody::none(wire))
+            response.map(|upstream| {
+                client.switch(Tunnel {
+                    upstream,
+                    idle: times.read,
+                    record,
+                });
+                ResponseBody::none(wire)
+            })
         }
     }
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::connect::Dialer;
-use super::connection::{Connection, Sender};
+use super::connection::Connection;
 use super::multiplexed::{MultiplexedPool, Turn};
 use super::transport::Transport;
 use crate::clock::{Clock, Tick};
@@ -68,7 +68,7 @@ impl Pool {
         {
             let Idle { connection, since } = connections.remove(at)?;
             self.count.set(self.count.get() - 1);
-            if is_ready(&connection) && self.clock.now().since(since) < self.keep {
+            if connection.is_idle() && self.clock.now().since(since) < self.keep {
                 return Some(connection);
             }
         }
@@ -103,10 +103,9 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection whose exchange is complete on both sides. Anything else is closed. A share in
-    /// one just ends.
+    /// Keeps a connection whose exchange is complete on both sides.
     pub(super) fn put(&self, mut connection: Connection) {
-        if !is_ready(&connection) || self.per_endpoint == 0 || self.total == 0 {
+        if self.per_endpoint == 0 || self.total == 0 {
             return;
         }
         if !self.current.borrow().contains_key(&connection.endpoint) {
@@ -134,7 +133,7 @@ impl Pool {
         let mut count = 0;
         self.idle.borrow_mut().retain(|_, connections| {
             connections
-                .retain(|idle| is_ready(&idle.connection) && now.since(idle.since) < self.keep);
+                .retain(|idle| idle.connection.is_idle() && now.since(idle.since) < self.keep);
             count += connections.len();
             !connections.is_empty()
         });
@@ -166,13 +165,5 @@ impl Pool {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.count.get() == 0 && self.multiplexed.is_empty()
-    }
-}
-
-/// Whether the connection waits for another request, and nobody else may use it.
-fn is_ready(connection: &Connection) -> bool {
-    match &connection.sender {
-        Sender::Http1(sender, _) => sender.is_ready(),
-        Sender::Http2(_) => false,
     }
 }
