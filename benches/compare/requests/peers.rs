@@ -93,7 +93,7 @@ impl Peer {
         Self::Caddy,
     ];
 
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Fairway => "fairway",
             Self::Nginx => "nginx",
