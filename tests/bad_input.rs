@@ -10,7 +10,6 @@ mod objects;
 mod permissions;
 mod ports;
 mod services;
-mod shown;
 mod told;
 mod usage;
 

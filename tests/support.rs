@@ -3,6 +3,7 @@
 mod cluster;
 mod feed;
 mod monitor;
+pub(crate) mod shown;
 
 use std::fmt::Debug;
 use std::net::SocketAddr;

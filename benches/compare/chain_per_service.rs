@@ -30,10 +30,35 @@ impl ChainPerService {
         (table, took)
     }
 
+    /// Writes all Services again, as who finds them there and does not know what they look like.
+    pub(crate) fn restart(&self, services: usize) -> Duration {
+        let mut script = String::new();
+        for index in 0..services {
+            let _ = writeln!(
+                script,
+                "add chain ip peer service-{index}\nflush chain ip peer service-{index}"
+            );
+            self.add(&mut script, index);
+        }
+        nft(&script)
+    }
+
     /// The last endpoint of a Service becomes another one.
     pub(crate) fn change_endpoint(&self, index: usize, version: usize) -> Duration {
-        let mut script = format!("flush chain ip peer service-{index}\n");
-        self.rule(&mut script, index, version);
+        self.change_endpoints(std::iter::once(index), version)
+    }
+
+    /// The same for many, in one batch.
+    pub(crate) fn change_endpoints(
+        &self,
+        services: impl Iterator<Item = usize>,
+        version: usize,
+    ) -> Duration {
+        let mut script = String::new();
+        for index in services {
+            let _ = writeln!(script, "flush chain ip peer service-{index}");
+            self.rule(&mut script, index, version);
+        }
         nft(&script)
     }
 

@@ -29,7 +29,8 @@ use site::{Site, Table};
 pub(crate) fn measure(plan: &Plan) -> Section {
     let amount = match plan.effort() {
         Effort::Smoke => Amount::SMOKE,
-        Effort::Quick | Effort::Full => Amount::FULL,
+        Effort::Quick => Amount::QUICK,
+        Effort::Full => Amount::FULL,
     };
     let core = measure::pin();
     let bare = [Table::None, Table::Tracking].map(|table| Site::new(table, &Population::new(0)));

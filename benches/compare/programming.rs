@@ -28,6 +28,9 @@ const PEER: &str = "chain per Service, nft -f -";
 const COLD_AT: usize = 10_000;
 const CHANGE_AT: usize = 30_000;
 
+/// Endpoints that change at once, where there are as many Services.
+const BURST: usize = 1_000;
+
 /// One number of Services, in all rounds.
 struct Size {
     services: usize,
@@ -39,26 +42,53 @@ struct Size {
 /// What one round took.
 #[derive(Clone, Copy)]
 struct Took {
-    cold: Duration,
+    /// In the order of [`Task::ALL`].
+    times: [Duration; Task::ALL.len()],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Task {
+    ColdStart,
+    WarmRestart,
+    Burst,
     /// The median of some.
-    change: Duration,
+    OneChange,
+}
+
+impl Task {
+    const ALL: [Self; 4] = [
+        Self::ColdStart,
+        Self::WarmRestart,
+        Self::Burst,
+        Self::OneChange,
+    ];
+
+    fn name(self, services: usize) -> String {
+        match self {
+            Self::ColdStart => "cold start".to_owned(),
+            Self::WarmRestart => "warm restart".to_owned(),
+            Self::Burst => format!("{} endpoints changed at once", BURST.min(services)),
+            Self::OneChange => "one endpoint changed".to_owned(),
+        }
+    }
 }
 
 impl Took {
-    fn cold_millis(self) -> f64 {
-        self.cold.as_secs_f64() * 1e3
-    }
-
-    fn change_micros(self) -> f64 {
-        self.change.as_secs_f64() * 1e6
+    fn micros(&self, task: Task) -> f64 {
+        self.times[task as usize].as_secs_f64() * 1e6
     }
 }
 
 impl Size {
+    /// Microseconds.
+    fn ours(&self, task: Task) -> Option<Spread> {
+        Spread::of(self.ours.iter().map(|it| it.micros(task)))
+    }
+
     /// How many times as long the peer takes.
-    fn ratio(&self, of: fn(Took) -> f64) -> Option<Spread> {
+    fn ratio(&self, task: Task) -> Option<Spread> {
         let rounds = self.ours.iter().zip(&self.peer);
-        Spread::of(rounds.map(|(ours, peer)| of(*peer) / of(*ours)))
+        Spread::of(rounds.map(|(ours, peer)| peer.micros(task) / ours.micros(task)))
     }
 }
 
@@ -102,28 +132,32 @@ pub(crate) fn measure(plan: &Plan) -> Section {
 
 fn text(sizes: &[Size]) -> String {
     let mut out = "From a snapshot of Services with 2 endpoints each to the kernel: fairway's planner and netlink, without an API \
-         server, beside `nft -f -` with a chain per Service, whose text was made before.\n\n\
-         | Services | cold start | peer | ratio | one endpoint changed | peer | ratio |\n\
-         | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+         server, beside `nft -f -` with a chain per Service, whose text was made before. At a warm restart all of it is in the \
+         kernel already: fairway reads it back and finds nothing to do, the peer writes it again.\n\n\
+         | Services | | fairway | `nft -f -` | ratio |\n\
+         | ---: | --- | ---: | ---: | ---: |\n"
         .to_owned();
-    let middle = |rounds: &[Took], of: fn(&Took) -> Duration| match rounds {
+    let middle = |rounds: &[Took], task: Task| match rounds {
         [] => "-".to_owned(),
-        rounds => short(median(&mut rounds.iter().map(of).collect::<Vec<_>>())),
+        rounds => {
+            let mut times: Vec<_> = rounds.iter().map(|it| it.times[task as usize]).collect();
+            short(median(&mut times))
+        }
     };
-    let ratio = |ratio: Option<Spread>| ratio.map_or("-".to_owned(), |it| it.to_string());
     for size in sizes {
-        // Writing to a String does not fail.
-        let _ = writeln!(
-            out,
-            "| {} | {} | {} | {} | {} | {} | {} |",
-            size.services,
-            middle(&size.ours, |it| it.cold),
-            middle(&size.peer, |it| it.cold),
-            ratio(size.ratio(Took::cold_millis)),
-            middle(&size.ours, |it| it.change),
-            middle(&size.peer, |it| it.change),
-            ratio(size.ratio(Took::change_micros)),
-        );
+        for task in Task::ALL {
+            let ratio = size.ratio(task);
+            // Writing to a String does not fail.
+            let _ = writeln!(
+                out,
+                "| {} | {} | {} | {} | {} |",
+                size.services,
+                task.name(size.services),
+                middle(&size.ours, task),
+                middle(&size.peer, task),
+                ratio.map_or("-".to_owned(), |it| it.to_string()),
+            );
+        }
     }
     if let Some(growth) = growth(sizes) {
         let _ = write!(
@@ -136,20 +170,20 @@ fn text(sizes: &[Size]) -> String {
 }
 
 fn growth(sizes: &[Size]) -> Option<f64> {
-    let change = |size: &Size| Spread::of(size.ours.iter().map(|it| it.change_micros()));
+    let change = |size: &Size| size.ours(Task::OneChange);
     Some(change(sizes.last()?)?.median / change(sizes.first()?)?.median)
 }
 
 fn bars(sizes: &[Size]) -> Vec<Bar> {
     let at = |services| sizes.iter().find(|size| size.services == services);
-    let change = |size: &Size| Spread::of(size.ours.iter().map(|it| it.change_micros()));
+    let change = |size: &Size| size.ours(Task::OneChange);
     let largest = sizes.last();
     vec![
         Bar::new(
             "cold programming of 10,000 Services: how many times as long `nft -f -` takes",
             Limit::AtLeast(150.0),
             "x",
-            at(COLD_AT).and_then(|size| size.ratio(Took::cold_millis)),
+            at(COLD_AT).and_then(|size| size.ratio(Task::ColdStart)),
         ),
         Bar::new(
             "one endpoint changed at 30,000 Services",
@@ -167,41 +201,35 @@ fn bars(sizes: &[Size]) -> Vec<Bar> {
 }
 
 fn figures(size: &Size) -> Vec<Figure> {
-    let cold = format!("cold start, {} Services", size.services);
-    let change = format!("one endpoint changed, {} Services", size.services);
     let mut figures = Vec::new();
-    for (who, rounds) in [(OURS, &size.ours), (PEER, &size.peer)] {
-        let [colds, changes] = [Took::cold_millis, Took::change_micros]
-            .map(|of| rounds.iter().copied().map(of).collect::<Vec<_>>());
-        figures.extend(Figure::new(&cold, "ms", who, colds));
-        figures.extend(Figure::new(&change, "us", who, changes));
-    }
-    let ratios = [
-        (&cold, size.ratio(Took::cold_millis)),
-        (&change, size.ratio(Took::change_micros)),
-    ];
-    for (what, ratio) in ratios {
-        figures.extend(ratio.map(|ratio| Figure::ratio(what, PEER, OURS, ratio)));
+    for task in Task::ALL {
+        let what = format!("{}, {} Services", task.name(size.services), size.services);
+        for (who, rounds) in [(OURS, &size.ours), (PEER, &size.peer)] {
+            let times = rounds.iter().map(|it| it.micros(task));
+            figures.extend(Figure::new(&what, "us", who, times));
+        }
+        let ratio = size.ratio(task);
+        figures.extend(ratio.map(|ratio| Figure::ratio(&what, PEER, OURS, ratio)));
     }
     figures
 }
 
 fn chart(sizes: &[Size]) -> Chart {
-    let curve = |name, rounds: fn(&Size) -> &[Took], of: fn(&Took) -> Duration| Curve {
+    let curve = |name, rounds: fn(&Size) -> &[Took], task: Task| Curve {
         name,
         points: sizes
             .iter()
             .filter_map(|size| {
-                let times = rounds(size).iter().map(|it| of(it).as_secs_f64());
+                let times = rounds(size).iter().map(|it| it.micros(task) / 1e6);
                 Some((size.services as f64, Spread::of(times)?.median))
             })
             .collect(),
     };
     let curves = [
-        curve("fairway, cold start", |size| &size.ours, |it| it.cold),
-        curve("nft -f -, cold start", |size| &size.peer, |it| it.cold),
-        curve("fairway, one change", |size| &size.ours, |it| it.change),
-        curve("nft -f -, one change", |size| &size.peer, |it| it.change),
+        curve("fairway, cold start", |size| &size.ours, Task::ColdStart),
+        curve("nft -f -, cold start", |size| &size.peer, Task::ColdStart),
+        curve("fairway, one change", |size| &size.ours, Task::OneChange),
+        curve("nft -f -, one change", |size| &size.peer, Task::OneChange),
     ];
     let title = "Time until the kernel has it, by number of Services";
     Chart {
@@ -217,34 +245,46 @@ fn measure_ours(size: usize, changes: usize) -> Took {
     namespace.run(|| {
         let mut snapshot = Snapshot::default();
         for index in 0..size {
-            let service = service(index, 0);
-            snapshot
-                .services
-                .insert_mut(service.name.clone(), Arc::new(service));
+            change(&mut snapshot, index, 0);
         }
         let mut netlink = Netlink::open().expect("nf_tables");
         let started = Instant::now();
         let nothing = Observed::default();
-        let (mut planner, transactions) =
+        let (planner, transactions) =
             Planner::start(Options::default(), &snapshot, [&nothing, &nothing]);
         for transaction in &transactions {
             commit(&mut netlink, transaction);
         }
         let cold = started.elapsed();
+        drop((planner, transactions));
 
+        let mut netlink = Netlink::open().expect("nf_tables");
+        let started = Instant::now();
+        let observed = Family::ALL.map(|family| netlink.read(family).expect("read back"));
+        let (mut planner, transactions) =
+            Planner::start(Options::default(), &snapshot, observed.each_ref());
+        let warm = started.elapsed();
+        assert!(
+            transactions.iter().all(|it| it.is_empty()),
+            "there is nothing to do"
+        );
+
+        let mut update = |snapshot: &Snapshot, names: Changes| {
+            let started = Instant::now();
+            let [ip4, _] = planner.update(snapshot, &names);
+            commit(&mut netlink, &ip4);
+            started.elapsed()
+        };
+        let mut all = Changes::default();
+        all.services
+            .extend((0..BURST.min(size)).map(|index| change(&mut snapshot, index, changes + 1)));
+        let burst = update(&snapshot, all);
         let mut times: Vec<_> = (0..changes)
             .map(|round| {
-                let service = service(round * 7 % size, round + 1);
-                let name = service.name.clone();
-                snapshot
-                    .services
-                    .insert_mut(name.clone(), Arc::new(service));
-                let mut changes = Changes::default();
-                changes.services.insert(name);
-                let started = Instant::now();
-                let [ip4, _] = planner.update(&snapshot, &changes);
-                commit(&mut netlink, &ip4);
-                started.elapsed()
+                let mut one = Changes::default();
+                let name = change(&mut snapshot, round * 7 % size, round + 1);
+                one.services.insert(name);
+                update(&snapshot, one)
             })
             .collect();
         let observed = netlink.read(Family::Ip4).expect("read back");
@@ -253,10 +293,19 @@ fn measure_ours(size: usize, changes: usize) -> Took {
             "the kernel holds the plan"
         );
         Took {
-            cold,
-            change: median(&mut times),
+            times: [cold, warm, burst, median(&mut times)],
         }
     })
+}
+
+/// Puts another version of a Service into the snapshot.
+fn change(snapshot: &mut Snapshot, index: usize, version: usize) -> ObjectName {
+    let service = service(index, version);
+    let name = service.name.clone();
+    snapshot
+        .services
+        .insert_mut(name.clone(), Arc::new(service));
+    name
 }
 
 fn commit(netlink: &mut Netlink, transaction: &fairway_plan::Transaction) {
@@ -268,12 +317,13 @@ fn measure_peer(size: usize, changes: usize) -> Took {
     let namespace = Namespace::new("peer").expect("a network namespace");
     namespace.run(|| {
         let (table, cold) = ChainPerService::cold(size, 2);
+        let warm = table.restart(size);
+        let burst = table.change_endpoints(0..BURST.min(size), changes + 1);
         let mut times: Vec<_> = (0..changes)
             .map(|round| table.change_endpoint(round * 7 % size, round + 1))
             .collect();
         Took {
-            cold,
-            change: median(&mut times),
+            times: [cold, warm, burst, median(&mut times)],
         }
     })
 }

@@ -8,15 +8,15 @@ mod certificates;
 mod changes;
 mod first_packet;
 mod population;
-mod process;
 mod report;
 mod site;
+
+use fairway_testkit::usage::Memory;
 
 use crate::plan::{Effort, Plan};
 use crate::report::{Bar, Figure, Limit, Section};
 use crate::spread::Spread;
 use population::Population;
-use process::Memory;
 use report::Amount;
 use site::{Feed, Site};
 
@@ -40,14 +40,9 @@ pub(crate) fn changes(plan: &Plan) -> Section {
     if plan.effort() == Effort::Full && sizes.iter().any(|size| *size >= 30_000) {
         populations.push(Population::new(250, 1_000));
     }
-    let peer = match plan.effort() {
-        // The section before this one has it at the same sizes.
-        Effort::Quick => 0,
-        _ => plan.peer,
-    };
     let measured = populations.into_iter().map(|population| {
         eprintln!("changes, {population}");
-        changes::measure(population, amount, peer)
+        changes::measure(population, amount, plan.peer)
     });
     report::changes(&measured.collect::<Vec<_>>(), amount)
 }

@@ -1,19 +1,17 @@
-//! What the agent uses, as the kernel counts it.
+//! What the agent uses, second by second.
 
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use fairway_testkit::usage::{self, Memory};
+
 /// At one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     pub(crate) at: Instant,
-    /// In KiB.
-    pub(crate) resident: u64,
-    /// Of that, heap and stacks.
-    pub(crate) anonymous: u64,
+    pub(crate) memory: Memory,
     pub(crate) files: u64,
     pub(crate) threads: u64,
     /// User and system, since it started.
@@ -22,27 +20,12 @@ pub(crate) struct Sample {
 
 impl Sample {
     pub(crate) fn of(process: u32) -> Self {
-        let status = read(process, "status");
-        let field = |name: &str| {
-            let mut lines = status.lines();
-            let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-            number.unwrap_or_else(|| panic!("/proc/{process}/status has no {name}"))
-        };
-        let files = fs::read_dir(format!("/proc/{process}/fd")).expect("its open files");
-        let stat = read(process, "stat");
-        // The name before the last parenthesis may hold anything.
-        let (_, fields) = stat.rsplit_once(") ").expect("a name in parentheses");
-        let ticks = fields.split(' ').skip(11).take(2);
-        let ticks = ticks.map(|ticks| ticks.parse::<u64>().expect("a number of ticks"));
         Self {
             at: Instant::now(),
-            resident: field("VmRSS"),
-            anonymous: field("RssAnon"),
-            files: files.count() as u64,
-            threads: field("Threads"),
-            // Linux shows 100 ticks a second on every architecture.
-            cpu: Duration::from_millis(ticks.sum::<u64>() * 10),
+            memory: Memory::of(process),
+            files: usage::open_files(process),
+            threads: usage::threads(process),
+            cpu: usage::cpu(process),
         }
     }
 }
@@ -72,9 +55,4 @@ impl Watch {
         self.stop.store(true, Ordering::Release);
         self.samples.join().expect("the process lives")
     }
-}
-
-fn read(process: u32, file: &str) -> String {
-    let path = format!("/proc/{process}/{file}");
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }

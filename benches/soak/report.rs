@@ -109,8 +109,8 @@ impl Medians {
             values[values.len() / 2]
         };
         Self {
-            resident: median(|sample| sample.resident),
-            anonymous: median(|sample| sample.anonymous),
+            resident: median(|sample| sample.memory.resident),
+            anonymous: median(|sample| sample.memory.anonymous),
             files: median(|sample| sample.files),
             threads: median(|sample| sample.threads),
         }

@@ -8,9 +8,11 @@
 mod tests;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use fairway_plan::Family;
 use tracing::{debug, info, warn};
 
 use crate::config::{Config, Conntrack, GoDuration};
@@ -57,8 +59,8 @@ impl Kernel {
             for error in self.set_conntrack(&config.conntrack) {
                 warn!("{error}");
             }
-            for hint in self.routing() {
-                warn!("{hint}");
+            for (_, hint) in self.routing() {
+                warn!("{}", hint.message);
             }
         }
         if config.takeover {
@@ -68,16 +70,44 @@ impl Kernel {
 
     /// Returns what could not be set.
     fn set_conntrack(&self, conntrack: &Conntrack) -> Vec<SettingError> {
-        let mut results = Vec::new();
-        let netfilter = self.proc.join("sys/net/netfilter");
-        if let Some(max) = conntrack.max {
-            // Never less than there is: who raised it knew why.
-            results.push(raise(&netfilter.join("nf_conntrack_max"), max));
-            // The kernel's own ratio of buckets to connections is no better than 1 to 4; kube-proxy
-            // keeps to that.
-            let buckets = self.sys.join("module/nf_conntrack/parameters/hashsize");
-            results.push(raise(&buckets, max / 4));
+        let wishes = self.wishes(conntrack).into_iter();
+        wishes.filter_map(|wish| wish.fulfil().err()).collect()
+    }
+
+    /// What is not as it should be right now, for a node with these addresses. Changes nothing.
+    pub(crate) fn unmet(&self, config: &Config, addresses: &[IpAddr]) -> Vec<Unmet> {
+        if !config.service_proxy {
+            return Vec::new();
         }
+        let wishes = self.wishes(&config.conntrack).into_iter();
+        let mut unmet: Vec<_> = wishes.filter_map(Wish::unmet).collect();
+        let routing = self.routing().into_iter();
+        // A node without IPv6 need not forward it.
+        let routing = routing.filter(|(family, _)| {
+            let is_of = |address: &IpAddr| address.is_ipv6() == (*family == Family::Ip6);
+            addresses.iter().any(is_of)
+        });
+        unmet.extend(routing.map(|(_, it)| it));
+        unmet
+    }
+
+    fn wishes(&self, conntrack: &Conntrack) -> Vec<Wish> {
+        let mut wishes = Vec::new();
+        let mut wish = |path: PathBuf, wanted: Option<u64>, more_is_good: bool| {
+            wishes.extend(wanted.map(|wanted| Wish {
+                path,
+                wanted,
+                more_is_good,
+            }));
+        };
+        let netfilter = self.proc.join("sys/net/netfilter");
+        // Never less than there is: who raised it knew why.
+        let max = conntrack.max;
+        wish(netfilter.join("nf_conntrack_max"), max, true);
+        // The kernel's own ratio of buckets to connections is no better than 1 to 4; kube-proxy
+        // keeps to that.
+        let buckets = self.sys.join("module/nf_conntrack/parameters/hashsize");
+        wish(buckets, max.map(|max| max / 4), true);
         let seconds =
             |timeout: Option<GoDuration>| timeout.map(|timeout| Duration::from(timeout).as_secs());
         let settings = [
@@ -100,18 +130,20 @@ impl Kernel {
             ),
         ];
         for (name, wanted) in settings {
-            if let Some(wanted) = wanted {
-                results.push(set(&netfilter.join(name), wanted));
-            }
+            wish(netfilter.join(name), wanted, false);
         }
-        results.into_iter().filter_map(Result::err).collect()
+        wishes
     }
 
     /// Connections whose handshake is under way when a listener closes go to the one beside it. It is a
     /// setting of the whole node, so only for those who wish for such listeners.
     fn migrate_connections(&self) {
-        let path = self.proc.join("sys/net/ipv4/tcp_migrate_req");
-        if let Err(error) = set(&path, 1) {
+        let migrate = Wish {
+            path: self.proc.join("sys/net/ipv4/tcp_migrate_req"),
+            wanted: 1,
+            more_is_good: false,
+        };
+        if let Err(error) = migrate.fulfil() {
             debug!(%error, "connections that open during the takeover may be refused");
         }
     }
@@ -131,55 +163,88 @@ impl Kernel {
 
     /// What stands in the way of routing. Not ours to change: the pod network and the operator of the
     /// node decide it.
-    fn routing(&self) -> Vec<String> {
+    fn routing(&self) -> Vec<(Family, Unmet)> {
         let forwards = [
-            ("sys/net/ipv4/ip_forward", "IPv4"),
-            ("sys/net/ipv6/conf/all/forwarding", "IPv6"),
+            ("sys/net/ipv4/ip_forward", Family::Ip4, "IPv4"),
+            ("sys/net/ipv6/conf/all/forwarding", Family::Ip6, "IPv6"),
         ];
-        let forwards = forwards.into_iter().filter(|(file, _)| {
-            let value = std::fs::read_to_string(self.proc.join(file));
-            value.is_ok_and(|value| value.trim() == "0")
-        });
-        forwards
-            .map(|(file, family)| {
-                let path = self.proc.join(file);
-                format!(
-                    "{} is 0: this node does not forward {family}, so nothing but itself reaches \
+        let mut unmet = Vec::new();
+        for (file, family, name) in forwards {
+            let path = self.proc.join(file);
+            if std::fs::read_to_string(&path).is_ok_and(|value| value.trim() == "0") {
+                let message = format!(
+                    "{} is 0: this node does not forward {name}, so nothing but itself reaches \
                      pods through Services",
                     path.display()
-                )
-            })
-            .collect()
+                );
+                unmet.push((family, Unmet { path, message }));
+            }
+        }
+        unmet
     }
 }
 
-fn set(path: &Path, wanted: u64) -> Result<(), SettingError> {
-    write_unless(path, wanted, |current| current == wanted)
-}
-
-fn raise(path: &Path, wanted: u64) -> Result<(), SettingError> {
-    write_unless(path, wanted, |current| current >= wanted)
-}
-
-fn write_unless(
-    path: &Path,
+/// A value that a setting should have.
+#[derive(Debug)]
+struct Wish {
+    path: PathBuf,
     wanted: u64,
-    is_good: impl Fn(u64) -> bool,
-) -> Result<(), SettingError> {
-    let current = std::fs::read_to_string(path).map_err(|source| SettingError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let current = current.trim();
-    if current.parse().is_ok_and(is_good) {
-        return Ok(());
+    /// A larger one will do as well.
+    more_is_good: bool,
+}
+
+/// A setting that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unmet {
+    /// Which.
+    pub(crate) path: PathBuf,
+    /// What it is, and what it should be or what follows.
+    pub(crate) message: String,
+}
+
+impl Wish {
+    /// What it is, unless that will do.
+    fn differing(&self) -> Result<Option<String>, SettingError> {
+        let current = std::fs::read_to_string(&self.path).map_err(|source| SettingError::Read {
+            path: self.path.clone(),
+            source,
+        })?;
+        let current = current.trim();
+        let will_do = |current: u64| match self.more_is_good {
+            true => current >= self.wanted,
+            false => current == self.wanted,
+        };
+        Ok((!current.parse().is_ok_and(will_do)).then(|| current.to_owned()))
     }
-    std::fs::write(path, wanted.to_string()).map_err(|source| SettingError::Write {
-        path: path.to_owned(),
-        current: current.to_owned(),
-        wanted,
-        source,
-    })?;
-    info!(path = %path.display(), from = current, to = wanted, "set a kernel setting");
-    Ok(())
+
+    fn fulfil(&self) -> Result<(), SettingError> {
+        let Self { path, wanted, .. } = self;
+        let Some(current) = self.differing()? else {
+            return Ok(());
+        };
+        if let Err(source) = std::fs::write(path, wanted.to_string()) {
+            return Err(SettingError::Write {
+                path: path.clone(),
+                current,
+                wanted: *wanted,
+                source,
+            });
+        }
+        info!(path = %path.display(), from = current, to = wanted, "set a kernel setting");
+        Ok(())
+    }
+
+    /// None where it is fulfilled, and where it cannot be read: what a kernel does not have was told.
+    fn unmet(self) -> Option<Unmet> {
+        let current = self.differing().ok()??;
+        let message = format!(
+            "{} is {current} and should be {}: set it on the node, or let the agent start with /proc/sys writable",
+            self.path.display(),
+            self.wanted
+        );
+        Some(Unmet {
+            path: self.path,
+            message,
+        })
+    }
 }

@@ -7,8 +7,8 @@ use fairway_testkit::{Agent, Echo, Family, Lab, ask, lab};
 use serde_json::Value;
 
 use super::Told;
-use super::shown::{problems, shows_problem};
 use crate::ingress::site::Site;
+use crate::support::shown::{problems, shows_problem};
 use crate::support::{Cluster, Feed, becomes, who};
 
 /// A Service with a ClusterIP, and an Ingress that leads to it.

@@ -8,9 +8,9 @@ use fairway_testkit::objects::{endpoint_slices, ingress};
 use fairway_testkit::{Agent, Echo, Family, Lab, ask, eventually, lab};
 
 use super::Told;
-use super::shown::{problems, shows_problem};
 use super::usage::failure;
 use crate::ingress::site::Site;
+use crate::support::shown::{problems, shows_problem};
 use crate::support::{Cluster, Feed, becomes, fairway, who};
 
 fn site() -> Site {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use fairway_testkit::lab::{self, Namespace};
 use fairway_testkit::{Agent, Lab};
 
-use crate::support::{Cluster, Feed, fairway, fed_both_ways};
+use crate::support::shown::{problems, shows_problem};
+use crate::support::{Cluster, Feed, becomes, fairway, fed_both_ways};
 
 fed_both_ways!(settings_are_written_where_they_differ_and_once);
 
@@ -77,6 +78,18 @@ fn settings_that_may_not_be_written_are_told_and_left() {
         let said = format!("is {before} and should be 3600, but may not be written");
         assert!(line.contains(&said), "{line}");
         assert_eq!(setting(ns, CLOSE_WAIT), before);
+        // And shown for as long as it is so.
+        let said = format!("{CLOSE_WAIT} is {before} and should be 3600");
+        shows_problem(&cluster, "KernelSetting", &said);
+        ns.run(|| fs::write(format!("/proc/sys/net/netfilter/{CLOSE_WAIT}"), "3600"))
+            .unwrap();
+        becomes(false, &said, || {
+            let shown = problems(&cluster);
+            shown
+                .iter()
+                .flatten()
+                .any(|(_, text)| text.contains(CLOSE_WAIT))
+        });
     });
 }
 

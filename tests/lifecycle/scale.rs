@@ -1,11 +1,11 @@
 //! Many changes at once, many changes in all, and many Services at once.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use fairway_model::Protocol;
 use fairway_nft::Netlink;
 use fairway_testkit::objects::{endpoint_slices, service};
+use fairway_testkit::usage::Memory;
 use fairway_testkit::{Echo, Family, Lab, ask, lab};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -114,10 +114,7 @@ fn a_long_churn_leaves_nothing_behind() {
 
 /// Memory of a process that is not backed by files, in bytes.
 fn resident(process: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("RssAnon:"));
-    let kibibytes = line.and_then(|line| line.split_whitespace().nth(1));
-    1024 * kibibytes.unwrap().parse::<u64>().unwrap()
+    1024 * Memory::of(process).anonymous
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::packets::site::{Site, Table, Way};
-use crate::packets::traffic::{ask, connect, cost, stream};
+use crate::packets::traffic::{ask, connect, cost, flood, stream};
 
 /// How much of everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub(crate) struct Amount {
     connections: u32,
     questions: usize,
     bytes: usize,
+    /// Sent one after the other, without an answer.
+    datagrams: usize,
 }
 
 impl Amount {
@@ -24,6 +26,13 @@ impl Amount {
         connections: 50,
         questions: 50,
         bytes: 1 << 20,
+        datagrams: 64,
+    };
+
+    /// All in less than a minute for each number of Services.
+    pub(crate) const QUICK: Self = Self {
+        rounds: 21,
+        ..Self::FULL
     };
 
     /// A turn takes some ten milliseconds of each kind: longer than the scheduler's slices, shorter than
@@ -33,6 +42,7 @@ impl Amount {
         connections: 400,
         questions: 2_000,
         bytes: 64 << 20,
+        datagrams: 4_096,
     };
 }
 
@@ -45,16 +55,18 @@ pub(crate) enum Figure {
     Answer99,
     StreamCpu,
     Stream,
+    DatagramCpu,
 }
 
 impl Figure {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::ConnectionCpu,
         Self::Connections,
         Self::AnswerMedian,
         Self::Answer99,
         Self::StreamCpu,
         Self::Stream,
+        Self::DatagramCpu,
     ];
 
     /// For people: what, and in which unit.
@@ -66,6 +78,7 @@ impl Figure {
             Self::Answer99 => ("UDP question and answer, 99 %", "us"),
             Self::StreamCpu => ("CPU of a MiB over TCP", "us"),
             Self::Stream => ("TCP stream", "Gbit/s"),
+            Self::DatagramCpu => ("CPU of a UDP datagram of 1,200 bytes", "us"),
         }
     }
 }
@@ -143,6 +156,8 @@ fn turn(site: &Site, way: Way, amount: Amount) -> [f64; Figure::ALL.len()] {
     times.sort_unstable();
     let streamed = cost(|| stream(amount.bytes, target, &site.listener));
 
+    let flooded = cost(|| flood(amount.datagrams, target, &site.answerers));
+
     let connections = f64::from(amount.connections);
     let bytes = amount.bytes as f64;
     let micros = |time: Duration| time.as_secs_f64() * 1e6;
@@ -153,6 +168,7 @@ fn turn(site: &Site, way: Way, amount: Amount) -> [f64; Figure::ALL.len()] {
         micros(times[times.len() * 99 / 100]),
         micros(streamed.cpu) / (bytes / f64::from(1 << 20)),
         bytes * 8.0 / streamed.wall.as_secs_f64() / 1e9,
+        micros(flooded.cpu) / amount.datagrams as f64,
     ]
 }
 

@@ -11,8 +11,8 @@ use crate::spread::{Spread, number};
 pub(crate) fn section(all: &[Figures]) -> Section {
     let mut text = "From pod to pod on one node; kube-proxy's layout is the chains, maps and rules of its nftables mode, loaded by \
          `nft -f -`. One thread on one core is client, server and node, so CPU is that of the whole way, without what else ran. \
-         Medians; in parentheses how many times as much as plain routing, and as the same way through \
-         kube-proxy's layout.\n"
+         Medians; in brackets how many times as much as plain routing, and as the same way through \
+         kube-proxy's layout, with the least and the most of single rounds.\n"
         .to_owned();
     for figures in all {
         text.push_str(&table(figures));
@@ -41,10 +41,10 @@ fn table(figures: &Figures) -> String {
             let value = Spread::of(series.values(figure));
             let value = value.map_or("-".to_owned(), |it| number(it.median));
             let ratios = ratios(figures, series, figure).into_iter().flatten();
-            let ratios: Vec<_> = ratios.map(|it| number(it.median)).collect();
+            let ratios: Vec<_> = ratios.map(|it| it.to_string()).collect();
             let _ = match series.table {
                 Table::None => write!(out, " {value} |"),
-                _ => write!(out, " {value} ({}) |", ratios.join("; ")),
+                _ => write!(out, " {value} [{}] |", ratios.join("; ")),
             };
         }
         out.push('\n');

@@ -10,6 +10,12 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 /// Bytes of a question and its answer: a DNS message without much in it.
 const QUESTION: usize = 64;
 
+/// Bytes of a datagram that carries a body: QUIC's, so that it fits everywhere.
+const DATAGRAM: usize = 1_200;
+
+/// Sent before somebody reads: less than any socket's buffer holds.
+const WINDOW: usize = 32;
+
 /// Written at once: what `sendfile` and most servers hand over.
 const PIECE: usize = 64 << 10;
 
@@ -83,6 +89,38 @@ pub(crate) fn ask(
         if number > 0 {
             times.push(started.elapsed());
         }
+    }
+}
+
+/// Sends so many datagrams of one flow, of which the endpoint answers the first: that makes it an established one.
+pub(crate) fn flood(count: usize, target: SocketAddr, servers: &[UdpSocket]) {
+    let client = UdpSocket::bind("0.0.0.0:0").expect("a port");
+    client.connect(target).expect("a route");
+    for server in servers {
+        server
+            .set_nonblocking(true)
+            .expect("an option of every socket");
+    }
+    let mut buffer = [0; DATAGRAM];
+    client.send(&[1; DATAGRAM]).expect("there is room");
+    let mut asked = servers.iter();
+    let answered = asked.find_map(|server| {
+        let (_, from) = server.recv_from(&mut buffer).ok()?;
+        Some((server, from))
+    });
+    let (server, from) = answered.expect("one of them is asked");
+    server.send_to(&[1; DATAGRAM], from).expect("there is room");
+    client.recv(&mut buffer).expect("the answer is there");
+    let mut left = count;
+    while left > 0 {
+        let window = WINDOW.min(left);
+        for _ in 0..window {
+            client.send(&[1; DATAGRAM]).expect("there is room");
+        }
+        for _ in 0..window {
+            server.recv_from(&mut buffer).expect("it is there");
+        }
+        left -= window;
     }
 }
 

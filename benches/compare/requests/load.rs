@@ -1,5 +1,6 @@
 //! What asks the peers, on the other core.
 
+mod clients;
 pub(crate) mod connections;
 pub(crate) mod h2load;
 pub(crate) mod idle;

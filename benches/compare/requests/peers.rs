@@ -77,6 +77,13 @@ pub(crate) struct Routes {
     pub(crate) moved: Option<usize>,
 }
 
+impl Routes {
+    /// The name of the origin that a host leads to.
+    fn origin(self, number: usize) -> &'static str {
+        if self.moved == Some(number) { "b" } else { "a" }
+    }
+}
+
 impl Peer {
     pub(crate) const ALL: [Self; 5] = [
         Self::Fairway,
@@ -86,7 +93,7 @@ impl Peer {
         Self::Caddy,
     ];
 
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Fairway => "fairway",
             Self::Nginx => "nginx",

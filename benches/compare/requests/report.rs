@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::chart::bars::{self, Group};
-use crate::report::{Bar, Chart, Figure, Limit, Section, mib};
+use crate::report::{Bar, Limit, Section, mib};
 use crate::requests::load::open_loop::Latencies;
 use crate::requests::peers::Peer;
 use crate::requests::route_change::Change;
 use crate::requests::scenario::{Measured, Scenario};
 use crate::spread::{Spread, number};
+
+mod charts;
+mod lines;
 
 /// Everything that was measured.
 #[derive(Default)]
@@ -38,6 +40,7 @@ pub(crate) struct Memory {
 }
 
 const BEST: [Peer; 2] = [Peer::Nginx, Peer::Haproxy];
+const OURS: &str = Peer::Fairway.name();
 const PERCENTS: [f64; 3] = [50.0, 99.0, 99.9];
 
 impl Memory {
@@ -61,7 +64,7 @@ impl Figures {
             text: self.text(),
             bars: self.bars(),
             figures: self.lines(),
-            charts: vec![self.chart()],
+            charts: self.charts(),
         }
     }
 
@@ -85,13 +88,13 @@ impl Figures {
         rounds.get(rounds.len() / 2).copied()
     }
 
-    /// fairway's p99 by that of the best of others in the same round.
-    fn slow_ratio(rounds: &BTreeMap<Peer, Vec<Latencies>>) -> Option<Spread> {
+    /// fairway's latency by that of the best of others in the same round.
+    fn slow_ratio(rounds: &BTreeMap<Peer, Vec<Latencies>>, percent: f64) -> Option<Spread> {
         let ours = rounds.get(&Peer::Fairway)?;
         let ratios = ours.iter().enumerate().filter_map(|(round, ours)| {
             let others = rounds.iter().filter(|(peer, _)| **peer != Peer::Fairway);
-            let theirs = others.filter_map(|(_, rounds)| Some(micros(rounds.get(round)?, 99.0)));
-            Some(micros(ours, 99.0) / theirs.min_by(f64::total_cmp)?)
+            let theirs = others.filter_map(|(_, rounds)| Some(micros(rounds.get(round)?, percent)));
+            Some(micros(ours, percent) / theirs.min_by(f64::total_cmp)?)
         });
         Spread::of(ratios)
     }
@@ -125,7 +128,7 @@ impl Figures {
             at_most(
                 "p99 at 70 % of its own most, to the best peer",
                 1.0,
-                Self::slow_ratio(&self.at_own_rate),
+                Self::slow_ratio(&self.at_own_rate, 99.0),
             ),
             at_most(
                 "CPU a full TLS handshake (ECDSA P-256), to the best peer",
@@ -209,8 +212,19 @@ impl Figures {
                 }
             }
         }
-        if let Some(ratio) = Self::slow_ratio(&self.at_common_rate) {
-            let _ = write!(out, "\n\np99 at the same rate, to the best peer: {ratio}.");
+        out.push_str(
+            "\n\n| fairway, to the best peer | p50 | p99 | p99.9 |\n| --- | ---: | ---: | ---: |",
+        );
+        let rates = [
+            ("at the own rate", &self.at_own_rate),
+            ("at the same rate", &self.at_common_rate),
+        ];
+        for (name, rounds) in rates {
+            let _ = write!(out, "\n| {name} |");
+            for percent in PERCENTS {
+                let ratio = Self::slow_ratio(rounds, percent).map(|it| it.to_string());
+                let _ = write!(out, " {} |", or_dash(ratio));
+            }
         }
     }
 
@@ -279,80 +293,6 @@ impl Figures {
                 // Writing to a String does not fail.
                 let _ = write!(out, "\n\n{failed} failed: {}, {what}", peer.name());
             }
-        }
-    }
-
-    fn lines(&self) -> Vec<Figure> {
-        let mut lines = Vec::new();
-        for ((scenario, peer), rounds) in &self.loads {
-            let (what, who) = (scenario.name(), peer.name());
-            let cpu = format!("{what}, CPU");
-            lines.extend(Figure::new(
-                &cpu,
-                "us",
-                who,
-                rounds.iter().map(Measured::micros),
-            ));
-            lines.extend(Figure::new(
-                what,
-                "1/s",
-                who,
-                rounds.iter().map(|it| it.rate),
-            ));
-            let failed = rounds.iter().map(|it| it.failed as f64);
-            lines.extend(Figure::new(&format!("{what}, failed"), "1", who, failed));
-            if *peer != Peer::Fairway {
-                let ratio = self.ratio(*scenario, &[*peer]);
-                let name = Peer::Fairway.name();
-                lines.extend(ratio.map(|it| Figure::ratio(&cpu, name, who, it)));
-            }
-        }
-        let common = format!("{:.0}/s", self.common_rate);
-        for (peers, rate) in [(&self.at_own_rate, "70 %"), (&self.at_common_rate, &common)] {
-            for (peer, rounds) in peers {
-                for percent in PERCENTS {
-                    let what = format!("p{percent} at {rate}");
-                    let found = spread(rounds, percent);
-                    lines.extend(found.map(|it| Figure::of(&what, "us", peer.name(), it)));
-                }
-            }
-        }
-        for (peer, memory) in &self.memory {
-            let of = [
-                ("without connections", memory.without),
-                ("idle connections in clear text", memory.with_clear),
-                ("idle connections with TLS", memory.with_tls),
-            ];
-            for (what, kib) in of {
-                let what = format!("memory, {what}");
-                lines.extend(Figure::new(&what, "KiB", peer.name(), [kib as f64]));
-            }
-        }
-        for (peer, change) in &self.changes {
-            let served = change.until_served.iter().map(|it| it.as_secs_f64() * 1e3);
-            let what = "one of 10,000 hosts changed, until served";
-            lines.extend(Figure::new(what, "ms", peer.name(), served));
-        }
-        lines
-    }
-
-    fn chart(&self) -> Chart {
-        let groups = Scenario::all().map(|scenario| Group {
-            label: scenario.name().to_owned(),
-            values: Peer::ALL
-                .iter()
-                .map(|peer| self.median(scenario, *peer).map(|it| it.micros()))
-                .collect(),
-        });
-        let title = "CPU time by request, the cheapest = 1";
-        Chart {
-            name: "requests",
-            title,
-            svg: bars::draw(
-                title,
-                &Peer::ALL.map(Peer::name),
-                &groups.collect::<Vec<_>>(),
-            ),
         }
     }
 }

@@ -21,6 +21,9 @@ pub(crate) const ORIGIN_B: u16 = 9001;
 /// Switches to another protocol and echoes.
 pub(crate) const ECHO: u16 = 9002;
 
+/// All of them by name.
+pub(crate) const ORIGINS: [(&str, u16); 3] = [("a", ORIGIN_A), ("b", ORIGIN_B), ("echo", ECHO)];
+
 /// The core that the peers run on, and the one for everything else.
 pub(crate) const PROXY_CORE: usize = 0;
 pub(crate) const LOAD_CORE: usize = 1;

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use fairway_testkit::certificates::Authority;
 use fairway_testkit::objects::{self, ingress, tls_secret};
+use fairway_testkit::usage::{self, Memory};
 
 use crate::scale::population::Population;
-use crate::scale::process::{self, Memory};
 use crate::scale::site::{Feed, Site};
 
 pub(crate) const HEADER: &str = "\
@@ -33,7 +33,7 @@ pub(crate) fn measure(count: usize) -> String {
     let started = Instant::now();
     let agent = site.start_agent();
     let took = started.elapsed();
-    let cpu = process::cpu(agent.id());
+    let cpu = usage::cpu(agent.id());
     let memory = Memory::settled(agent.id());
     let mib = |kib: u64| kib as f64 / 1024.0;
     format!(

@@ -8,12 +8,11 @@ use fairway_model::Protocol;
 use fairway_nft::{Dataplane, Monitor, Netlink};
 use fairway_plan::{Bytes, Family, SetName};
 use fairway_testkit::lab::Namespace;
+use fairway_testkit::usage::{self, Memory};
 use fairway_testkit::{Agent, ApiServer};
 
 use crate::chain_per_service::{ChainPerService, cluster_ip};
-use crate::report::median;
 use crate::scale::population::{self, Population};
-use crate::scale::process::{self, Memory};
 use crate::scale::report::Amount;
 use crate::scale::site::{Feed, Site};
 
@@ -39,9 +38,10 @@ pub(crate) struct Ours {
     pub(crate) warm: Timed,
     /// Kernel commits of a warm restart.
     pub(crate) warm_commits: u32,
-    pub(crate) endpoint: Duration,
-    pub(crate) service_added: Duration,
-    pub(crate) service_removed: Duration,
+    /// One of each change after the other.
+    pub(crate) endpoint: Vec<Duration>,
+    pub(crate) service_added: Vec<Duration>,
+    pub(crate) service_removed: Vec<Duration>,
     pub(crate) burst: Burst,
     pub(crate) memory: Memory,
 }
@@ -65,9 +65,9 @@ pub(crate) struct Burst {
 
 pub(crate) struct Peer {
     pub(crate) cold: Duration,
-    pub(crate) endpoint: Duration,
-    pub(crate) service_added: Duration,
-    pub(crate) service_removed: Duration,
+    pub(crate) endpoint: Vec<Duration>,
+    pub(crate) service_added: Vec<Duration>,
+    pub(crate) service_removed: Vec<Duration>,
 }
 
 pub(crate) fn measure(population: Population, amount: Amount, largest_peer: usize) -> Changes {
@@ -108,7 +108,7 @@ fn start(site: &Site) -> (Agent, Timed) {
     let started = Instant::now();
     let agent = site.start_agent();
     let took = started.elapsed();
-    let cpu = process::cpu(agent.id());
+    let cpu = usage::cpu(agent.id());
     (agent, Timed { took, cpu })
 }
 
@@ -117,8 +117,8 @@ fn generation(namespace: &Namespace) -> u32 {
     generation.expect("nf_tables")
 }
 
-/// Medians of single changes, each after the last one has come to rest.
-async fn single_changes(site: &Site, population: Population, amount: Amount) -> [Duration; 3] {
+/// Single changes of each kind, each after the last one has come to rest.
+async fn single_changes(site: &Site, population: Population, amount: Amount) -> [Vec<Duration>; 3] {
     let mut netlink = Netlink::open().expect("nf_tables");
     let mut monitor = Monitor::open(&mut netlink).expect("notifications");
     let server = site.server();
@@ -146,7 +146,7 @@ async fn single_changes(site: &Site, population: Population, amount: Amount) -> 
         }
         rest(&mut monitor).await;
     }
-    times.map(|mut times| median(&mut times))
+    times
 }
 
 /// From a change until the kernel tells of it.
@@ -176,10 +176,7 @@ async fn burst(site: &Site, population: Population, amount: Amount, agent: u32) 
     let pause = Duration::from_secs(1) / RATE;
     let last_part = population.slices() - 1;
     let first_version = amount.changes + 1;
-    let before = (
-        netlink.generation().expect("nf_tables"),
-        process::cpu(agent),
-    );
+    let before = (netlink.generation().expect("nf_tables"), usage::cpu(agent));
     let started = Instant::now();
     let mut wanted = std::collections::BTreeMap::new();
     for number in 0..updates {
@@ -204,7 +201,7 @@ async fn burst(site: &Site, population: Population, amount: Amount, agent: u32) 
             since = Instant::now();
         }
     }
-    let cpu = process::cpu(agent) - before.1;
+    let cpu = usage::cpu(agent) - before.1;
     let missing = missing(&mut netlink, wanted);
     assert_eq!(missing, 0, "updates were lost");
     Burst {
@@ -264,7 +261,7 @@ fn measure_peer(population: Population, amount: Amount, largest: usize) -> Optio
             times[1].push(table.add_service(new));
             times[2].push(table.remove_service(new));
         }
-        let [endpoint, service_added, service_removed] = times.map(|mut times| median(&mut times));
+        let [endpoint, service_added, service_removed] = times;
         Some(Peer {
             cold,
             endpoint,

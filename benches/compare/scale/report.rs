@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use fairway_testkit::usage::Memory;
+
 use crate::plan::Effort;
 use crate::report::{Figure, Section, mib, short};
 use crate::scale::changes::Changes;
-use crate::scale::process::Memory;
+use crate::spread::Spread;
 
 /// How much of everything.
 #[derive(Clone, Copy, Debug)]
@@ -53,8 +55,9 @@ impl Amount {
 pub(crate) fn changes(measured: &[Changes], amount: Amount) -> Section {
     let mut text = format!(
         "The whole agent beside a fake API server on the same cores: a cold start is from the start of the process until it is \
-         ready, a change from its write at the API server until the kernel tells of it; medians of {}. The peer has nothing to do \
-         with an API server: it is `nft -f -` alone.\n\n{CHANGES_HEADER}\n",
+         ready, a change from its write at the API server until the kernel tells of it; medians of {}, with the least and the \
+         most. The peer has nothing to do with an API server: it is `nft -f -` alone; how many times as long it takes is in \
+         brackets.\n\n{CHANGES_HEADER}\n",
         amount.changes
     );
     // Writing to a String does not fail.
@@ -104,48 +107,67 @@ pub(crate) const BURST_HEADER: &str = "\
 | Services x endpoints | updates | kernel commits | behind at the end | CPU | CPU an update | resident | peak |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |";
 
+const OURS: &str = "fairway";
+const PEER: &str = "chain per Service, nft -f -";
+
+fn millis_of(time: &Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// In milliseconds.
+fn spread(times: &[Duration]) -> String {
+    let spread = Spread::of(times.iter().map(millis_of));
+    spread.map_or("-".to_owned(), |it| format!("{it} ms"))
+}
+
+/// How many times as long the peer takes, by its single changes against our median one: the two do not take turns.
+fn ratio(peer: &[Duration], ours: &[Duration]) -> Option<Spread> {
+    let ours = Spread::of(ours.iter().map(millis_of))?;
+    Spread::of(peer.iter().map(|peer| millis_of(peer) / ours.median))
+}
+
 impl Changes {
     fn figures(&self) -> Vec<Figure> {
-        let ours = &self.ours;
+        let (ours, peer) = (&self.ours, self.peer.as_ref());
+        let one = |time: Duration| vec![time];
         let millis = [
             (
                 "cold start",
-                Some(ours.cold.took),
-                self.peer.as_ref().map(|it| it.cold),
+                one(ours.cold.took),
+                peer.map(|it| one(it.cold)),
             ),
-            ("cold start, CPU", Some(ours.cold.cpu), None),
-            ("warm restart", Some(ours.warm.took), None),
-            ("warm restart, CPU", Some(ours.warm.cpu), None),
+            ("cold start, CPU", one(ours.cold.cpu), None),
+            ("warm restart", one(ours.warm.took), None),
+            ("warm restart, CPU", one(ours.warm.cpu), None),
             (
                 "one endpoint changed",
-                Some(ours.endpoint),
-                self.peer.as_ref().map(|it| it.endpoint),
+                ours.endpoint.clone(),
+                peer.map(|it| it.endpoint.clone()),
             ),
             (
                 "Service added",
-                Some(ours.service_added),
-                self.peer.as_ref().map(|it| it.service_added),
+                ours.service_added.clone(),
+                peer.map(|it| it.service_added.clone()),
             ),
             (
                 "Service removed",
-                Some(ours.service_removed),
-                self.peer.as_ref().map(|it| it.service_removed),
+                ours.service_removed.clone(),
+                peer.map(|it| it.service_removed.clone()),
             ),
-            ("behind after a burst", Some(ours.burst.behind), None),
+            ("behind after a burst", one(ours.burst.behind), None),
             (
                 "CPU of an update in a burst",
-                Some(ours.burst.cpu / ours.burst.updates),
+                one(ours.burst.cpu / ours.burst.updates),
                 None,
             ),
         ];
         let lines = millis.into_iter().flat_map(|(what, ours, peer)| {
             let what = format!("{what}, {}", self.population);
-            let line = |who, time: Option<Duration>| {
-                Figure::new(&what, "ms", who, time.map(|it| it.as_secs_f64() * 1e3))
-            };
+            let ratio = peer.as_deref().and_then(|peer| ratio(peer, &ours));
             [
-                line("fairway", ours),
-                line("chain per Service, nft -f -", peer),
+                Figure::new(&what, "ms", OURS, ours.iter().map(millis_of)),
+                peer.and_then(|peer| Figure::new(&what, "ms", PEER, peer.iter().map(millis_of))),
+                ratio.map(|ratio| Figure::ratio(&what, PEER, OURS, ratio)),
             ]
         });
         lines.flatten().collect()
@@ -162,26 +184,26 @@ impl Changes {
             short(ours.warm.took),
             short(ours.warm.cpu),
             ours.warm_commits,
-            short(ours.endpoint),
-            short(ours.service_added),
-            short(ours.service_removed),
+            spread(&ours.endpoint),
+            spread(&ours.service_added),
+            spread(&ours.service_removed),
         );
         let Some(peer) = &self.peer else {
             lines.push_str("\n| | chain per Service, `nft -f -` | left out: minutes | - | | | |");
             return lines;
         };
-        let with_ratio = |peer: Duration, ours: Duration| {
-            let ratio = peer.as_secs_f64() / ours.as_secs_f64();
-            format!("{} ({ratio:.1}x)", short(peer))
+        let with_ratio = |peer: &[Duration], ours: &[Duration]| {
+            let ratio = ratio(peer, ours).map_or("-".to_owned(), |it| it.to_string());
+            format!("{} [{ratio}]", spread(peer))
         };
         // Writing to a String does not fail.
         let _ = write!(
             lines,
             "\n| | chain per Service, `nft -f -` | {} | - | {} | {} | {} |",
-            with_ratio(peer.cold, ours.cold.took),
-            with_ratio(peer.endpoint, ours.endpoint),
-            with_ratio(peer.service_added, ours.service_added),
-            with_ratio(peer.service_removed, ours.service_removed),
+            short(peer.cold),
+            with_ratio(&peer.endpoint, &ours.endpoint),
+            with_ratio(&peer.service_added, &ours.service_added),
+            with_ratio(&peer.service_removed, &ours.service_removed),
         );
         lines
     }

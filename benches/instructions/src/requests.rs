@@ -22,20 +22,41 @@ use crate::work::{Work, counted};
 const HOSTS: u32 = 10_000;
 
 pub(crate) const ALL: &[Work] = &[
+    // How much there is to choose from must not matter.
+    Work {
+        name: "route-match-among-10-hosts",
+        times: 1_000,
+        run: |times| route_match(times, 10, |number| format!("host-{number}.example")),
+    },
     Work {
         name: "route-match-among-10000-hosts",
         times: 1_000,
-        run: |times| route_match(times, |number| format!("host-{number}.example")),
+        run: |times| route_match(times, HOSTS, |number| format!("host-{number}.example")),
+    },
+    Work {
+        name: "route-match-among-100000-hosts",
+        times: 1_000,
+        run: |times| route_match(times, 100_000, |number| format!("host-{number}.example")),
     },
     Work {
         name: "route-match-wildcard-among-10000-hosts",
         times: 1_000,
-        run: |times| route_match(times, |number| format!("www.wild-{number}.example")),
+        run: |times| route_match(times, HOSTS, |number| format!("www.wild-{number}.example")),
+    },
+    Work {
+        name: "route-match-among-10-paths",
+        times: 1_000,
+        run: |times| route_match_among_paths(times, 10),
     },
     Work {
         name: "route-match-among-1000-paths",
         times: 1_000,
-        run: route_match_among_paths,
+        run: |times| route_match_among_paths(times, 1_000),
+    },
+    Work {
+        name: "route-match-among-100000-paths",
+        times: 1_000,
+        run: |times| route_match_among_paths(times, 100_000),
     },
     Work {
         name: "compile-one-host-among-10000",
@@ -130,9 +151,11 @@ const RESPONSE: &[(&str, &str)] = &[
     ("keep-alive", "timeout=5"),
 ];
 
-fn route_match(times: u64, host: impl Fn(u64) -> String) {
-    let index = Builder::new().apply(&hosts(), &Changes::everything(&hosts()));
-    let hosts: Vec<_> = (0..times).map(|time| host(time * 4 % 5_000)).collect();
+fn route_match(times: u64, count: u32, host: impl Fn(u64) -> String) {
+    let snapshot = hosts(count);
+    let index = Builder::new().apply(&snapshot, &Changes::everything(&snapshot));
+    let spread = u64::from(count).min(5_000);
+    let hosts: Vec<_> = (0..times).map(|time| host(time * 4 % spread)).collect();
     counted(|| {
         for host in &hosts {
             assert!(matches(&index, host, "/cart/items/17"));
@@ -140,12 +163,12 @@ fn route_match(times: u64, host: impl Fn(u64) -> String) {
     });
 }
 
-fn route_match_among_paths(times: u64) {
-    let rules = (0..1_000).map(|number| rule(PathMatch::Prefix(format!("/app-{number}").into())));
+fn route_match_among_paths(times: u64, count: u64) {
+    let rules = (0..count).map(|number| rule(PathMatch::Prefix(format!("/app-{number}").into())));
     let snapshot = snapshot([(HostPattern::Any, routes(rules))]);
     let index = Builder::new().apply(&snapshot, &Changes::everything(&snapshot));
     let paths: Vec<_> = (0..times)
-        .map(|time| format!("/app-{}/items/17", time % 1_000))
+        .map(|time| format!("/app-{}/items/17", time * 97 % count))
         .collect();
     counted(|| {
         for path in &paths {
@@ -167,7 +190,7 @@ fn matches(index: &Index, host: &str, path: &str) -> bool {
 }
 
 fn compile_one_host(times: u64) {
-    let mut snapshot = hosts();
+    let mut snapshot = hosts(HOSTS);
     let mut builder = Builder::new();
     builder.apply(&snapshot, &Changes::everything(&snapshot));
     let steps: Vec<_> = (0..times)
@@ -304,8 +327,8 @@ fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
     lines.collect()
 }
 
-fn hosts() -> Snapshot {
-    let hosts = (0..HOSTS).map(|number| {
+fn hosts(count: u32) -> Snapshot {
+    let hosts = (0..count).map(|number| {
         let host = match number % 2 {
             0 => HostPattern::Exact(format!("host-{number}.example").into()),
             _ => HostPattern::Wildcard {

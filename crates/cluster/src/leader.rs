@@ -29,6 +29,10 @@ const DURATION: Duration = Duration::from_secs(30);
 /// How often the holder says that it is there. Two attempts may fail before anybody else steps in.
 const RENEW: Duration = Duration::from_secs(10);
 
+/// How often all others look whether the holder has given it up: about as often as a kubelet renews the
+/// Lease of its node, and by reading only.
+const LOOK: Duration = Duration::from_secs(10);
+
 /// The holder stops to lead so long before others may begin: their clocks run at other speeds.
 const MARGIN: Duration = Duration::from_secs(3);
 

@@ -87,6 +87,7 @@ impl Running<'_> {
                 request = self.pages.asked() => {
                     let mut here = self.missing.reported();
                     here.extend(status::of_source(self.context.source.troubles()));
+                    here.extend(status::of_kernel(self.context.config, &self.snapshot.node));
                     here.extend(self.services.unserved());
                     self.pages.answer(request, &self.snapshot, &self.cluster, here);
                 }

@@ -6,16 +6,13 @@
 //! failed batch does, because what it should have built on is not known until the repair.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use fairway_admin::{
-    FamilyMetrics, Health, IpFamily, Moment, ReportedProblem, ServiceProxyMetrics, SyncKind,
-    SyncOutcome,
-};
+use fairway_admin::{Health, Moment, ReportedProblem, ServiceProxyMetrics, SyncKind, SyncOutcome};
 use fairway_cluster::ProblemMetrics;
-use fairway_model::{Service, Snapshot, Trigger, Update};
+use fairway_model::{Snapshot, Update};
 use fairway_nft::{Dataplane, Error, Report};
-use fairway_plan::{Family, Observed, Options, Planner, Transaction, WithoutLocalEndpoints};
+use fairway_plan::{Family, Observed, Options, Planner, Transaction};
 use tokio::time::Instant;
 use tracing::{error, info};
 
@@ -23,22 +20,16 @@ use super::connections::{ConnectionCounters, InKernel};
 use super::flows::{self, FlowCleaner};
 use crate::causes::with_causes;
 
-use self::clients::Latecomers;
+use self::family::{FamilyState, ip_family};
 use self::unserved::Unserved;
 
+mod changed;
 mod clients;
+mod family;
 #[cfg(test)]
 mod tests;
 mod two_steps;
 mod unserved;
-
-/// First pause before a failed family is tried again, doubled up to the longest. kube-proxy waits 30 s
-/// at once; most causes (a module being loaded, memory) are gone sooner.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// Changes whose arrival is measured, when they cannot arrive: more would tell nothing new.
-const LONGEST_WAITING: usize = 10_000;
 
 /// Keeps the tables of both families.
 pub(crate) struct ServiceProxy<D> {
@@ -65,25 +56,6 @@ pub(crate) struct Observers {
     pub(crate) connections: Option<ConnectionCounters>,
 }
 
-struct FamilyState {
-    family: Family,
-    metrics: FamilyMetrics,
-    /// The kernel has what was planned, but for elements that it refused.
-    sound: bool,
-    /// When changes began that the kernel does not have yet.
-    waiting: Vec<SystemTime>,
-    without_local_endpoints: WithoutLocalEndpoints,
-    retry: Option<Retry>,
-    /// Clients that may have been stored while those that were outdated were removed.
-    latecomers: Option<Latecomers>,
-}
-
-#[derive(Clone, Copy)]
-struct Retry {
-    at: Instant,
-    pause: Duration,
-}
-
 impl<D: Dataplane> ServiceProxy<D> {
     /// Reads what the kernel holds, plans the update on top of it and writes the difference.
     pub(crate) fn start(
@@ -103,15 +75,7 @@ impl<D: Dataplane> ServiceProxy<D> {
         } = observers;
         let mut families: Vec<_> = families
             .iter()
-            .map(|family| FamilyState {
-                family: *family,
-                metrics: metrics.family(ip_family(*family)),
-                sound: false,
-                waiting: Vec::new(),
-                without_local_endpoints: WithoutLocalEndpoints::new(*family),
-                retry: None,
-                latecomers: None,
-            })
+            .map(|family| FamilyState::new(*family, metrics.family(ip_family(*family))))
             .collect();
         let observed = Family::ALL.map(|family| {
             let mut states = families.iter_mut();
@@ -155,7 +119,7 @@ impl<D: Dataplane> ServiceProxy<D> {
     pub(crate) fn apply(&mut self, update: &Update) {
         let started = Instant::now();
         let transactions = self.planner.update(&update.snapshot, &update.changes);
-        let [services, endpoints] = self.count(update);
+        let [services, endpoints] = changed::count(&self.snapshot, update);
         self.metrics.changed(services, endpoints);
         let before = std::mem::replace(&mut self.snapshot, update.snapshot.clone());
         for state in &mut self.families {
@@ -206,28 +170,6 @@ impl<D: Dataplane> ServiceProxy<D> {
         if let Some(connections) = &self.connections {
             connections.follow(&self.planner, family, &self.snapshot, in_kernel);
         }
-    }
-
-    /// How many Services changed themselves, and of how many the endpoints did.
-    fn count(&self, update: &Update) -> [u32; 2] {
-        let mut counts = [0; 2];
-        for name in &update.changes.services {
-            let versions = [&self.snapshot, &update.snapshot]
-                .map(|snapshot| snapshot.services.get(name).map(|service| &**service));
-            let [old, new] = versions.map(|service| {
-                let ports = service.iter().flat_map(|service| &service.ports);
-                ports.map(|port| &port.endpoints).collect::<Vec<_>>()
-            });
-            let service_changed = match versions {
-                [Some(before), Some(after)] if old != new => {
-                    with_endpoints_of(before, after) != *after
-                }
-                _ => versions[0] != versions[1],
-            };
-            counts[0] += u32::from(service_changed);
-            counts[1] += u32::from(old != new);
-        }
-        counts
     }
 
     /// Reads the tables back and repairs what differs: after somebody else may have changed them.
@@ -354,78 +296,5 @@ impl<D: Dataplane> ServiceProxy<D> {
                 None
             }
         }
-    }
-}
-
-impl FamilyState {
-    /// What the kernel holds; None, and a retry is due, if that cannot be known.
-    fn read(&mut self, dataplane: &mut impl Dataplane, health: &Health) -> Option<Observed> {
-        let family = self.family;
-        match dataplane.read(family) {
-            Ok(observed) => Some(observed),
-            Err(error) => {
-                // Whatever there is to write has to wait until it is known what is there.
-                health.queued(ip_family(family), Moment::now());
-                let retry = self.try_later();
-                let reason = with_causes(&error);
-                error!(%family, reason, ?retry, "could not read the kernel's table");
-                None
-            }
-        }
-    }
-
-    fn count_local_endpoints(&mut self, update: &Update) {
-        let without = &mut self.without_local_endpoints;
-        without.update(&update.snapshot, &update.changes);
-        let (internal, external) = (without.internal(), without.external());
-        self.metrics.without_local_endpoints(internal, external);
-    }
-
-    /// Takes note of changes whose arrival in the kernel is to be measured.
-    fn wait_for(&mut self, triggers: &[Trigger], started: SystemTime) {
-        let ours = triggers.iter().filter(|trigger| {
-            trigger.ipv4 == (self.family == Family::Ip4) && trigger.time > started
-        });
-        let room = LONGEST_WAITING.saturating_sub(self.waiting.len());
-        self.waiting
-            .extend(ours.take(room).map(|trigger| trigger.time));
-    }
-
-    /// The kernel has everything: measures how long that took.
-    fn arrived(&mut self) {
-        let now = SystemTime::now();
-        for began in self.waiting.drain(..) {
-            // The control plane's clock may be ahead of ours.
-            let took = now.duration_since(began).unwrap_or_default();
-            self.metrics.programmed(took);
-        }
-    }
-
-    fn try_later(&mut self) -> Duration {
-        let pause = match self.retry {
-            Some(retry) => (retry.pause * 2).min(LONGEST_PAUSE),
-            None => SHORTEST_PAUSE,
-        };
-        self.retry = Some(Retry {
-            at: Instant::now() + pause,
-            pause,
-        });
-        pause
-    }
-}
-
-/// A Service as it was, but for its endpoints.
-fn with_endpoints_of(before: &Service, after: &Service) -> Service {
-    let mut service = before.clone();
-    for (port, after) in service.ports.iter_mut().zip(&after.ports) {
-        port.endpoints = after.endpoints.clone();
-    }
-    service
-}
-
-fn ip_family(family: Family) -> IpFamily {
-    match family {
-        Family::Ip4 => IpFamily::Ipv4,
-        Family::Ip6 => IpFamily::Ipv6,
     }
 }

@@ -12,6 +12,8 @@ use fairway_model::{Node, Service, ServicePort, Snapshot};
 use fairway_proxy::Metrics;
 
 use super::certificate_metrics::CertificateMetrics;
+use crate::config::Config;
+use crate::kernel::Kernel;
 
 // The page draws what the router counts.
 const _: () = {
@@ -112,6 +114,18 @@ pub(super) fn of_source(troubles: Vec<Trouble>) -> Vec<ReportedProblem> {
         message: trouble.message,
     };
     troubles.into_iter().map(of_one).collect()
+}
+
+/// Kernel settings that are not as they should be: the agent may be without the right to write them.
+pub(super) fn of_kernel(config: &Config, node: &Node) -> Vec<ReportedProblem> {
+    let unmet = Kernel::default().unmet(config, &node.addresses);
+    let unmet = unmet.into_iter().map(|unmet| ReportedProblem {
+        object: format!("Node {}", config.node_name),
+        field: unmet.path.display().to_string(),
+        reason: "KernelSetting",
+        message: unmet.message,
+    });
+    unmet.collect()
 }
 
 fn of_route(route: fairway_proxy::RouteTraffic) -> RouteTraffic {

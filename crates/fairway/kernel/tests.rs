@@ -108,10 +108,11 @@ fn a_node_that_does_not_forward_is_warned_about() {
         ("proc/sys/net/ipv4/ip_forward", "0\n"),
         ("proc/sys/net/ipv6/conf/all/forwarding", "1\n"),
     ]);
-    let [hint] = &files.kernel.routing()[..] else {
+    let [(Family::Ip4, hint)] = &files.kernel.routing()[..] else {
         panic!()
     };
-    assert!(hint.contains("does not forward IPv4"), "{hint}");
+    let said = &hint.message;
+    assert!(said.contains("does not forward IPv4"), "{said}");
     // A kernel without IPv6 is none of it.
     assert!(Files::new(&[]).kernel.routing().is_empty());
 }

@@ -56,6 +56,7 @@ pub mod manifests;
 pub mod nft;
 pub mod objects;
 mod sys;
+pub mod usage;
 
 pub use agent::Agent;
 pub use apiserver::ApiServer;

@@ -3,17 +3,16 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::LocalSet;
 use tokio_rustls::TlsConnector;
 
-use super::Outcome;
 use super::tls::{self, Tickets};
+use super::{Outcome, clients};
 use crate::requests::peers::Running;
 use crate::requests::stage::{Stage, host};
 
@@ -39,28 +38,9 @@ pub(crate) fn run(
         Security::Clear => running.listen.http,
         _ => running.listen.https,
     };
-    stage.namespace.run(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let started = Instant::now();
-        let end = started + Duration::from_secs_f64(seconds);
-        let mut outcome = LocalSet::new().block_on(&runtime, async {
-            let clients = (0..CLIENTS).map(|_| {
-                let tls = (security != Security::Clear).then(|| connector(stage, security));
-                tokio::task::spawn_local(client(address, tls, end))
-            });
-            let clients: Vec<_> = clients.collect();
-            let mut outcome = Outcome::default();
-            for client in clients {
-                let (answered, failed) = client.await?;
-                outcome.answered += answered;
-                outcome.failed += failed;
-            }
-            anyhow::Ok(outcome)
-        })?;
-        outcome.elapsed = started.elapsed();
-        Ok(outcome)
+    clients::run(stage, CLIENTS, seconds, |end| {
+        let tls = (security != Security::Clear).then(|| connector(stage, security));
+        client(address, tls, end)
     })
 }
 

@@ -2,15 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 use fairway_testkit::lab::Namespace;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::LocalSet;
 
-use super::Outcome;
+use super::{Outcome, clients};
 use crate::requests::peers::Running;
 use crate::requests::stage::{Stage, host};
 
@@ -72,32 +71,13 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
 /// One message a client at a time.
 pub(crate) fn run(stage: &Stage, running: &Running, seconds: f64) -> Result<Outcome> {
     let address = running.listen.http;
-    stage.namespace.run(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let started = Instant::now();
-        let end = started + Duration::from_secs_f64(seconds);
-        let mut outcome = LocalSet::new().block_on(&runtime, async {
-            let clients = (0..CLIENTS).map(|_| tokio::task::spawn_local(client(address, end)));
-            let clients: Vec<_> = clients.collect();
-            let mut outcome = Outcome::default();
-            for client in clients {
-                let (answered, ended) = client.await?;
-                outcome.answered += answered;
-                outcome.failed += u64::from(ended.is_err());
-            }
-            anyhow::Ok(outcome)
-        })?;
-        outcome.elapsed = started.elapsed();
-        Ok(outcome)
-    })
+    clients::run(stage, CLIENTS, seconds, |end| client(address, end))
 }
 
-async fn client(address: SocketAddr, end: Instant) -> (u64, io::Result<()>) {
+async fn client(address: SocketAddr, end: Instant) -> (u64, u64) {
     let mut answered = 0;
     let ended = talk(address, end, &mut answered).await;
-    (answered, ended)
+    (answered, u64::from(ended.is_err()))
 }
 
 async fn talk(address: SocketAddr, end: Instant, answered: &mut u64) -> io::Result<()> {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Listen, Routes};
 use crate::requests::install::Programs;
-use crate::requests::stage::{ECHO, ORIGIN, ORIGIN_A, ORIGIN_B, Stage, host};
+use crate::requests::stage::{ORIGIN, ORIGINS, Stage, host};
 
 const NODE: &str = "compare";
 
@@ -18,7 +18,7 @@ pub(super) fn objects(stage: &Stage, routes: Routes) -> Result<ApiServer> {
     let apply = |object: Value| server.apply(object);
     apply(objects::ingress_class("fairway", "fairway.dev/ingress").build())?;
     apply(objects::tls_secret("tls", &stage.issued).build())?;
-    for (name, port) in [("a", ORIGIN_A), ("b", ORIGIN_B), ("echo", ECHO)] {
+    for (name, port) in ORIGINS {
         apply(objects::service(name).headless().tcp("", 80).build())?;
         let slice = endpoint_slice(name, Family::V4).tcp("", port);
         apply(slice.endpoint(ORIGIN.into(), None).build())?;

@@ -5,7 +5,7 @@ use anyhow::Result;
 
 use super::{Listen, Routes};
 use crate::requests::process::{Signal, signal};
-use crate::requests::stage::{ECHO, ORIGIN, ORIGIN_A, ORIGIN_B, Stage, host};
+use crate::requests::stage::{ORIGIN, ORIGINS, Stage, host};
 
 const MAP: &str = "haproxy.map";
 
@@ -24,13 +24,8 @@ pub(super) fn reload(stage: &Stage, _: Listen, routes: Routes, master: u32) -> R
 fn map(routes: Routes) -> String {
     let mut map = String::new();
     for number in 0..routes.hosts {
-        let backend = if routes.moved == Some(number) {
-            "b"
-        } else {
-            "a"
-        };
         // Writing to a String does not fail.
-        let _ = writeln!(map, "{} {backend}", host(number));
+        let _ = writeln!(map, "{} {}", host(number), routes.origin(number));
     }
     map
 }
@@ -39,13 +34,9 @@ fn config(stage: &Stage, listen: Listen) -> String {
     let Listen { http, https } = listen;
     let (map, both) = (stage.path(MAP), stage.path("both.pem"));
     let (map, both) = (map.display(), both.display());
-    let backend =
-        |name, port| format!("backend {name}\n  server {name} {ORIGIN}:{port} pool-max-conn -1\n");
-    let backends = [
-        backend("a", ORIGIN_A),
-        backend("b", ORIGIN_B),
-        backend("echo", ECHO),
-    ];
+    let backends = ORIGINS.map(|(name, port)| {
+        format!("backend {name}\n  server {name} {ORIGIN}:{port} pool-max-conn -1\n")
+    });
     format!(
         "global
   nbthread 1

@@ -5,7 +5,7 @@ use anyhow::Result;
 
 use super::{KEPT, Listen, Routes};
 use crate::requests::process::{Signal, signal};
-use crate::requests::stage::{ECHO, ORIGIN, ORIGIN_A, ORIGIN_B, Stage, host};
+use crate::requests::stage::{ORIGIN, ORIGINS, Stage, host};
 
 const FILE: &str = "nginx.conf";
 
@@ -49,7 +49,7 @@ fn config(stage: &Stage, listen: Listen, routes: Routes) -> String {
            proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Host $host;
            proxy_set_header X-Forwarded-Proto $scheme;\n"
     );
-    for (name, port) in [("a", ORIGIN_A), ("b", ORIGIN_B), ("echo", ECHO)] {
+    for (name, port) in ORIGINS {
         // Writing to a String does not fail.
         let _ = writeln!(
             config,
@@ -59,12 +59,7 @@ fn config(stage: &Stage, listen: Listen, routes: Routes) -> String {
     }
     let mut first = " backlog=4096";
     for number in 0..routes.hosts {
-        let upstream = if routes.moved == Some(number) {
-            "b"
-        } else {
-            "a"
-        };
-        let host = host(number);
+        let (host, upstream) = (host(number), routes.origin(number));
         let _ = writeln!(
             config,
             "server {{ listen {http}{first}; listen {https} ssl http2{first}; server_name {host}; \

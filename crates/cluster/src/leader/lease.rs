@@ -7,7 +7,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use tokio::time::Instant;
 
-use super::DURATION;
+use super::{DURATION, LOOK};
 
 /// What a candidate does next.
 #[derive(Debug, PartialEq)]
@@ -49,7 +49,7 @@ impl Observer {
         if !holder.is_empty() && holder != self.identity {
             let end = self.unchanged_since(&spec, now) + duration(&spec);
             if now < end {
-                return Step::Wait(end - now + self.stagger());
+                return Step::Wait(LOOK.min(end - now) + self.stagger());
             }
         }
         lease.spec = Some(self.claim(&spec, clock));
@@ -93,8 +93,8 @@ impl Observer {
         }
     }
 
-    /// Up to 5 s, different on every node: a thousand agents should not all ask at the moment at
-    /// which a Lease runs out.
+    /// Up to 5 s, different on every node: a thousand agents should not all ask at the same moment,
+    /// least of all when a Lease runs out.
     fn stagger(&self) -> Duration {
         let bytes = self.identity.bytes();
         let sum = bytes.fold(0_u64, |sum, byte| {

@@ -11,7 +11,8 @@ use tracing::{debug, warn};
 
 use crate::causes::with_causes;
 
-use super::{FamilyState, ServiceProxy};
+use super::ServiceProxy;
+use super::family::FamilyState;
 
 /// A packet is checked and stored by one rule. The pause is for the processor that was stopped in
 /// between, by its hypervisor or by its owner.

@@ -1,13 +1,15 @@
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use fairway_model::*;
 use fairway_nft::{Errno, Fake, Sweep};
 use fairway_plan::{Bytes, Flow, FlowFilter, SetName, SlotClass};
 use tokio::time::advance;
 
-use fairway_admin::encode;
+use fairway_admin::{IpFamily, encode};
 use prometheus_client::registry::Registry;
 
+use super::family::{LONGEST_PAUSE, SHORTEST_PAUSE};
 use super::*;
 use crate::agent::flows::FlowTable;
 
@@ -229,7 +231,7 @@ async fn pauses_grow_up_to_the_longest() {
 #[tokio::test(start_paused = true)]
 async fn changes_of_services_and_of_endpoints_are_told_apart() {
     let proxy = start(Fake::new(), &update(&[service("a", 1, &[1])]));
-    let counts = |services: &[Service]| proxy.count(&update(services));
+    let counts = |services: &[Service]| changed::count(&proxy.snapshot, &update(services));
     assert_eq!(counts(&[service("a", 1, &[1])]), [0, 0]);
     assert_eq!(counts(&[service("a", 1, &[2])]), [0, 1]);
     assert_eq!(counts(&[service("a", 2, &[1])]), [1, 0]);

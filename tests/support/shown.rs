@@ -3,10 +3,10 @@
 use fairway_testkit::{ask, eventually};
 use serde_json::Value;
 
-use crate::support::Cluster;
+use super::Cluster;
 
 /// Reason and message of each problem that the agent of the first node shows; None while it does not answer.
-pub(super) fn problems(cluster: &Cluster) -> Option<Vec<(String, String)>> {
+pub(crate) fn problems(cluster: &Cluster) -> Option<Vec<(String, String)>> {
     let node = cluster.lab().node("node-1").ns();
     let metrics = ([127, 0, 0, 1], 10249).into();
     let answer = ask::http_get(node, metrics, "localhost", "/status.json?view=problems").ok()?;
@@ -21,7 +21,7 @@ pub(super) fn problems(cluster: &Cluster) -> Option<Vec<(String, String)>> {
 }
 
 /// Waits until a problem is shown.
-pub(super) fn shows_problem(cluster: &Cluster, reason: &str, message: &str) {
+pub(crate) fn shows_problem(cluster: &Cluster, reason: &str, message: &str) {
     eventually(&format!("{reason} on the status page"), || {
         let shown = problems(cluster);
         let is_it = |(why, text): &(String, String)| why == reason && text.contains(message);
