@@ -115,7 +115,11 @@ fn kube_proxys_rules_stay_while_they_are_needed() {
             assert_eq!(node.snapshot(), before);
         };
         refused("start `fairway run` first");
+        // In a pod its process is not seen, but its port, for which the agent waits.
+        let metrics = node.metrics_of_kube_proxy();
         cluster.start_agent("node-1");
+        refused("kube-proxy runs on this node (it answers at port 10249)");
+        metrics.join().unwrap();
         let process = node.run_something_called("kube-proxy");
         refused("kube-proxy runs on this node");
         drop(process);

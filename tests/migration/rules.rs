@@ -1,8 +1,10 @@
 //! kube-proxy's rules and those of its neighbours, by the programs that write them.
 
-use std::net::IpAddr;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 
 use fairway_testkit::lab::Namespace;
 use fairway_testkit::{Echo, Family, nft};
@@ -154,6 +156,20 @@ impl<'a> Node<'a> {
         let mut command = Command::new(&program);
         command.arg("600").stdin(Stdio::null());
         Process(self.namespace.spawn(command).unwrap())
+    }
+
+    /// Tells one client a configuration as kube-proxy does, and ends.
+    pub(super) fn metrics_of_kube_proxy(&self) -> JoinHandle<()> {
+        let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 10249));
+        let listener = self.namespace.run(bind).unwrap();
+        std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let mut head = BufReader::new(client.try_clone().unwrap()).lines();
+            assert!(head.any(|line| line.unwrap().is_empty()));
+            let answer =
+                "HTTP/1.0 200 OK\r\n\r\n{\"kubeproxy.config.k8s.io\":{\"Mode\":\"iptables\"}}";
+            client.write_all(answer.as_bytes()).unwrap();
+        })
     }
 
     fn run(&self, line: &[&str]) -> String {

@@ -1,6 +1,7 @@
 //! `fairway cleanup --kube-proxy`: what kube-proxy left on this node, whatever mode it ran in, and nobody else's.
 
 mod legacy;
+mod running;
 
 use std::fs;
 use std::path::Path;
@@ -17,9 +18,9 @@ const DEVICE: &str = "kube-ipvs0";
 
 /// Removes it while fairway's own rules are there, so that no Service is without any. An agent may run.
 pub(crate) fn remove(dry_run: bool) -> anyhow::Result<()> {
-    if let Some(process) = running()? {
+    if let Some(sign) = running::sign()? {
         bail!(
-            "kube-proxy runs on this node (process {process}) and would put its rules back: stop it first \
+            "kube-proxy runs on this node ({sign}) and would put its rules back: stop it first \
              (docs/migrate-kube-proxy.md), then come again"
         );
     }
@@ -99,24 +100,6 @@ fn tell<Rule>(
     let (chains, rules) = (found.chains.len(), found.jumps.len());
     let done = if dry_run { "found" } else { "removed" };
     info!(%family, place, chains, rules, table = has_table, "{done} what kube-proxy left");
-}
-
-/// A kube-proxy of this network namespace. In a pod without the node's processes none is seen.
-fn running() -> anyhow::Result<Option<u32>> {
-    let ours = fs::read_link("/proc/self/ns/net").context("cannot tell this network namespace")?;
-    let processes = fs::read_dir("/proc").context("cannot list processes")?;
-    for process in processes.flatten() {
-        let Some(id) = process.file_name().to_str().and_then(|it| it.parse().ok()) else {
-            continue;
-        };
-        let of = |file: &str| process.path().join(file);
-        let name = fs::read_to_string(of("comm")).unwrap_or_default();
-        if name.trim_end() == "kube-proxy" && fs::read_link(of("ns/net")).is_ok_and(|it| it == ours)
-        {
-            return Ok(Some(id));
-        }
-    }
-    Ok(None)
 }
 
 /// Whether it was there.
