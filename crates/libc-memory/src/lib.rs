@@ -2,7 +2,7 @@
 //!
 //! musl copies with `rep movsq` and compares byte by byte. A request is hundreds of copies of 20 to 200 bytes and
 //! dozens of comparisons of header names, where starting such an instruction takes longer than the copy:
-//! `docs/decisions/0024-the-image-is-as-fast.md` has the figures. These use SSE2, which every x86-64 has. Linking
+//! `docs/decisions/0029-the-image-is-as-fast.md` has the figures. These use SSE2, which every x86-64 has. Linking
 //! this crate replaces musl's; with glibc, which picks its own for the CPU, it does nothing.
 #![no_std]
 // Otherwise the compiler makes calls of `memcpy` from the loops of `memcpy`.

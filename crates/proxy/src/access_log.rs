@@ -23,6 +23,7 @@ use crate::metrics::Shard;
 use format::Style;
 pub(crate) use format::Wanted;
 pub use format::{FormatError, LogFormat};
+pub(crate) use json::route as json_route;
 pub(crate) use line::{Line, Request, Route};
 use time::Clock;
 pub(crate) use writer::{Batch, Reopen, Writer};

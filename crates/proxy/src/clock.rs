@@ -26,6 +26,17 @@ impl Tick {
     }
 }
 
+/// Nanoseconds since the worker started. Every request subtracts some, which with `Instant` takes seventy
+/// instructions each time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(u64);
+
+impl Moment {
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
 /// Reads the time once for everything that happens close together.
 #[derive(Debug)]
 pub(crate) struct Clock {
@@ -47,10 +58,12 @@ impl Clock {
     }
 
     /// Asks the kernel; also brings [`Clock::now`] up to date.
-    pub(crate) fn refresh(&self) -> Instant {
-        let now = Instant::now();
-        self.now.set(Tick(millis(now - self.start)));
-        now
+    pub(crate) fn refresh(&self) -> Moment {
+        let now = self.start.elapsed();
+        // Enough for five centuries.
+        let now = now.as_secs() * 1_000_000_000 + u64::from(now.subsec_nanos());
+        self.now.set(Tick(now / 1_000_000));
+        Moment(now)
     }
 }
 

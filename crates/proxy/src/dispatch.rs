@@ -315,7 +315,7 @@ impl Dispatch<'_> {
             .guard(pin!(connection.exchange(self.request, kept)))
             .await;
         if let Some(started) = started {
-            self.took(clock.refresh().saturating_duration_since(started));
+            self.took(clock.refresh().since(started));
         }
         let failure = match outcome {
             Ok(Ok(response)) => {

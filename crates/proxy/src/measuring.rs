@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use tokio::sync::{mpsc, watch};
 
 use crate::LogFormat;
-use crate::access_log::{AccessLog, Batch, Line, Request, Route, Writer};
+use crate::access_log::{AccessLog, Batch, Line, Request, Route, Writer, json_route};
 use crate::config::Config;
 use crate::forwarding::{self, Sender};
 use crate::hop_by_hop;
@@ -80,6 +80,7 @@ pub struct AccessLogLines {
     id: RuleId,
     host: HostPattern,
     upstream: UpstreamKey,
+    logged: Box<[u8]>,
     attempt: Attempt,
 }
 
@@ -93,23 +94,26 @@ impl AccessLogLines {
         let request_headers = wanted.map(|name| headers.get(name).cloned()).collect();
         let shop = |name: &str| ObjectName::new("shop", name);
         let at = Duration::from_micros;
+        let id = RuleId {
+            object: ObjectRef {
+                kind: "Ingress",
+                name: shop("front"),
+            },
+            field: "spec.rules[0].http.paths[0]".into(),
+        };
+        let upstream = UpstreamKey {
+            service: shop("web"),
+            port: BackendPort::Number(Port::new(80).expect("not zero")),
+        };
         Self {
             log,
             written,
             request: (Method::GET, Uri::from_static(target)),
             request_headers,
-            id: RuleId {
-                object: ObjectRef {
-                    kind: "Ingress",
-                    name: shop("front"),
-                },
-                field: "spec.rules[0].http.paths[0]".into(),
-            },
+            logged: json_route(&id, Some(&upstream)),
+            id,
             host: HostPattern::Exact("shop.example".into()),
-            upstream: UpstreamKey {
-                service: shop("web"),
-                port: BackendPort::Number(Port::new(80).expect("not zero")),
-            },
+            upstream,
             attempt: Attempt {
                 endpoint: SocketAddr::from(([10, 128, 3, 17], 8080)),
                 began: at(0),
@@ -147,6 +151,7 @@ impl AccessLogLines {
                 host: &self.host,
                 path: "/cart",
                 upstream: Some(&self.upstream),
+                json: &self.logged,
             }),
             attempts: std::slice::from_ref(&self.attempt),
             request_id: Some(b"0123456789abcdef0123456789abcdef"),

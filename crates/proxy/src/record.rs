@@ -6,12 +6,13 @@ mod attempt;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, Request, Response, StatusCode};
 use smallvec::SmallVec;
 
 use crate::access_log::Line;
+use crate::clock::Moment;
 use crate::downstream::connection::Client;
 use crate::downstream::wire::Wire;
 use crate::forwarding::Sender;
@@ -31,7 +32,7 @@ const CLIENT_CLOSED: u16 = 499;
 #[derive(Debug)]
 pub(crate) struct Record {
     worker: Rc<Worker>,
-    started: Instant,
+    started: Moment,
     series: Arc<RouteSeries>,
     method: metrics::Method,
     /// Tells how much of the body has arrived.
@@ -237,7 +238,7 @@ impl Record {
 
     fn elapsed(&self) -> Duration {
         let now = self.worker.clock.refresh();
-        now.saturating_duration_since(self.started)
+        now.since(self.started)
     }
 
     /// Writes the line, and hands the span over.

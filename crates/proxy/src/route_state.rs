@@ -35,6 +35,8 @@ pub(crate) struct RouteState {
     client_tls: OnceCell<Rc<ClientTls>>,
     /// What the backends are.
     pub(crate) keys: Vec<UpstreamKey>,
+    /// What the access log says of each backend in JSON, or of the route without.
+    logged: Vec<Box<[u8]>>,
     /// One for each backend, or a single one without.
     pub(crate) series: Vec<Arc<RouteSeries>>,
     pub(crate) request: Vec<HeaderChange>,
@@ -130,9 +132,16 @@ impl RouteStates {
                 (vec![self.shard.route(labels)], Vec::new())
             }
         };
-        let keys = match &route.target {
+        let keys: Vec<UpstreamKey> = match &route.target {
             Target::Forward(backends) => backends.iter().map(|(_, it)| it.key.clone()).collect(),
             Target::Redirect(_) | Target::Respond(_) => Vec::new(),
+        };
+        let logged = match keys.is_empty() {
+            true => vec![access_log::json_route(&route.id, None)],
+            false => keys
+                .iter()
+                .map(|key| access_log::json_route(&route.id, Some(key)))
+                .collect(),
         };
         let (request, response) = compile(&route.filters);
         RouteState {
@@ -145,6 +154,7 @@ impl RouteStates {
             requests: route.requests.clone(),
             client_tls: OnceCell::new(),
             keys,
+            logged,
             series,
             request,
             response: response.into(),
@@ -185,6 +195,7 @@ impl RouteState {
             host: &self.host,
             path: &self.path,
             upstream: self.keys.get(backend),
+            json: self.logged.get(backend).map_or(b"", |json| json),
         }
     }
 

@@ -2,6 +2,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
@@ -40,6 +41,22 @@ impl Stream {
             _ => readable,
         }
     }
+}
+
+/// Parts that are written as one, in bytes. A head and a small body take 60 to 100 ns less of the kernel so, on the machine of
+/// docs/performance.md, than two parts of a vectored write.
+const SMALL: usize = 1024;
+
+fn together(parts: &[IoSlice<'_>]) -> Option<SmallVec<[u8; SMALL]>> {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    if length > SMALL {
+        return None;
+    }
+    let mut all = SmallVec::new();
+    for part in parts {
+        all.extend_from_slice(part);
+    }
+    Some(all)
 }
 
 impl Stream {
@@ -85,7 +102,10 @@ impl AsyncWrite for Stream {
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, bytes),
+            Self::Tcp(stream) => match together(bytes) {
+                Some(bytes) => Pin::new(stream).poll_write(context, &bytes),
+                None => Pin::new(stream).poll_write_vectored(context, bytes),
+            },
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, bytes),
         }
     }

@@ -3,6 +3,9 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use fairway_model::RuleId;
+use fairway_router::UpstreamKey;
+
 use super::LONG;
 use super::format::{JSON_HOST, JSON_REFERER, JSON_USER_AGENT};
 use super::line::Line;
@@ -26,17 +29,13 @@ pub(super) fn format(line: &Line<'_>, time: &Clock, out: &mut Vec<u8>) {
     object.optional(key!("host"), header(JSON_HOST).or(line.name));
     if let Some(request) = &line.request {
         object.text(key!("path"), request.uri.path().as_bytes());
-        object.text(key!("protocol"), request.protocol().as_bytes());
+        object.token(key!("protocol"), request.protocol().as_bytes());
     }
     object.number(key!("status"), u64::from(line.status));
     object.number(key!("bytes"), line.sent);
     object.seconds(key!("duration"), line.duration);
     if let Some(route) = line.route {
-        object.text(key!("namespace"), route.id.object.name.namespace.as_bytes());
-        object.text(key!("route"), route.id.object.name.name.as_bytes());
-        object.text(key!("rule"), route.id.field.as_bytes());
-        let service = route.upstream.map(|upstream| &upstream.service.name);
-        object.optional(key!("service"), service.map(|name| name.as_bytes()));
+        object.out.extend_from_slice(route.json);
     }
     if let Some(last) = line.attempts.last() {
         object.address(key!("endpoint"), last.endpoint);
@@ -45,12 +44,28 @@ pub(super) fn format(line: &Line<'_>, time: &Clock, out: &mut Vec<u8>) {
             object.seconds(key!("upstream_duration"), ended.saturating_sub(last.began));
         }
     }
-    object.optional(key!("request_id"), line.request_id);
-    object.optional(key!("trace_id"), line.trace_id);
+    if let Some(id) = line.request_id {
+        object.token(key!("request_id"), id);
+    }
+    if let Some(id) = line.trace_id {
+        object.token(key!("trace_id"), id);
+    }
     object.optional(key!("referer"), header(JSON_REFERER));
     object.optional(key!("user_agent"), header(JSON_USER_AGENT));
     object.optional(key!("reason"), line.reason.map(str::as_bytes));
     object.end();
+}
+
+/// What lines tell of a route, which is the same for each of its requests.
+pub(crate) fn route(id: &RuleId, upstream: Option<&UpstreamKey>) -> Box<[u8]> {
+    let mut out = Vec::new();
+    let mut object = Object { out: &mut out };
+    object.text(key!("namespace"), id.object.name.namespace.as_bytes());
+    object.text(key!("route"), id.object.name.name.as_bytes());
+    object.text(key!("rule"), id.field.as_bytes());
+    let service = upstream.map(|upstream| &upstream.service.name);
+    object.optional(key!("service"), service.map(|name| name.as_bytes()));
+    out.into()
 }
 
 /// Writes a flat JSON object on one line. Texts may be any bytes: what is not UTF-8 becomes U+FFFD, and
@@ -85,6 +100,14 @@ impl<'a> Object<'a> {
         self.out.extend_from_slice(key);
         self.out.push(b'"');
         escape(&value[..value.len().min(LONG)], self.out);
+        self.out.push(b'"');
+    }
+
+    /// What was found to be short, and to have nothing in it that JSON writes in another way.
+    fn token(&mut self, key: &[u8], value: &[u8]) {
+        self.out.extend_from_slice(key);
+        self.out.push(b'"');
+        self.out.extend_from_slice(value);
         self.out.push(b'"');
     }
 

@@ -55,6 +55,8 @@ pub(crate) struct Route<'a> {
     pub(crate) host: &'a HostPattern,
     pub(crate) path: &'a str,
     pub(crate) upstream: Option<&'a UpstreamKey>,
+    /// The same as part of a JSON line, from [`json_route`](super::json_route).
+    pub(crate) json: &'a [u8],
 }
 
 impl Request<'_> {

@@ -87,6 +87,7 @@ impl Sample {
         let mut out = Vec::new();
         let mut time = Clock::default();
         time.set(SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123));
+        let route = json::route(&self.id, Some(&self.upstream));
         let line = Line {
             client: b"192.0.2.1",
             request: Some(Request {
@@ -110,6 +111,7 @@ impl Sample {
                 host: &self.host,
                 path: "/cart",
                 upstream: Some(&self.upstream),
+                json: &route,
             }),
             attempts: &self.attempts,
             request_id: Some(b"0123456789abcdef0123456789abcdef"),
