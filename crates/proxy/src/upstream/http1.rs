@@ -262,6 +262,11 @@ impl Connection {
             .is_pending()
     }
 
+    /// The last words of a connection without a request.
+    pub(crate) fn say_goodbye(&self) {
+        self.socket.borrow_mut().try_close();
+    }
+
     /// The socket of a connection that has left HTTP, and what was read of it behind the response. None
     /// while an upload goes on, which such a request does not have.
     pub(crate) fn into_parts(self) -> Option<(Stream, Bytes)> {
