@@ -18,7 +18,7 @@ pub struct Facts {
     pub legacy_tables: Vec<String>,
     /// What kube-proxy left.
     pub left_over: Vec<LeftOver>,
-    /// Processes of other service proxies, as far as they can be seen.
+    /// Other service proxies, as far as they can be seen.
     pub proxies: Vec<String>,
     /// Network interfaces.
     pub interfaces: Result<Vec<Interface>, String>,

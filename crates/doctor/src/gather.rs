@@ -2,6 +2,7 @@
 
 mod features;
 mod interfaces;
+mod kube_proxy;
 mod processes;
 mod scratch;
 mod settings;
@@ -15,6 +16,7 @@ use fairway_nft::{ForeignChain, KubeProxy, Netlink, listening_sockets};
 use fairway_plan::{Family, TABLE};
 
 use features::Tried;
+pub use kube_proxy::kube_proxy_answers;
 
 use crate::facts::{Api, BaseChain, Facts, Flannel, Kernel, LeftOver, Listener, Wanted};
 
@@ -48,7 +50,7 @@ pub fn gather(wanted: Wanted, agent: bool, api: Option<Result<Api, String>>) -> 
         chains: chains.map(|chains| chains.into_iter().filter(|it| it.table != TABLE).collect()),
         legacy_tables: legacy_tables(),
         left_over,
-        proxies: processes::proxies(Path::new("/proc")),
+        proxies: proxies(),
         interfaces,
         listeners: listeners(),
         agent,
@@ -58,6 +60,15 @@ pub fn gather(wanted: Wanted, agent: bool, api: Option<Result<Api, String>>) -> 
             .map(|text| flannel(&text)),
         api,
     }
+}
+
+/// By their processes, and kube-proxy by its port as well.
+fn proxies() -> Vec<String> {
+    let mut found = processes::proxies(Path::new("/proc"));
+    if found.iter().all(|name| name != "kube-proxy") && kube_proxy_answers() {
+        found.push("kube-proxy".to_owned());
+    }
+    found
 }
 
 fn chains() -> Result<Vec<BaseChain>, String> {

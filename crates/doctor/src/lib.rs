@@ -18,4 +18,4 @@ pub use facts::{
     Listener, Wanted,
 };
 pub use finding::{Finding, Level, render};
-pub use gather::gather;
+pub use gather::{gather, kube_proxy_answers};
