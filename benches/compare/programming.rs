@@ -42,8 +42,8 @@ struct Size {
 /// What one round took.
 #[derive(Clone, Copy)]
 struct Took {
-    /// In the order of [`Task::ALL`].
-    times: [Duration; Task::ALL.len()],
+    /// In the order of [`Task::ALL`]; None for what was left out.
+    times: [Option<Duration>; Task::ALL.len()],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,21 +74,21 @@ impl Task {
 }
 
 impl Took {
-    fn micros(&self, task: Task) -> f64 {
-        self.times[task as usize].as_secs_f64() * 1e6
+    fn micros(&self, task: Task) -> Option<f64> {
+        Some(self.times[task as usize]?.as_secs_f64() * 1e6)
     }
 }
 
 impl Size {
     /// Microseconds.
     fn ours(&self, task: Task) -> Option<Spread> {
-        Spread::of(self.ours.iter().map(|it| it.micros(task)))
+        Spread::of(self.ours.iter().filter_map(|it| it.micros(task)))
     }
 
     /// How many times as long the peer takes.
     fn ratio(&self, task: Task) -> Option<Spread> {
         let rounds = self.ours.iter().zip(&self.peer);
-        Spread::of(rounds.map(|(ours, peer)| peer.micros(task) / ours.micros(task)))
+        Spread::of(rounds.filter_map(|(ours, peer)| Some(peer.micros(task)? / ours.micros(task)?)))
     }
 }
 
@@ -117,7 +117,10 @@ pub(crate) fn measure(plan: &Plan) -> Section {
             eprintln!("programming {} Services, round {round}", size.services);
             size.ours.push(measure_ours(size.services, our_changes));
             if size.services <= plan.peer {
-                size.peer.push(measure_peer(size.services, peer_changes));
+                // It takes the peer half a minute at 10,000.
+                let restarts = round == 1 || plan.effort() == Effort::Full;
+                let took = measure_peer(size.services, peer_changes, restarts);
+                size.peer.push(took);
             }
         }
     }
@@ -137,11 +140,12 @@ fn text(sizes: &[Size]) -> String {
          | Services | | fairway | `nft -f -` | ratio |\n\
          | ---: | --- | ---: | ---: | ---: |\n"
         .to_owned();
-    let middle = |rounds: &[Took], task: Task| match rounds {
-        [] => "-".to_owned(),
-        rounds => {
-            let mut times: Vec<_> = rounds.iter().map(|it| it.times[task as usize]).collect();
-            short(median(&mut times))
+    let middle = |rounds: &[Took], task: Task| {
+        let times = rounds.iter().filter_map(|it| it.times[task as usize]);
+        let mut times: Vec<_> = times.collect();
+        match times.is_empty() {
+            true => "-".to_owned(),
+            false => short(median(&mut times)),
         }
     };
     for size in sizes {
@@ -205,7 +209,7 @@ fn figures(size: &Size) -> Vec<Figure> {
     for task in Task::ALL {
         let what = format!("{}, {} Services", task.name(size.services), size.services);
         for (who, rounds) in [(OURS, &size.ours), (PEER, &size.peer)] {
-            let times = rounds.iter().map(|it| it.micros(task));
+            let times = rounds.iter().filter_map(|it| it.micros(task));
             figures.extend(Figure::new(&what, "us", who, times));
         }
         let ratio = size.ratio(task);
@@ -220,7 +224,8 @@ fn chart(sizes: &[Size]) -> Chart {
         points: sizes
             .iter()
             .filter_map(|size| {
-                let times = rounds(size).iter().map(|it| it.micros(task) / 1e6);
+                let times = rounds(size).iter();
+                let times = times.filter_map(|it| Some(it.micros(task)? / 1e6));
                 Some((size.services as f64, Spread::of(times)?.median))
             })
             .collect(),
@@ -293,7 +298,7 @@ fn measure_ours(size: usize, changes: usize) -> Took {
             "the kernel holds the plan"
         );
         Took {
-            times: [cold, warm, burst, median(&mut times)],
+            times: [cold, warm, burst, median(&mut times)].map(Some),
         }
     })
 }
@@ -313,17 +318,17 @@ fn commit(netlink: &mut Netlink, transaction: &fairway_plan::Transaction) {
     assert_eq!(report.refused, []);
 }
 
-fn measure_peer(size: usize, changes: usize) -> Took {
+fn measure_peer(size: usize, changes: usize, restarts: bool) -> Took {
     let namespace = Namespace::new("peer").expect("a network namespace");
     namespace.run(|| {
         let (table, cold) = ChainPerService::cold(size, 2);
-        let warm = table.restart(size);
+        let warm = restarts.then(|| table.restart(size));
         let burst = table.change_endpoints(0..BURST.min(size), changes + 1);
         let mut times: Vec<_> = (0..changes)
             .map(|round| table.change_endpoint(round * 7 % size, round + 1))
             .collect();
         Took {
-            times: [cold, warm, burst, median(&mut times)],
+            times: [Some(cold), warm, Some(burst), Some(median(&mut times))],
         }
     })
 }

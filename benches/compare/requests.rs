@@ -38,6 +38,9 @@ const MANY_HOSTS: usize = 10_000;
 struct Amount {
     rounds: usize,
     seconds: f64,
+    /// At fixed rates: many short ones, because a round's p99 is a whole number of the timer's ticks.
+    latency_rounds: usize,
+    latency_seconds: f64,
     idle: usize,
     changes: usize,
     many_hosts: usize,
@@ -49,6 +52,8 @@ impl Amount {
             Effort::Smoke => Self {
                 rounds: 1,
                 seconds: 0.2,
+                latency_rounds: 1,
+                latency_seconds: 0.2,
                 idle: 100,
                 changes: 1,
                 // The one that is moved is among them.
@@ -57,6 +62,8 @@ impl Amount {
             Effort::Quick => Self {
                 rounds: 3,
                 seconds: 1.0,
+                latency_rounds: 7,
+                latency_seconds: 0.7,
                 idle: MOST_CLIENTS,
                 changes: 3,
                 many_hosts: MANY_HOSTS,
@@ -64,6 +71,8 @@ impl Amount {
             Effort::Full => Self {
                 rounds: 7,
                 seconds: 3.0,
+                latency_rounds: 15,
+                latency_seconds: 2.0,
                 idle: MOST_CLIENTS,
                 changes: 9,
                 many_hosts: MANY_HOSTS,
@@ -137,7 +146,7 @@ impl Bench<'_> {
         }
         // The same for all, with room for the slowest.
         figures.common_rate = slowest * OWN_SHARE;
-        for round in 0..self.amount.rounds {
+        for round in 0..self.amount.latency_rounds {
             for running in in_turn(&peers, round) {
                 let own = figures.own_rates.get(&running.peer).copied();
                 let own = own.context("it was inserted")?;
@@ -163,7 +172,7 @@ impl Bench<'_> {
 
     fn open_loop(&self, running: &Running, rate: f64) -> Result<open_loop::Latencies> {
         eprintln!("open loop: {} at {rate:.0}/s", running.peer.name());
-        let duration = Duration::from_secs_f64(self.amount.seconds);
+        let duration = Duration::from_secs_f64(self.amount.latency_seconds);
         open_loop::run(&self.stage, running, rate, duration)
     }
 

@@ -26,6 +26,16 @@ impl Stream {
 }
 
 impl Stream {
+    /// Ends a connection in order, as far as that goes without waiting. Without this the other side cannot tell
+    /// the end of TLS from a cut wire.
+    pub(crate) fn try_close(&mut self) {
+        if let Self::Tls(stream) = self {
+            let mut context = Context::from_waker(Waker::noop());
+            // It is closed in any case.
+            let _ = Pin::new(stream).poll_shutdown(&mut context);
+        }
+    }
+
     /// Waits until what was written is on its way, and bytes arrive or the other side closes. To be used
     /// only where everything that had arrived was read.
     pub(crate) fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<()> {

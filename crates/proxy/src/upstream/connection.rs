@@ -101,6 +101,13 @@ impl Connection {
         }
     }
 
+    /// Tells the endpoint of an idle connection that this is its end, as TLS wants it.
+    pub(super) fn say_goodbye(&self) {
+        if let Sender::Http1(connection) = &self.sender {
+            connection.say_goodbye();
+        }
+    }
+
     /// Whether it waits for another request, and nobody else may use it.
     pub(super) fn is_idle(&self) -> bool {
         match &self.sender {

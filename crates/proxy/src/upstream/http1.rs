@@ -41,8 +41,8 @@ const FIRST_READ: usize = 8 * 1024;
 /// (`docs/decisions/0023-streams-latency-and-large-bodies.md`) and is held for each client that reads slowly.
 const LARGEST_READ: usize = 64 * 1024;
 
-/// Interim responses before the final one. Servers send one or two.
-const MOST_INTERIM: u8 = 16;
+/// Interim responses before the final one. Servers send one or two, or one every few seconds while they work.
+const MOST_INTERIM: u8 = 100;
 
 /// A connection to an endpoint, for one request at a time.
 #[derive(Debug)]
@@ -52,6 +52,8 @@ pub(crate) struct Connection {
     sending: Sending,
     upload: Option<Upload>,
     received: BytesMut,
+    /// So much of it was searched for the end of the head in vain.
+    looked_at: usize,
     next_read: usize,
     largest_head: usize,
     decoder: Decoder,
@@ -71,6 +73,7 @@ impl Connection {
             sending: Sending::default(),
             upload: None,
             received: BytesMut::new(),
+            looked_at: 0,
             next_read: FIRST_READ,
             largest_head,
             decoder: Decoder::Empty,
@@ -136,8 +139,6 @@ impl Connection {
             return Poll::Ready(Err(error));
         }
         let is_head = *request.method() == Method::HEAD;
-        // Where the last look for the end of the head ended.
-        let mut looked_at = 0;
         loop {
             let mut fresh = HeaderMap::new();
             // Responses get the memory of requests that are history.
@@ -146,14 +147,17 @@ impl Connection {
                 false => request.headers_mut(),
             };
             let received = self.received.len();
-            if let Some(head) = response::parse(&mut self.received, looked_at, is_head, headers)? {
+            if let Some(head) =
+                response::parse(&mut self.received, self.looked_at, is_head, headers)?
+            {
+                self.looked_at = 0;
                 return Poll::Ready(match received - self.received.len() <= self.largest_head {
                     true => Ok(head),
                     false => Err(Invalid::HeadTooLarge.into()),
                 });
             }
-            looked_at = received;
-            if looked_at >= self.largest_head {
+            self.looked_at = received;
+            if received >= self.largest_head {
                 return Poll::Ready(Err(Invalid::HeadTooLarge.into()));
             }
             if ready!(self.poll_read(context))? == 0 {
@@ -260,6 +264,11 @@ impl Connection {
         Pin::new(&mut *socket)
             .poll_read(&mut context, &mut ReadBuf::new(&mut byte))
             .is_pending()
+    }
+
+    /// The last words of a connection without a request.
+    pub(crate) fn say_goodbye(&self) {
+        self.socket.borrow_mut().try_close();
     }
 
     /// The socket of a connection that has left HTTP, and what was read of it behind the response. None

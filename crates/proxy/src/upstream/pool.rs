@@ -33,8 +33,28 @@ type ByEndpoint<T> = HashMap<SocketAddr, T, foldhash::fast::RandomState>;
 
 #[derive(Debug)]
 struct Idle {
-    connection: Connection,
+    /// None when it has something to do again.
+    connection: Option<Connection>,
     since: Tick,
+}
+
+impl Idle {
+    fn is(&self, wanted: &Transport) -> bool {
+        let connection = self.connection.as_ref();
+        connection.is_some_and(|it| it.transport == *wanted)
+    }
+
+    fn is_open(&self) -> bool {
+        self.connection.as_ref().is_some_and(Connection::is_idle)
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.connection {
+            connection.say_goodbye();
+        }
+    }
 }
 
 impl Pool {
@@ -62,14 +82,11 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         let connections = idle.get_mut(&endpoint)?;
         // Nearly always the last one: few endpoints are spoken to in several ways.
-        while let Some(at) = connections
-            .iter()
-            .rposition(|idle| idle.connection.transport == *transport)
-        {
-            let Idle { connection, since } = connections.remove(at)?;
+        while let Some(at) = connections.iter().rposition(|idle| idle.is(transport)) {
+            let mut idle = connections.remove(at)?;
             self.count.set(self.count.get() - 1);
-            if connection.is_idle() && self.clock.now().since(since) < self.keep {
-                return Some(connection);
+            if idle.is_open() && self.clock.now().since(idle.since) < self.keep {
+                return idle.connection.take();
             }
         }
         None
@@ -105,15 +122,20 @@ impl Pool {
 
     /// Keeps a connection whose exchange is complete on both sides.
     pub(super) fn put(&self, mut connection: Connection) {
+        connection.reused = true;
+        let endpoint = connection.endpoint;
+        let kept = Idle {
+            connection: Some(connection),
+            since: self.clock.now(),
+        };
         if self.per_endpoint == 0 || self.total == 0 {
             return;
         }
-        if !self.current.borrow().contains_key(&connection.endpoint) {
+        if !self.current.borrow().contains_key(&endpoint) {
             return;
         }
-        connection.reused = true;
         let mut idle = self.idle.borrow_mut();
-        let connections = idle.entry(connection.endpoint).or_default();
+        let connections = idle.entry(endpoint).or_default();
         if connections.len() >= self.per_endpoint {
             connections.pop_front();
         } else if self.count.get() >= self.total {
@@ -121,10 +143,7 @@ impl Pool {
         } else {
             self.count.set(self.count.get() + 1);
         }
-        connections.push_back(Idle {
-            connection,
-            since: self.clock.now(),
-        });
+        connections.push_back(kept);
     }
 
     /// Closes what has been idle for too long, or was closed by its endpoint.
@@ -132,8 +151,7 @@ impl Pool {
         let now = self.clock.now();
         let mut count = 0;
         self.idle.borrow_mut().retain(|_, connections| {
-            connections
-                .retain(|idle| idle.connection.is_idle() && now.since(idle.since) < self.keep);
+            connections.retain(|idle| idle.is_open() && now.since(idle.since) < self.keep);
             count += connections.len();
             !connections.is_empty()
         });

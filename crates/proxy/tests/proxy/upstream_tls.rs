@@ -1,7 +1,10 @@
 //! TLS to endpoints.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fairway_model::{UpstreamProtocol, UpstreamTls};
@@ -23,6 +26,8 @@ struct Server {
     address: SocketAddr,
     /// Its certificate, in PEM.
     certificate: String,
+    /// How kept connections ended.
+    ends: Receiver<Result<usize, ErrorKind>>,
 }
 
 impl Server {
@@ -41,6 +46,7 @@ impl Server {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
+        let (end, ends) = channel();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -50,10 +56,10 @@ impl Server {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
                 loop {
                     let (stream, _) = listener.accept().await.unwrap();
-                    let acceptor = acceptor.clone();
+                    let (acceptor, end) = (acceptor.clone(), end.clone());
                     tokio::spawn(async move {
                         if let Ok(stream) = acceptor.accept(stream).await {
-                            serve(stream).await;
+                            serve(stream, end).await;
                         }
                     });
                 }
@@ -62,11 +68,15 @@ impl Server {
         Self {
             address,
             certificate: made.cert.pem(),
+            ends,
         }
     }
 }
 
-async fn serve(mut stream: TlsStream<tokio::net::TcpStream>) {
+async fn serve(
+    mut stream: TlsStream<tokio::net::TcpStream>,
+    end: Sender<Result<usize, ErrorKind>>,
+) {
     let (_, session) = stream.get_ref();
     let asked = session.server_name().unwrap_or("nobody").to_owned();
     if session.alpn_protocol() == Some(b"h2") {
@@ -87,9 +97,17 @@ async fn serve(mut stream: TlsStream<tokio::net::TcpStream>) {
     }
     let text = format!("1.1 for {asked}");
     let length = text.len();
-    let answer =
-        format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{text}");
+    let is_kept = head.starts_with(b"GET /keep");
+    let connection = if is_kept { "keep-alive" } else { "close" };
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nConnection: {connection}\r\nContent-Length: {length}\r\n\r\n{text}"
+    );
     stream.write_all(answer.as_bytes()).await.unwrap();
+    if is_kept {
+        let read = stream.read(&mut [0]).await;
+        let _ = end.send(read.map_err(|error| error.kind()));
+        return;
+    }
     let _ = stream.shutdown().await;
 }
 
@@ -148,4 +166,19 @@ fn http_2_is_agreed_on_or_the_endpoint_is_not_used() {
     let old = Server::start(&["http/1.1"]);
     let answer = ask(&old, UpstreamProtocol::Http2Tls, policy(None, None));
     assert_eq!(answer.0, 502);
+}
+
+#[test]
+fn an_idle_connection_that_nobody_needs_ends_as_tls_wants_it() {
+    let server = Server::start(&[]);
+    let mut cluster = Cluster::default();
+    cluster.policy.protocol = Some(UpstreamProtocol::Https);
+    cluster.service("web", &[server.address]);
+    cluster.route(None, "/", "web");
+    let mut proxy = Proxy::start(cluster);
+    assert_eq!(get(proxy.address, "a", "/keep").status, 200);
+    proxy.cluster.service("web", &[]);
+    proxy.apply();
+    let end = server.ends.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert_eq!(end, Ok(0));
 }
