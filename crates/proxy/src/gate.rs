@@ -101,7 +101,9 @@ fn target(uri: &Uri, method: &Method, seen: HeadSeen, limits: &Limits) -> Result
     if path.len() > limits.target_bytes {
         return Err(Rejection::TargetTooLong);
     }
-    if seen.fragment {
+    // Letters beyond ASCII, of which hyper takes those that are UTF-8 in a query, are in no URI (RFC 3986):
+    // one endpoint would read them in its own way, and another refuse the request.
+    if seen.fragment || !path.is_ascii() {
         return Err(Rejection::Target);
     }
     match uri.scheme_str() {

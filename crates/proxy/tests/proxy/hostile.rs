@@ -148,6 +148,8 @@ fn targets_with_more_than_one_reading() {
         "/a%00",
         "/a%zz",
         "/a#b",
+        "/\u{e9}",
+        "/?q=\u{e9}",
         "*",
         "a",
         "ftp://a/",

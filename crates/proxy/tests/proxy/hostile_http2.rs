@@ -66,6 +66,7 @@ fn malformed_requests_never_reach_an_endpoint() {
         fields(&[(":path", "/a\r\nx: y")], &[]),
         fields(&[(":path", "/a\\b")], &[]),
         fields(&[(":path", "/%00")], &[]),
+        fields(&[(":path", "/?q=\u{e9}")], &[]),
         fields(&[(":path", "/../a")], &[]),
         fields(&[(":path", "http://b/")], &[]),
         fields(&[(":authority", "")], &[]),
