@@ -101,6 +101,13 @@ impl Connection {
         }
     }
 
+    /// Nobody has needed it for a while.
+    pub(super) fn rest(&mut self) {
+        if let Sender::Http1(connection) = &mut self.sender {
+            connection.rest();
+        }
+    }
+
     /// Tells the endpoint of an idle connection that this is its end, as TLS wants it.
     pub(super) fn say_goodbye(&self) {
         if let Sender::Http1(connection) = &self.sender {

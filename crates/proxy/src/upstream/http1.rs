@@ -55,6 +55,8 @@ pub(crate) struct Connection {
     /// So much of it was searched for the end of the head in vain.
     looked_at: usize,
     next_read: usize,
+    /// Larger reads than the first have left a larger buffer.
+    has_grown: bool,
     largest_head: usize,
     decoder: Decoder,
     /// Of this request's answer, at least one byte has arrived.
@@ -75,6 +77,7 @@ impl Connection {
             received: BytesMut::new(),
             looked_at: 0,
             next_read: FIRST_READ,
+            has_grown: false,
             largest_head,
             decoder: Decoder::Empty,
             answered: false,
@@ -233,6 +236,9 @@ impl Connection {
         let length = ready!(read).map_err(Error::Broken)?;
         if length == room {
             self.next_read = (2 * self.next_read).min(LARGEST_READ);
+            self.has_grown = true;
+        } else if length < self.next_read / 8 {
+            self.next_read = (self.next_read / 2).max(FIRST_READ);
         }
         Poll::Ready(Ok(length))
     }
@@ -243,16 +249,20 @@ impl Connection {
             Some(upload) => upload.is_complete(),
             None => self.sending.is_complete(),
         };
-        let is_reusable = is_sent
+        is_sent
             && self.keep_alive
             && self.decoder.is_over()
             // Nobody asked for more.
-            && self.received.is_empty();
-        if self.next_read > FIRST_READ {
+            && self.received.is_empty()
+    }
+
+    /// It had nothing to do for a while: gives back what large bodies needed.
+    pub(crate) fn rest(&mut self) {
+        if self.has_grown {
+            self.has_grown = false;
             self.next_read = FIRST_READ;
             self.received = BytesMut::new();
         }
-        is_reusable
     }
 
     /// Whether a connection without a request is still open. Costs a system call only if something has

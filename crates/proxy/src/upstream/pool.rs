@@ -14,6 +14,9 @@ use super::transport::Transport;
 use crate::clock::{Clock, Tick};
 use crate::config::{Config, Protocol};
 
+/// Idle for so long, a connection gives back the buffer of its last large body.
+const REST: Duration = Duration::from_secs(1);
+
 /// Most recently used first: under light load few connections stay warm and the rest times out.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -151,7 +154,14 @@ impl Pool {
         let now = self.clock.now();
         let mut count = 0;
         self.idle.borrow_mut().retain(|_, connections| {
-            connections.retain(|idle| idle.is_open() && now.since(idle.since) < self.keep);
+            connections.retain_mut(|idle| {
+                if now.since(idle.since) >= REST
+                    && let Some(connection) = &mut idle.connection
+                {
+                    connection.rest();
+                }
+                idle.is_open() && now.since(idle.since) < self.keep
+            });
             count += connections.len();
             !connections.is_empty()
         });
