@@ -169,6 +169,11 @@ fn trailers(received: &mut BytesMut) -> Result<Option<HeaderMap>, Invalid> {
             false => Err(Invalid::Trailers),
         };
     };
+    // httparse takes a line feed alone for the end of a line, others do not.
+    let mut ends = memchr::memchr_iter(b'\n', &received[..length]);
+    if !ends.all(|end| end > 0 && received[end - 1] == b'\r') {
+        return Err(Invalid::Trailers);
+    }
     let places = Place::all(fields, received);
     let text = received.split_to(length).freeze();
     let mut fields = HeaderMap::new();

@@ -80,6 +80,8 @@ fn malformed_chunks_are_refused() {
         b"2\r\nhi\n0\r\n\r\n",
         b"10000000000000000\r\n",
         b"0\r\nno colon\r\n\r\n",
+        b"0\r\n\n",
+        b"0\r\na: 1\n\r\n",
         b"0x2\r\nhi\r\n0\r\n\r\n",
     ] {
         let result = decode(Decoder::chunked(), text, 100);
