@@ -93,9 +93,15 @@ impl Shop {
     /// Every request is answered, wherever it goes.
     async fn ask_until_a_connection_is_opened(&self) {
         let before = self.server.accepted();
+        self.ask_until("another connection", || self.server.accepted() > before)
+            .await;
+    }
+
+    /// Connections are looked through when somebody asks.
+    async fn ask_until(&self, what: &str, reached: impl Fn() -> bool) {
         let deadline = Instant::now() + DEADLINE;
-        while self.server.accepted() == before {
-            assert!(Instant::now() < deadline, "another connection in time");
+        while !reached() {
+            assert!(Instant::now() < deadline, "{what} in time");
             self.client.apiserver_version().await.unwrap();
         }
     }
@@ -140,8 +146,9 @@ async fn a_full_connection_has_nobody_wait() {
     // Nobody wants them any more: what is empty is closed, but for one.
     shop.secrets.send_replace(BTreeSet::new());
     shop.watched(0).await;
-    shop.client.apiserver_version().await.unwrap();
-    level("closed connections", || shop.server.connections() <= 3).await;
+    // The six kinds may be on one each.
+    shop.ask_until("closed connections", || shop.server.connections() <= 7)
+        .await;
 }
 
 #[tokio::test]
@@ -205,8 +212,15 @@ async fn many_connections_that_are_told_to_go_away_fail_no_request() {
 async fn a_server_that_comes_back_is_found() {
     let mut shop = Shop::open(Secure::Http2 { streams: 100 }, 20).await;
     shop.server.go_away();
-    let error = shop.client.apiserver_version().await.unwrap_err();
-    let reason = super::super::reason::chain(&error);
+    let mut reason = String::new();
+    // The first request may be on its way when the connection breaks.
+    for _ in 0..2 {
+        let error = shop.client.apiserver_version().await.unwrap_err();
+        reason = super::super::reason::chain(&error);
+        if reason.contains("Connection refused") {
+            break;
+        }
+    }
     assert!(
         reason.contains(&shop.server.url()) && reason.contains("Connection refused"),
         "{reason}"

@@ -166,10 +166,9 @@ impl Open {
     fn find(&mut self) -> Option<Stream> {
         let mut idle = 0;
         self.connections.retain(|connection| {
-            if connection.taken.load(Ordering::Relaxed) == 0 {
-                idle += 1;
-            }
-            !connection.is_closing() && idle <= 1
+            let is_idle = connection.taken.load(Ordering::Relaxed) == 0;
+            idle += u32::from(is_idle);
+            !connection.is_closing() && (!is_idle || idle <= 1)
         });
         self.connections.iter().find_map(Stream::of)
     }
