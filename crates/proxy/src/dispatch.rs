@@ -20,15 +20,13 @@ use crate::record::Record;
 use crate::rescue::{self, Reader};
 use crate::upstream::admission::{Full, UnderWay};
 use crate::upstream::choice::Choice;
-use crate::upstream::connection::{Connection, Failed, UpstreamBody};
+use crate::upstream::connection::{Connection, Failed, UNSENT, UpstreamBody};
 use crate::upstream::transport::Transport;
 use failure::{broken, stalled};
 use outgoing::{Spare, is_idempotent, prepare};
 
 /// Kept connections that turn out to be closed before one of a new request is opened.
 const MOST_TAKEN_BACK: u8 = 3;
-
-const UNSENT: &str = "an unsent request is here";
 
 /// nginx's `proxy_read_timeout`.
 const READ: Duration = Duration::from_secs(60);

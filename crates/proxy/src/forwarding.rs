@@ -119,7 +119,7 @@ fn remove_untrustworthy(headers: &mut HeaderMap, trusted: bool) -> Found {
     for name in headers.keys() {
         match *name {
             header::CONNECTION => connection = true,
-            // Transfer-Encoding stays: hyper writes the body as it says, and the gate let only `chunked` pass.
+            // Transfer-Encoding stays: the body is written as it says, and the gate let only `chunked` pass.
             header::TRANSFER_ENCODING => {}
             header::TE => te = true,
             header::UPGRADE => upgrade = true,

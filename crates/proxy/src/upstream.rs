@@ -22,4 +22,5 @@ mod members;
 pub(crate) mod multiplexed;
 mod pick;
 pub(crate) mod pool;
+mod read_first;
 pub(crate) mod transport;

@@ -15,9 +15,11 @@ use tokio_rustls::TlsConnector;
 use super::connection::{Connection, Sender};
 use super::http1;
 use super::multiplexed::{Multiplexed, STREAMS};
+use super::read_first::ReadFirst;
 use super::transport::Transport;
 use crate::config::{Config, Protocol};
 use crate::local_executor::LocalExecutor;
+use crate::observed::Observed;
 use crate::stream::Stream;
 
 /// What an endpoint may send of one response before its client takes it, in bytes. Inside a cluster a
@@ -76,7 +78,7 @@ impl Dialer {
         endpoint: SocketAddr,
         transport: &Transport,
     ) -> io::Result<Multiplexed> {
-        let socket = dial(endpoint, transport).await?;
+        let socket = Observed::new(dial(endpoint, transport).await?, ReadFirst);
         let (sender, mut driver) = self
             .http2
             .handshake(TokioIo::new(socket))

@@ -124,7 +124,7 @@ impl Connection {
     }
 }
 
-const UNSENT: &str = "an unsent request is here";
+pub(crate) const UNSENT: &str = "an unsent request is here";
 
 /// What is known of a request that has no response.
 #[derive(Debug)]

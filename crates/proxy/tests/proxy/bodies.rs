@@ -142,6 +142,38 @@ fn interim_responses_are_not_final() {
 }
 
 #[test]
+fn interim_responses_without_end_are_no_answer() {
+    let upstream = Upstream::start(|mut connection| {
+        connection.head();
+        while connection.try_send("HTTP/1.1 103 Early Hints\r\n\r\n") {}
+    });
+    let proxy = Proxy::to(&upstream);
+    let response = ask(proxy.address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(response.status, 502);
+}
+
+#[test]
+fn an_upload_that_breaks_off_behind_its_response_ends_both() {
+    let (closed, wait) = mpsc::channel();
+    let upstream = Upstream::start(move |mut connection| {
+        connection.head();
+        connection.chunk();
+        connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n");
+        connection.expect_close();
+        closed.send(()).unwrap();
+    });
+    let proxy = Proxy::to(&upstream);
+    let mut client = Client::connect(proxy.address);
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
+    assert_eq!(client.head().0, 200);
+    assert_eq!(client.chunk(), b"first");
+    client.send("no size\r\n");
+    // Without a last chunk: the client can tell that this is not all.
+    client.expect_close();
+    wait.recv_timeout(PATIENCE).unwrap();
+}
+
+#[test]
 fn an_early_answer_reaches_a_client_that_is_still_sending() {
     let upstream = Upstream::start(|mut connection| {
         connection.head();

@@ -58,12 +58,8 @@ impl Decoder {
     pub(super) fn decode(&mut self, received: &mut BytesMut) -> Result<Decoded, Invalid> {
         match self {
             Self::Empty | Self::Length(0) | Self::Closed => Ok(Decoded::End),
-            Self::Length(left) | Self::Chunked(Chunk::Data(left)) if received.is_empty() => {
-                debug_assert!(*left > 0, "the end would have been found");
-                Ok(Decoded::Incomplete)
-            }
+            Self::Length(_) | Self::UntilClose if received.is_empty() => Ok(Decoded::Incomplete),
             Self::Length(left) => Ok(Decoded::Data(take(received, left))),
-            Self::UntilClose if received.is_empty() => Ok(Decoded::Incomplete),
             Self::UntilClose => Ok(Decoded::Data(received.split().freeze())),
             Self::Chunked(chunk) => chunk.decode(received),
         }

@@ -3,6 +3,7 @@
 use http::Request;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::response::digits;
 use crate::body::RequestBody;
 
 /// How a request's body is told from what follows (RFC 9112 section 6).
@@ -55,9 +56,7 @@ fn framing(request: &Request<RequestBody>) -> Framing {
         return Framing::Empty;
     }
     let headers = request.headers();
-    let length = headers.get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    match length {
+    match headers.get(header::CONTENT_LENGTH).and_then(digits) {
         Some(length) if !headers.contains_key(header::TRANSFER_ENCODING) => Framing::Length(length),
         _ => Framing::Chunked {
             trailers: announced_trailers(headers),

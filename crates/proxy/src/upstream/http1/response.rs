@@ -192,7 +192,7 @@ impl<'a> Told<'a> {
 }
 
 /// A number of HTTP; "+5" is one for Rust alone.
-fn digits(value: &HeaderValue) -> Option<u64> {
+pub(super) fn digits(value: &HeaderValue) -> Option<u64> {
     let digits = value.as_bytes();
     digits
         .iter()

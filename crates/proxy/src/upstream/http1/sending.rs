@@ -17,6 +17,7 @@ use super::error::Error;
 use super::request::{self, Framing};
 use crate::body::{BodyError, RequestBody};
 use crate::stream::Stream;
+use crate::upstream::read_first::is_closed;
 
 /// Memory that a connection keeps for its next head, in bytes.
 const KEPT: usize = 2048;
@@ -125,11 +126,7 @@ impl Sending {
     /// Endpoints answer and close before they have read the whole request (413, 401). What they said is
     /// found by reading, and so is the failure if they said nothing.
     fn refused(&mut self, error: io::Error) -> Result<(), Error> {
-        let is_closed = matches!(
-            error.kind(),
-            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
-        );
-        if self.state == State::Untouched || !is_closed {
+        if self.state == State::Untouched || !is_closed(&error) {
             return Err(Error::Broken(error));
         }
         self.state = State::Refused;
