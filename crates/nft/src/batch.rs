@@ -6,8 +6,8 @@ use fairway_plan::{Change, Element, Family, SetName};
 
 use crate::error::{Errno, Error};
 use crate::wire::constants::{NETFILTER_HEADER, NLM_F_ACK};
-use crate::wire::expression::ForeignNetwork;
 use crate::wire::set::Direction;
+use crate::wire::statement::ForeignNetwork;
 use crate::wire::writer::Writer;
 use crate::wire::{chain, rule, set};
 

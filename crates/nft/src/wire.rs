@@ -5,11 +5,12 @@
 
 pub(crate) mod chain;
 pub(crate) mod constants;
-pub(crate) mod expression;
+mod expression;
 pub(crate) mod flow_table;
 pub(crate) mod reader;
 pub(crate) mod rule;
 pub(crate) mod set;
+pub(crate) mod statement;
 pub(crate) mod writer;
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use fairway_plan::{Change, Family, TABLE};
 
 use crate::error::{Errno, Error};
-use crate::wire::expression;
 use crate::wire::reader::Answer;
+use crate::wire::statement;
 
 /// Whether the complaint only says that what was to be removed is not there.
 pub(super) fn is_about_absence(change: &Change, errno: Errno) -> bool {
@@ -55,7 +55,7 @@ fn hint(family: Family, change: &Change, errno: Errno) -> String {
                 .rules
                 .iter()
                 .flat_map(|rule| &rule.statements)
-                .filter_map(|statement| expression::module(family, statement))
+                .filter_map(|it| statement::module(family, it))
                 .collect();
             modules.sort_unstable();
             modules.dedup();

@@ -12,7 +12,7 @@ use super::constants::{
     NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS, NFTA_RULE_TABLE, NFTA_TABLE_NAME, NLM_F_ACK,
     NLM_F_APPEND, NLM_F_CREATE, chain_type, hook_number,
 };
-use super::expression;
+use super::statement;
 use super::writer::Writer;
 
 /// A table of its own, so that a kernel or an interface that does not allow it never stands in the way
@@ -95,9 +95,9 @@ fn rule(writer: &mut Writer) {
     writer.string(NFTA_RULE_TABLE, TABLE);
     writer.string(NFTA_RULE_CHAIN, CHAIN);
     writer.nested(NFTA_RULE_EXPRESSIONS, |writer| {
-        expression::protocol_is(writer, Protocol::Tcp);
-        expression::connection_is_established(writer);
-        expression::connection_is_translated(writer);
-        expression::offload(writer, FLOW_TABLE);
+        statement::protocol_is(writer, Protocol::Tcp);
+        statement::connection_is_established(writer);
+        statement::connection_is_translated(writer);
+        statement::offload(writer, FLOW_TABLE);
     });
 }

@@ -6,8 +6,8 @@ use super::constants::{
     NFT_MSG_DELRULE, NFT_MSG_NEWRULE, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS, NFTA_RULE_TABLE,
     NFTA_RULE_USERDATA, NLM_F_APPEND, NLM_F_CREATE, family_number,
 };
-use super::expression::{self, ForeignNetwork};
 use super::reader;
+use super::statement::{self, ForeignNetwork};
 use super::writer::Writer;
 use crate::text;
 
@@ -41,7 +41,7 @@ pub(crate) fn append(
             result = writer.nested(NFTA_RULE_EXPRESSIONS, |writer| {
                 rule.statements
                     .iter()
-                    .try_for_each(|statement| expression::statement(writer, family, statement))
+                    .try_for_each(|it| statement::statement(writer, family, it))
             });
             writer.attribute(NFTA_RULE_USERDATA, &user_data(rule));
         },
