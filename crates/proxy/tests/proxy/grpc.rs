@@ -1,6 +1,5 @@
 //! gRPC: calls through the proxy, and what callers are told when there is nobody to call.
 
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +10,8 @@ use http::{HeaderMap, Response};
 use crate::cluster::Cluster;
 use crate::http2::{body, connect, request, run};
 use crate::proxy::Proxy;
-use crate::upstream::{refusing, wait_for};
+use crate::python::{PythonServer, talk};
+use crate::upstream::refusing;
 use crate::upstream_http2::Http2Upstream;
 
 fn call(path: &str) -> http::Request<()> {
@@ -103,39 +103,16 @@ fn answers_of_the_endpoint_pass_untouched() {
 /// Scenario 84 with gRPC's own client and server (`python3-grpcio`).
 #[test]
 fn grpc_itself_makes_calls_of_every_kind() {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proxy/grpc.py");
-    let port_file = tempfile::NamedTempFile::new().unwrap();
-    let mut server = Command::new("/usr/bin/python3")
-        .args([script, "serve"])
-        .arg(port_file.path())
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut port = String::new();
-    wait_for("gRPC's server listens", || {
-        port = std::fs::read_to_string(port_file.path()).unwrap();
-        port.ends_with('\n')
-    });
+    let server = PythonServer::start("grpc.py");
     let mut cluster = Cluster::default();
     cluster.policy.protocol = Some(UpstreamProtocol::Http2);
-    cluster.service(
-        "web",
-        &[format!("127.0.0.1:{}", port.trim()).parse().unwrap()],
-    );
+    cluster.service("web", &[server.address]);
     cluster.service("none", &[]);
     cluster.route(None, "/", "web");
     cluster.route(None, "/test.Gone", "none");
     let proxy = Proxy::with_h2c(cluster);
-    let output = Command::new("/usr/bin/python3")
-        .args([script, "call", &proxy.address.to_string()])
-        .output()
-        .unwrap();
-    server.kill().unwrap();
-    server.wait().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
     assert_eq!(
-        String::from_utf8_lossy(&output.stdout),
+        talk("grpc.py", &["call", &proxy.address.to_string()]),
         "unary b'hello'\n\
          server stream 100\n\
          client stream 100\n\

@@ -21,6 +21,7 @@ mod log;
 mod observed;
 mod proxy;
 mod proxy_protocol;
+mod python;
 mod resilience;
 mod retries;
 mod route_policies;

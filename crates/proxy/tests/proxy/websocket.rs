@@ -1,11 +1,11 @@
 //! Connections that leave HTTP.
 
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::client::{Client, get};
 use crate::cluster::Cluster;
 use crate::proxy::{Proxy, single};
+use crate::python::{PythonServer, talk};
 use crate::upstream::{Connection, Upstream, wait_for};
 
 const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
@@ -166,32 +166,14 @@ fn silence_ends_it() {
 /// Scenario 78 with a client and a server that are not ours (`python3-websockets`).
 #[test]
 fn python_exchanges_a_megabyte() {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proxy/websocket.py");
-    let port_file = tempfile::NamedTempFile::new().unwrap();
-    let mut server = Command::new("/usr/bin/python3")
-        .args([script, "serve"])
-        .arg(port_file.path())
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut port = String::new();
-    wait_for("the server listens", || {
-        port = std::fs::read_to_string(port_file.path()).unwrap();
-        port.ends_with('\n')
-    });
-    let endpoint = format!("127.0.0.1:{}", port.trim()).parse().unwrap();
+    let server = PythonServer::start("websocket.py");
     // Where HTTP/2 is accepted, this is HTTP/1.1 all the same.
-    let proxy = Proxy::with_h2c(single(&[endpoint]));
-    let output = Command::new("/usr/bin/python3")
-        .args([script, "talk", &format!("ws://{}/", proxy.address)])
-        .output()
-        .unwrap();
-    server.kill().unwrap();
-    server.wait().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
+    let proxy = Proxy::with_h2c(single(&[server.address]));
     assert_eq!(
-        String::from_utf8_lossy(&output.stdout),
+        talk(
+            "websocket.py",
+            &["talk", &format!("ws://{}/", proxy.address)]
+        ),
         "1048576 bytes, 100 messages, closed 1000\n"
     );
 }
