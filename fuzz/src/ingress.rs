@@ -37,6 +37,7 @@ pub const PIECES: &[&[u8]] = &[
     b"a.com:80\0",
     b"a.com.\0",
     b"/.well-known/x_y.z\0",
+    b"x\0",
 ];
 
 /// The Ingress beside all others, older than they are.
@@ -90,9 +91,15 @@ fn read(ingresses: &[Value], reversed: bool) -> (Arc<Snapshot>, Vec<String>) {
         "spec": {"ports": [{"name": "http", "port": 80}]},
     });
     let service = serde_json::from_value(service).expect("a Service");
+    let secret = json!({
+        "metadata": {"name": "x", "namespace": "default"}, "type": "kubernetes.io/tls",
+        "data": {"tls.crt": "bm8gUEVN", "tls.key": "bm8gUEVN"},
+    });
+    let secret = serde_json::from_value(secret).expect("a Secret");
     let mut objects = vec![
         Object::IngressClass(Box::new(class)),
         Object::Service(Box::new(service)),
+        Object::Secret(Box::new(secret)),
     ];
     let ingresses = ingresses.iter().map(|ingress| {
         let ingress = serde_json::from_value(ingress.clone());

@@ -143,14 +143,11 @@ impl Secrets {
         routes: &RouteTable,
         problems: &mut Problems,
     ) -> Changed {
-        let mut affected: BTreeSet<HostPattern> = BTreeSet::new();
         for host in changed {
             let policy = routes.hosts.get(host).and_then(|routes| routes.tls.clone());
-            if self.policies.get(host) == policy.as_ref() {
-                continue;
+            if self.policies.get(host) != policy.as_ref() {
+                self.set_policy(host, policy);
             }
-            self.set_policy(host, policy);
-            affected.insert(host.clone());
         }
         let mut renewed = Changed::default();
         for name in std::mem::take(&mut self.touched) {
@@ -167,17 +164,15 @@ impl Secrets {
             };
             found.extend(self.judge_upstream_authorities(&name));
             problems.set(Aspect::Object(Kind::Secret, name.clone()), found);
-            let hosts = self.users.get(&name).into_iter().flatten();
-            affected.extend(hosts.cloned());
             if changed {
                 renewed.default |= is_default;
                 let hosts = self.users.get(&name).into_iter().flatten();
                 renewed.hosts.extend(hosts.cloned());
             }
         }
-        for host in affected {
-            let found = self.uncovered(&host, routes);
-            problems.set(Aspect::Certificate(host), found);
+        for host in changed.union(&renewed.hosts) {
+            let found = self.uncovered(host, routes);
+            problems.set(Aspect::Certificate(host.clone()), found);
         }
         renewed
     }
@@ -190,8 +185,8 @@ impl Secrets {
                 if hosts.is_empty() {
                     self.users.remove(name);
                     self.wanted_changed = true;
-                    self.touched.insert(name.clone());
                 }
+                self.touched.insert(name.clone());
             }
         }
         for SecretRef(name) in policy.iter().flat_map(|policy| policy.secrets()) {

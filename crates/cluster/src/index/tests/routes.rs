@@ -1,5 +1,6 @@
 //! Ingresses in, routes out, seen through a router that searches the table the slow way.
 
+mod certificates;
 mod claims;
 mod classes;
 mod news;

@@ -1,0 +1,75 @@
+//! What is said of hosts' certificates follows the hosts, in whatever order Ingresses come and go.
+
+use fairway_testkit::certificates::Authority;
+
+use super::*;
+
+fn with_tls(name: &str, age: u32, hosts: &[&str], secret: &str) -> String {
+    let served: Vec<String> = hosts
+        .iter()
+        .map(|host| rule(host, &["Prefix / web"]))
+        .collect();
+    let tls = format!("tls: [{{hosts: {hosts:?}, secretName: {secret}}}]");
+    ingress(name, age, &format!("{}, {tls}", rules(&served)))
+}
+
+fn told(index: &Index, beginning: &str) -> Vec<String> {
+    let mut lines = problems(index);
+    lines.retain(|line| line.starts_with(beginning));
+    lines
+}
+
+/// Found by a fuzzer: the Secret that has lost a host was not looked at again.
+#[test]
+fn a_missing_secret_is_told_of_the_hosts_that_still_need_it() {
+    let mut index = with(&[with_tls("young", 20, &["a.com", "b.com"], "young")]);
+    assert_eq!(
+        told(&index, "Secret "),
+        [
+            "Secret default/young does not exist; a.com, b.com are served with the default certificate until it does"
+        ]
+    );
+    apply(&mut index, &with_tls("old", 10, &["b.com"], "old"));
+    assert_eq!(
+        told(&index, "Secret "),
+        [
+            "Secret default/old does not exist; b.com is served with the default certificate until it does",
+            "Secret default/young does not exist; a.com is served with the default certificate until it does",
+        ]
+    );
+    delete(&mut index, Kind::Ingress, "default/old");
+    assert!(told(&index, "Secret ")[0].contains("a.com, b.com are served"));
+}
+
+#[test]
+fn a_certificate_for_others_is_told_of_the_ingress_that_is_served() {
+    let issued = Authority::new("root")
+        .unwrap()
+        .server(&["other.com"])
+        .unwrap();
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": "tls"},
+        "stringData": {"tls.crt": issued.chain, "tls.key": issued.key},
+    });
+    let mut index = with(&[
+        with_tls("young", 20, &["a.com"], "tls"),
+        format!("---\n{secret}\n"),
+    ]);
+    let mismatch = |name: &str| {
+        format!(
+            "Ingress default/{name} spec.tls: the certificate of Secret default/tls is for other.com, not for \
+             \"a.com\"; the default certificate is served"
+        )
+    };
+    let mismatches = |index: &Index| {
+        let mut lines = told(index, "Ingress ");
+        lines.retain(|line| line.contains(" is for "));
+        lines
+    };
+    assert_eq!(mismatches(&index), [mismatch("young")]);
+    // With the same certificate, and older.
+    apply(&mut index, &with_tls("old", 10, &["a.com"], "tls"));
+    assert_eq!(mismatches(&index), [mismatch("old")]);
+    delete(&mut index, Kind::Ingress, "default/old");
+    assert_eq!(mismatches(&index), [mismatch("young")]);
+}
