@@ -10,6 +10,7 @@ pub mod host;
 pub mod ingress;
 pub mod path;
 pub mod proxy_header;
+pub mod response;
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +29,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     Target {
         name: "host",
         check: host::check,
@@ -53,6 +54,11 @@ pub const TARGETS: [Target; 5] = [
         name: "gate",
         check: gate::check,
         pieces: gate::PIECES,
+    },
+    Target {
+        name: "response",
+        check: response::check,
+        pieces: response::PIECES,
     },
 ];
 

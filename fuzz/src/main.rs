@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use fairway_fuzz::{Generator, TARGETS, gate};
+use fairway_fuzz::{Generator, TARGETS, gate, response};
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -40,9 +40,13 @@ fn main() {
         "{name}: {inputs} inputs from seed {seed} on {threads} threads in {:.0} s",
         lasted.as_secs_f64()
     );
-    if name == "gate" {
-        gate::settle();
-        print!("; {} requests arrived", gate::arrived());
+    match target.name {
+        "gate" => {
+            gate::settle();
+            print!("; {} requests arrived", gate::arrived());
+        }
+        "response" => print!("; {} were compared", response::taken()),
+        _ => {}
     }
     println!();
 }

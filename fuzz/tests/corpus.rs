@@ -1,6 +1,6 @@
 //! Every target over its corpus, and over thousands of changed copies of it.
 
-use fairway_fuzz::{Generator, TARGETS, Target, corpus, gate};
+use fairway_fuzz::{Generator, TARGETS, Target, corpus, gate, response};
 
 const GENERATED: usize = 10_000;
 
@@ -43,4 +43,11 @@ fn gate() {
     // Had all been refused, nothing would have been tested.
     let arrived = gate::arrived();
     assert!(arrived > GENERATED as u64 / 10, "only {arrived} arrived");
+}
+
+#[test]
+fn response() {
+    run("response", GENERATED);
+    let taken = response::taken();
+    assert!(taken > GENERATED as u64 / 10, "only {taken} were compared");
 }

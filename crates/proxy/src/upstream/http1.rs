@@ -14,8 +14,8 @@ mod error;
 mod request;
 mod response;
 mod sending;
-#[cfg(test)]
-mod tests;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod whole;
 
 use std::cell::RefCell;
 use std::future::poll_fn;

@@ -110,6 +110,10 @@ impl Chunk {
                             false => Err(Invalid::Chunk),
                         };
                     };
+                    // httparse takes line feeds in extensions, where others see the end of the line.
+                    if memchr::memchr(b'\n', received) != Some(length - 1) {
+                        return Err(Invalid::Chunk);
+                    }
                     received.advance(length);
                     *self = match size {
                         0 => Self::Trailers,

@@ -77,6 +77,7 @@ fn malformed_chunks_are_refused() {
         b"-1\r\na\r\n",
         b"2\r\nhi!\r\n0\r\n\r\n",
         b"2\nhi\r\n0\r\n\r\n",
+        b"2;a\nb\r\nhi\r\n0\r\n\r\n",
         b"2\r\nhi\n0\r\n\r\n",
         b"10000000000000000\r\n",
         b"0\r\nno colon\r\n\r\n",
