@@ -72,8 +72,12 @@ fn about(plan: &Plan, programs: &Programs) -> About {
         name.trim_start_matches(['\t', ' ', ':'])
     });
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let arguments = std::env::args().skip(1);
-    let arguments: Vec<_> = arguments.filter(|it| it != "--bench").collect();
+    let mut arguments: Vec<_> = std::env::args().skip(1).collect();
+    arguments.retain(|it| it != "--bench");
+    // Where the report goes is nobody else's matter.
+    if let Some(at) = arguments.iter().position(|it| it == "--out") {
+        arguments.drain(at..arguments.len().min(at + 2));
+    }
     let arguments = arguments.join(" ");
     let program = std::env::current_exe().unwrap_or_default();
     let mut folders = program.ancestors().skip(2);
