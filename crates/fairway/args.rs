@@ -24,7 +24,7 @@ use self::insight::{CheckArgs, DoctorArgs, ExplainArgs};
 use self::log::LogArgs;
 pub(crate) use self::observation::ObservationArgs;
 pub(crate) use self::render::RenderArgs;
-pub(crate) use self::run::{RetiredArgs, RunArgs};
+pub(crate) use self::run::{RetiredArgs, RunArgs, SettingsArgs};
 pub(crate) use self::service_proxy::ServiceProxyArgs;
 pub(crate) use self::spelling::boolean;
 pub(crate) use self::status::StatusArgs;

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 use clap::Args;
 use fairway_explain::Question;
 
-use super::run::{FileArgs, RunArgs, SourceArgs};
+use super::run::{RunArgs, SettingsArgs, SourceArgs};
 use crate::config::{
-    Check, Command, ConfigError, Doctor, Environment, Explain, FairwayConfiguration,
-    KubeProxyConfiguration, LoadError, Loader, Output,
+    Check, Command, ConfigError, Doctor, Environment, Explain, LoadError, Loader, Output,
 };
 
 #[derive(Debug, Args)]
@@ -45,11 +44,7 @@ pub(super) struct ExplainArgs {
     node_name: Option<String>,
 
     #[command(flatten)]
-    files: FileArgs,
-    #[command(flatten)]
-    fairway: FairwayConfiguration,
-    #[command(flatten)]
-    kube_proxy: KubeProxyConfiguration,
+    settings: SettingsArgs,
 }
 
 impl ExplainArgs {
@@ -70,13 +65,7 @@ impl ExplainArgs {
                 manifests: self.manifests,
                 kubeconfig: self.kubeconfig,
             };
-            let run = RunArgs::reading(
-                source,
-                self.node_name,
-                self.files,
-                self.fairway,
-                self.kube_proxy,
-            );
+            let run = RunArgs::reading(source, self.node_name, self.settings);
             Loader::new(run, given, environment.clone()).load()
         });
         Ok(Command::Explain(Explain {
@@ -102,11 +91,7 @@ pub(super) struct DoctorArgs {
     output: Output,
 
     #[command(flatten)]
-    files: FileArgs,
-    #[command(flatten)]
-    fairway: FairwayConfiguration,
-    #[command(flatten)]
-    kube_proxy: KubeProxyConfiguration,
+    settings: SettingsArgs,
 }
 
 impl DoctorArgs {
@@ -119,13 +104,7 @@ impl DoctorArgs {
             manifests: None,
             kubeconfig: self.kubeconfig,
         };
-        let run = RunArgs::reading(
-            source,
-            self.node_name,
-            self.files,
-            self.fairway,
-            self.kube_proxy,
-        );
+        let run = RunArgs::reading(source, self.node_name, self.settings);
         let config = Loader::new(run, given, environment.clone()).load()?;
         Ok(Command::Doctor(Doctor {
             config: Box::new(config),
@@ -145,11 +124,7 @@ pub(super) struct CheckArgs {
     output: Output,
 
     #[command(flatten)]
-    files: FileArgs,
-    #[command(flatten)]
-    fairway: FairwayConfiguration,
-    #[command(flatten)]
-    kube_proxy: KubeProxyConfiguration,
+    settings: SettingsArgs,
 }
 
 impl CheckArgs {
@@ -158,7 +133,7 @@ impl CheckArgs {
         given: Vec<String>,
         environment: &Environment,
     ) -> Result<Command, LoadError> {
-        let run = RunArgs::reading(self.source, None, self.files, self.fairway, self.kube_proxy);
+        let run = RunArgs::reading(self.source, None, self.settings);
         let config = Loader::new(run, given, environment.clone()).load()?;
         Ok(Command::Check(Check {
             config: Box::new(config),

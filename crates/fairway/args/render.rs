@@ -2,8 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::run::FileArgs;
-use crate::config::{FairwayConfiguration, KubeProxyConfiguration};
+use super::run::SettingsArgs;
 
 #[derive(Debug, Args)]
 pub(crate) struct RenderArgs {
@@ -16,9 +15,5 @@ pub(crate) struct RenderArgs {
     pub(crate) node_name: Option<String>,
 
     #[command(flatten)]
-    pub(crate) files: FileArgs,
-    #[command(flatten)]
-    pub(crate) fairway: FairwayConfiguration,
-    #[command(flatten)]
-    pub(crate) kube_proxy: KubeProxyConfiguration,
+    pub(crate) settings: SettingsArgs,
 }

@@ -23,11 +23,7 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) node: NodeArgs,
     #[command(flatten)]
-    pub(crate) files: FileArgs,
-    #[command(flatten)]
-    pub(crate) fairway: FairwayConfiguration,
-    #[command(flatten)]
-    pub(crate) kube_proxy: KubeProxyConfiguration,
+    pub(crate) settings: SettingsArgs,
     #[command(flatten)]
     pub(crate) retired: RetiredArgs,
     #[command(flatten)]
@@ -39,9 +35,7 @@ impl RunArgs {
     pub(super) fn reading(
         source: SourceArgs,
         node_name: Option<String>,
-        files: FileArgs,
-        fairway: FairwayConfiguration,
-        kube_proxy: KubeProxyConfiguration,
+        settings: SettingsArgs,
     ) -> Self {
         Self {
             source,
@@ -49,9 +43,7 @@ impl RunArgs {
             node: NodeArgs {
                 hostname_override: node_name,
             },
-            files,
-            fairway,
-            kube_proxy,
+            settings,
             retired: RetiredArgs::default(),
             errand: ErrandArgs::default(),
         }
@@ -102,8 +94,9 @@ pub(crate) struct NodeArgs {
     pub(crate) hostname_override: Option<String>,
 }
 
+/// What files of both kinds set, too.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct FileArgs {
+pub(crate) struct SettingsArgs {
     /// Read a KubeProxyConfiguration, a FairwayConfiguration or both; may be repeated
     ///
     /// A KubeProxyConfiguration replaces all flags that kube-proxy has, but --hostname-override and
@@ -111,6 +104,11 @@ pub(crate) struct FileArgs {
     /// --drain-seconds) and replaces those that it names. `run` follows changes of the files.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) fairway: FairwayConfiguration,
+    #[command(flatten)]
+    pub(crate) kube_proxy: KubeProxyConfiguration,
 }
 
 /// Instead of running.

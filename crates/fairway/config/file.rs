@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use super::document::{self, Document};
 use super::{FairwayConfiguration, KubeProxyConfiguration};
+use crate::args::SettingsArgs;
 
 /// The two documents that are in force, wherever they are from.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,38 +72,31 @@ pub(crate) enum FileError {
 }
 
 impl Documents {
-    /// What the flags say, without any file.
-    pub(crate) fn of_flags(
-        kube_proxy: KubeProxyConfiguration,
-        fairway: FairwayConfiguration,
-    ) -> Self {
-        Self {
-            kube_proxy: kube_proxy.of_flags(),
-            fairway,
+    /// Lays the files over the flags.
+    pub(crate) fn of(settings: SettingsArgs) -> Result<Self, FileError> {
+        let mut documents = Self {
+            kube_proxy: settings.kube_proxy.of_flags(),
+            fairway: settings.fairway,
             origins: Origins::default(),
             warnings: Vec::new(),
-        }
-    }
-
-    /// Lays the files over the flags.
-    pub(crate) fn overlay(mut self, files: &[PathBuf]) -> Result<Self, FileError> {
-        for path in files {
+        };
+        for path in &settings.config {
             let text = std::fs::read_to_string(path).map_err(|error| FileError::Read {
                 path: path.clone(),
                 problem: error.to_string(),
             })?;
-            let documents = document::parse(&text).map_err(|problem| FileError::Syntax {
+            let found = document::parse(&text).map_err(|problem| FileError::Syntax {
                 path: path.clone(),
                 problem,
             })?;
-            if documents.is_empty() {
+            if found.is_empty() {
                 return Err(FileError::Empty { path: path.clone() });
             }
-            for document in documents {
-                self.lay(path, document)?;
+            for document in found {
+                documents.lay(path, document)?;
             }
         }
-        Ok(self)
+        Ok(documents)
     }
 
     fn lay(&mut self, path: &Path, document: Document) -> Result<(), FileError> {

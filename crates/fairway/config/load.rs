@@ -43,13 +43,11 @@ impl Loader {
 
     /// The files that the configuration is made of.
     pub(crate) fn files(&self) -> &[PathBuf] {
-        &self.args.files.config
+        &self.args.settings.config
     }
 
     pub(crate) fn load(&self) -> Result<Config, LoadError> {
-        let args = self.args.clone();
-        let documents = Documents::of_flags(args.kube_proxy, args.fairway);
-        let documents = documents.overlay(&args.files.config)?;
+        let documents = Documents::of(self.args.settings.clone())?;
         let config = self.typed(&documents);
         config.map_err(|error| error.located(&documents.origins).into())
     }
@@ -149,8 +147,7 @@ impl Config {
 
 impl Render {
     pub(crate) fn new(args: RenderArgs, environment: &Environment) -> Result<Self, LoadError> {
-        let documents = Documents::of_flags(args.kube_proxy, args.fairway);
-        let documents = documents.overlay(&args.files.config)?;
+        let documents = Documents::of(args.settings)?;
         let config = || {
             let kube_proxy = &documents.kube_proxy;
             let names = [
