@@ -66,8 +66,14 @@ pub fn check(input: &[u8]) {
         };
         index.find(request).map(|route| route.id.clone())
     };
-    let good = find(GOOD, "/").expect("the good one is served");
-    assert_eq!(&*good.object.name.name, "good", "{ingresses:?}");
+    // Others may add to its host, such as the exact path "/", which comes first then.
+    if !ingresses[1..]
+        .iter()
+        .any(|it| it.to_string().contains(GOOD))
+    {
+        let good = find(GOOD, "/").expect("the good one is served");
+        assert_eq!(&*good.object.name.name, "good", "{ingresses:?}");
+    }
     for (host, path) in questions(&there) {
         let Ok(parsed) = Path::parse(&path) else {
             panic!("a rule has the path {path:?}, which no request can have");
