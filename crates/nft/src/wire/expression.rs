@@ -132,7 +132,14 @@ fn hash(writer: &mut Writer, family: Family, register: u32, modulus: u32, with_p
     });
 }
 
-fn load_payload(writer: &mut Writer, register: u32, base: u32, offset: u32, length: u32) {
+/// Loads bytes of the packet, counted from one of its headers.
+pub(super) fn load_payload(
+    writer: &mut Writer,
+    register: u32,
+    base: u32,
+    offset: u32,
+    length: u32,
+) {
     expression(writer, "payload", |writer| {
         writer.u32(1, register);
         writer.u32(2, base);

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::constants::{NFTA_DATA_VERDICT, NFTA_VERDICT_CHAIN, NFTA_VERDICT_CODE, family_number};
 use super::expression::{
     Comparison, FIRST, META_L4_PROTOCOL, TRANSPORT_HEADER, bitwise, compare, expression, load,
-    load_fields, load_key, load_meta, look_up, registers,
+    load_fields, load_key, load_meta, load_payload, look_up, registers,
 };
 use super::writer::Writer;
 
@@ -280,12 +280,7 @@ fn connection_has(writer: &mut Writer, key: u32, bits: u32) {
 fn tcp_flag(writer: &mut Writer, flag: u8, comparison: Comparison) {
     load_meta(writer, FIRST, META_L4_PROTOCOL);
     compare(writer, Comparison::Equal, &[TCP]);
-    expression(writer, "payload", |writer| {
-        writer.u32(1, FIRST);
-        writer.u32(2, TRANSPORT_HEADER);
-        writer.u32(3, TCP_FLAGS);
-        writer.u32(4, 1);
-    });
+    load_payload(writer, FIRST, TRANSPORT_HEADER, TCP_FLAGS, 1);
     bitwise(writer, &[flag], &[0]);
     compare(writer, comparison, &[0]);
 }
