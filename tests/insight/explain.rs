@@ -52,6 +52,19 @@ fn explain(site: &Site, node: &str, arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// Waits until the router has everything, and the kernel too: either may be first.
+fn answers_and_is_programmed(site: &Site) {
+    becomes(true, "an answer", || {
+        site.answers("shop.example.com", "/").starts_with("pod")
+    });
+    for family in Family::BOTH {
+        let target = site.cluster_ip(family, 10, 80).to_string();
+        becomes(Value::from("agrees"), "the kernel", || {
+            explain(site, "node-1", &[&target])["packet"]["kernel"]["state"].take()
+        });
+    }
+}
+
 fn what_is_said_is_what_clients_see(feed: Feed) {
     let site = site(feed);
     becomes(true, "an answer", || {
@@ -104,9 +117,7 @@ fn what_is_said_is_what_clients_see(feed: Feed) {
 
 fn the_agent_knows_what_the_kernel_holds(feed: Feed) {
     let site = site(feed);
-    becomes(true, "an answer", || {
-        site.answers("shop.example.com", "/").starts_with("pod")
-    });
+    answers_and_is_programmed(&site);
     let node = site.lab().node("node-1");
     let targets = Family::BOTH.map(|family| {
         [
@@ -139,9 +150,7 @@ fn the_agent_knows_what_the_kernel_holds(feed: Feed) {
 
 fn without_an_agent_the_kernel_is_looked_at(feed: Feed) {
     let site = site(feed);
-    becomes(true, "an answer", || {
-        site.answers("shop.example.com", "/").starts_with("pod")
-    });
+    answers_and_is_programmed(&site);
     site.agent("node-1").kill().unwrap();
     let target = site.cluster_ip(Family::V4, 10, 80).to_string();
     let nobody = site.fairway("node-1", &["explain", &target]);

@@ -9,7 +9,7 @@ use fairway_model::Protocol;
 use fairway_testkit::ask::{self, Conversation};
 use fairway_testkit::lab::{Host, Namespace};
 use fairway_testkit::objects::{Object, Service, endpoint_slices};
-use fairway_testkit::{Churn, Echo, Family, Lab};
+use fairway_testkit::{Churn, Echo, Family, Lab, eventually};
 
 use crate::support::{Ask, Cluster, Feed, TCP_AND_UDP, becomes, fed_both_ways};
 
@@ -201,7 +201,10 @@ fn a_connection_has_one_endpoint_on_every_node(feed: Feed) {
     for family in Family::BOTH {
         let home = |node, port| {
             let at = at_node(&cluster, node, family);
-            let conversation = Conversation::udp_from(client, port, at).unwrap();
+            // A program that another test is about to start holds the last one's port for a moment,
+            // between its fork and its exec.
+            let open = || Conversation::udp_from(client, port, at);
+            let conversation = eventually("a free port", open);
             conversation.ask().unwrap().pod
         };
         let homes = |node| PORTS.map(|port| home(node, port)).collect::<Vec<_>>();
