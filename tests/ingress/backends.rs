@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use fairway_testkit::objects::{self, ingress};
-use fairway_testkit::{Family, Lab};
+use fairway_testkit::{Agent, Family, Lab};
 use serde_json::json;
 
 use super::site::{Site, app, outcome};
@@ -36,7 +36,11 @@ fn what_is_missing_is_503_until_it_is_there(feed: Feed) {
     let said =
         "spec.rules[0].http.paths[0].backend.service.name: Service \"default/web\" does not exist";
     let unsupported = "backend.resource: backends of kind \"Bucket\" are not supported";
-    let log = site.agent("node-1").stderr();
+    let agent = site.agent("node-1");
+    for text in [said, unsupported] {
+        agent.wait_for_log(text, Agent::PATIENCE).unwrap();
+    }
+    let log = agent.stderr();
     assert_eq!(
         [said, unsupported].map(|said| log.matches(said).count()),
         [1, 1]

@@ -7,7 +7,7 @@ use fairway_model::Protocol;
 use fairway_testkit::ask::{self, Failure};
 use fairway_testkit::lab::Namespace;
 use fairway_testkit::objects::endpoint_slices;
-use fairway_testkit::{Echo, Family, Lab, nft};
+use fairway_testkit::{Agent, Echo, Family, Lab, nft};
 
 use crate::support::{Cluster, Feed, becomes, fed_both_ways, who};
 
@@ -68,6 +68,7 @@ fn a_table_that_somebody_else_owns_holds_up_one_family(feed: Feed) {
     }
     assert_eq!(answer(Family::V6), Err(Failure::Unreachable));
     assert_eq!(agent.exit_status(), None);
+    agent.wait_for_log("could not", Agent::PATIENCE).unwrap();
     let log = agent.stderr();
     let told = log
         .lines()

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use fairway_model::Protocol;
 use fairway_testkit::lab::Namespace;
 use fairway_testkit::objects::{self, endpoint_slice, endpoint_slices};
-use fairway_testkit::{Echo, Family, Lab, ask, nft};
+use fairway_testkit::{Agent, Echo, Family, Lab, ask, nft};
 use serde_json::json;
 
 use crate::support::{Ask, Cluster, Feed, TCP_AND_UDP, fed_both_ways};
@@ -64,12 +64,10 @@ fn without_a_cluster_cidr_nobody_is_masqueraded(feed: Feed) {
         assert_eq!(seen(node.ns()), node.ip(family));
         assert_eq!(seen(lab.client().ns()), lab.client().ip(family));
     });
-    assert!(
-        cluster
-            .agent("node-1")
-            .stderr()
-            .contains("no --cluster-cidr")
-    );
+    cluster
+        .agent("node-1")
+        .wait_for_log("no --cluster-cidr", Agent::PATIENCE)
+        .unwrap();
 }
 
 fn a_single_stack_service_exists_in_its_family_only(feed: Feed) {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use fairway_model::Protocol;
 use fairway_testkit::lab::Namespace;
 use fairway_testkit::objects::{self, endpoint_slices};
-use fairway_testkit::{Echo, Family, Lab, ask};
+use fairway_testkit::{Agent, Echo, Family, Lab, ask};
 use serde_json::{Value, json};
 
 use crate::support::{Cluster, Feed, becomes, fed_both_ways};
@@ -100,11 +100,9 @@ fn node_cidrs_are_waited_for_and_followed(feed: Feed) {
     nodes(&[]);
     cluster.start();
     let agent = cluster.agent("node-1");
-    assert!(
-        agent
-            .stderr()
-            .contains("waiting for the Node's spec.podCIDRs")
-    );
+    agent
+        .wait_for_log("waiting for the Node's spec.podCIDRs", Agent::PATIENCE)
+        .unwrap();
     assert_eq!(seen(&cluster, pod.ns()), [None; 2]);
     assert!(!cluster.tables("node-1").contains("chain"));
 

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use fairway_model::Protocol;
 use fairway_testkit::ask::{self, Failure};
 use fairway_testkit::objects::endpoint_slices;
-use fairway_testkit::{Echo, Family, Lab};
+use fairway_testkit::{Agent, Echo, Family, Lab};
 
 use crate::support::{Cluster, Feed, TCP_AND_UDP, becomes, fed_both_ways, who};
 
@@ -96,11 +96,9 @@ fn loopback_shares_ports_with_other_processes(feed: Feed) {
         assert_eq!(who(ask::tcp(cluster.lab().client().ns(), at)), here());
     }
     let agent = cluster.agent("node-1");
-    assert!(
-        agent.stderr().contains("TCP 127.0.0.1:30080"),
-        "{}",
-        agent.stderr()
-    );
+    agent
+        .wait_for_log("TCP 127.0.0.1:30080", Agent::PATIENCE)
+        .unwrap();
     drop(occupant);
     becomes(here(), "the answer", || {
         who(ask::tcp(node.ns(), loopback(Family::V4, 30080)))
