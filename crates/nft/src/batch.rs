@@ -6,10 +6,10 @@ use fairway_plan::{Change, Element, Family, SetName};
 
 use crate::error::{Errno, Error};
 use crate::wire::constants::{NETFILTER_HEADER, NLM_F_ACK};
-use crate::wire::set::Direction;
+use crate::wire::element::Direction;
 use crate::wire::statement::ForeignNetwork;
 use crate::wire::writer::Writer;
-use crate::wire::{chain, rule, set};
+use crate::wire::{chain, element, rule, set};
 
 mod complaint;
 mod learn;
@@ -78,7 +78,7 @@ enum Content {
 /// One full message: a thousand elements and more. The kernel moves a set to a larger hash table in a task of its own,
 /// which waits while a batch goes on; until then it looks for each element that comes in all the tables that wait to
 /// be moved (docs/decisions/0025).
-const PIECE: usize = set::LIST_LIMIT;
+const PIECE: usize = element::LIST_LIMIT;
 
 impl<'a> Progress<'a> {
     pub(crate) fn new(family: Family, changes: &'a [Change]) -> Self {
@@ -166,7 +166,7 @@ impl<'a> Progress<'a> {
                 .run(at, step)
                 .inspect(|(index, _)| batch.members.push(*index));
             let elements = run.map(|(_, element)| element);
-            set::elements(
+            element::write(
                 &mut batch.writer,
                 sequence,
                 self.family,

@@ -4,13 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fairway_plan::{
-    Bytes, Chain, Change, Element, Family, Hook, Observed, ObservedChain, ObservedSet, Rule,
-    Ruleset, SetName, Statement, Transaction,
+    Bytes, Chain, Change, Element, Family, Observed, ObservedChain, ObservedSet, Rule, Ruleset,
+    SetName, Transaction,
 };
 
 use crate::error::{Errno, Error};
 use crate::{Dataplane, Refused, Report};
 
+use self::table::{FakeChain, Table};
+
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -33,21 +36,6 @@ pub struct Fake {
     counted: BTreeMap<(Family, SetName, Bytes), u64>,
     writes: usize,
     commits: usize,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Table {
-    sets: BTreeMap<SetName, BTreeMap<Bytes, Bytes>>,
-    chains: Vec<FakeChain>,
-    foreign_sets: BTreeSet<String>,
-}
-
-#[derive(Clone, Debug)]
-struct FakeChain {
-    name: &'static str,
-    hook: Option<Hook>,
-    /// None for somebody else's rule.
-    rules: Vec<Option<Rule>>,
 }
 
 impl Fake {
@@ -226,122 +214,6 @@ impl Fake {
 
 /// An error and the change it is about.
 struct Failure(Errno, String);
-
-impl Table {
-    /// `refused` says that the element's key was refused before.
-    fn apply(&mut self, change: &Change, refused: bool) -> Result<(), Errno> {
-        match change {
-            Change::CreateTable | Change::DestroyTable => {}
-            Change::CreateSet(name) => {
-                if self.sets.contains_key(name) {
-                    return Err(Errno::EEXIST);
-                }
-                self.sets.insert(*name, BTreeMap::new());
-            }
-            Change::DestroySet(name) => {
-                if self.uses_set(name) {
-                    return Err(Errno::EBUSY);
-                }
-                let ours = name.parse().ok().and_then(|name| self.sets.remove(&name));
-                if ours.is_none() && !self.foreign_sets.remove(name) {
-                    return Err(Errno::ENOENT);
-                }
-            }
-            Change::CreateChain { name, hook } => {
-                if self.chain(name).is_some() {
-                    return Err(Errno::EEXIST);
-                }
-                self.chains.push(FakeChain {
-                    name,
-                    hook: *hook,
-                    rules: Vec::new(),
-                });
-            }
-            Change::DestroyChain(name) => {
-                if self.uses_chain(name) {
-                    return Err(Errno::EBUSY);
-                }
-                let position = self.chains.iter().position(|chain| chain.name == *name);
-                self.chains.remove(position.ok_or(Errno::ENOENT)?);
-            }
-            Change::SetRules(wanted) => {
-                for statement in wanted.rules.iter().flat_map(|rule| &rule.statements) {
-                    self.check(statement)?;
-                }
-                let chain = self.chain(wanted.name).ok_or(Errno::ENOENT)?;
-                chain.rules = wanted.rules.iter().cloned().map(Some).collect();
-            }
-            Change::ClearRules(name) => {
-                self.chain(name).ok_or(Errno::ENOENT)?.rules.clear();
-            }
-            Change::Add(element) => {
-                let set = self.sets.get_mut(&element.set).ok_or(Errno::ENOENT)?;
-                if set.contains_key(&element.key) {
-                    return Err(Errno::EEXIST);
-                }
-                set.insert(element.key.clone(), element.value.clone());
-            }
-            Change::Replace(element) => {
-                let set = self.sets.get_mut(&element.set).ok_or(Errno::ENOENT)?;
-                let old = set.insert(element.key.clone(), element.value.clone());
-                if old.is_none() && !refused {
-                    return Err(Errno::ENOENT);
-                }
-            }
-            Change::Delete(element) => {
-                let set = self.sets.get_mut(&element.set).ok_or(Errno::ENOENT)?;
-                let may_be_gone = refused || element.set.is_filled_by_packets();
-                if set.remove(&element.key).is_none() && !may_be_gone {
-                    return Err(Errno::ENOENT);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// What a statement names must exist.
-    fn check(&self, statement: &Statement) -> Result<(), Errno> {
-        let found = match statement {
-            Statement::InSet { set, .. }
-            | Statement::Translate { map: set, .. }
-            | Statement::Remember { map: set, .. }
-            | Statement::Forget { map: set, .. } => self.sets.contains_key(set),
-            Statement::Jump(name) | Statement::Goto(name) => {
-                self.chains.iter().any(|chain| chain.name == *name)
-            }
-            _ => true,
-        };
-        if found { Ok(()) } else { Err(Errno::ENOENT) }
-    }
-
-    fn uses_set(&self, name: &str) -> bool {
-        self.statements().any(|statement| match statement {
-            Statement::InSet { set, .. }
-            | Statement::Translate { map: set, .. }
-            | Statement::Remember { map: set, .. }
-            | Statement::Forget { map: set, .. } => set.to_string() == name,
-            _ => false,
-        })
-    }
-
-    fn uses_chain(&self, name: &str) -> bool {
-        self.statements().any(|statement| match statement {
-            Statement::Jump(chain) | Statement::Goto(chain) => *chain == name,
-            _ => false,
-        })
-    }
-
-    fn statements(&self) -> impl Iterator<Item = &Statement> {
-        self.chains
-            .iter()
-            .flat_map(|chain| chain.rules.iter().flatten())
-            .flat_map(|rule| &rule.statements)
-    }
-
-    fn chain(&mut self, name: &str) -> Option<&mut FakeChain> {
-        self.chains.iter_mut().find(|chain| chain.name == name)
-    }
-}
 
 impl Dataplane for Fake {
     fn read(&mut self, family: Family) -> Result<Observed, Error> {

@@ -5,6 +5,7 @@
 
 pub(crate) mod chain;
 pub(crate) mod constants;
+pub(crate) mod element;
 mod expression;
 pub(crate) mod flow_table;
 pub(crate) mod reader;

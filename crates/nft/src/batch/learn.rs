@@ -10,8 +10,8 @@ use fairway_plan::Change;
 use super::{Batch, Content, Progress, Sent, Stage, complaint};
 use crate::error::{Errno, Error};
 use crate::wire::constants::{NETFILTER_HEADER, NFTA_SET_ELEM_LIST_ELEMENTS};
+use crate::wire::element::Direction;
 use crate::wire::reader::{self, Answer};
-use crate::wire::set::Direction;
 
 /// What a complaint about a message of elements is about.
 enum Blame {

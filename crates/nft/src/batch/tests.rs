@@ -7,8 +7,8 @@ use crate::wire::constants::{
     NETFILTER_HEADER, NFT_MSG_DELRULE, NFT_MSG_DELSETELEM, NFT_MSG_NEWRULE, NFT_MSG_NEWSETELEM,
     NFT_MSG_NEWTABLE, NLM_F_ACK,
 };
+use crate::wire::element::Direction;
 use crate::wire::reader::{self, Answer};
-use crate::wire::set::Direction;
 
 const NO_LIMIT: usize = usize::MAX;
 

@@ -16,7 +16,7 @@ use crate::wire::constants::{
 use crate::wire::reader::{self, Message};
 use crate::wire::set::Shape;
 use crate::wire::writer::Writer;
-use crate::wire::{chain, rule, set};
+use crate::wire::{chain, element, rule};
 
 /// Attempts at a reading during which nothing changes. One takes 25 ms for 10,000 services, but 1 to
 /// 2 s for 100,000: the kernel begins each piece of a set by walking over those it gave before.
@@ -188,7 +188,7 @@ fn elements(socket: &mut Socket, family: Family, name: SetName) -> Result<Elemen
     let whole = dump(socket, NFT_MSG_GETSETELEM, family, request, |message| {
         let list = reader::find(message.attributes(), NFTA_SET_ELEM_LIST_ELEMENTS);
         for entry in reader::attributes(list.unwrap_or_default()) {
-            match set::element(name, entry.value) {
+            match element::read(name, entry.value) {
                 Some(element) => elements.push(element),
                 None => foreign = true,
             }
@@ -221,7 +221,7 @@ pub(super) fn held(
         let sequence = socket.reserve(0);
         let mut writer = Writer::default();
         // The kernel ends its answer at the first key that is not there, so each is asked for by itself.
-        set::get(&mut writer, sequence, family, *name, std::iter::once(key));
+        element::get(&mut writer, sequence, family, *name, std::iter::once(key));
         socket.send(writer.bytes())?;
         let complete = socket.receive(|message| {
             if message.sequence != sequence {
@@ -230,7 +230,7 @@ pub(super) fn held(
             if message.kind != NLMSG_ERROR {
                 let list = reader::find(message.attributes(), NFTA_SET_ELEM_LIST_ELEMENTS);
                 let entries = reader::attributes(list.unwrap_or_default());
-                held.extend(entries.filter_map(|entry| set::element(*name, entry.value)));
+                held.extend(entries.filter_map(|entry| element::read(*name, entry.value)));
                 return Ok(ControlFlow::Continue(()));
             }
             match Errno(message.answer().map_or(0, |answer| answer.errno)) {
@@ -276,7 +276,7 @@ pub(super) fn counters_of(
     for keys in keys.chunks(KEYS_AT_ONCE) {
         let sequence = socket.reserve(0);
         let mut writer = Writer::default();
-        set::get(&mut writer, sequence, family, name, keys.iter());
+        element::get(&mut writer, sequence, family, name, keys.iter());
         socket.send(writer.bytes())?;
         let complete = socket.receive(|message| {
             if message.sequence != sequence {
@@ -306,8 +306,8 @@ fn counters_in(name: SetName, message: &Message<'_>) -> Vec<(Bytes, u64)> {
     let entries = reader::attributes(list.unwrap_or_default());
     entries
         .filter_map(|entry| {
-            let element = set::element(name, entry.value)?;
-            Some((element.key, set::packets(entry.value)?))
+            let key = element::read(name, entry.value)?.key;
+            Some((key, element::packets(entry.value)?))
         })
         .collect()
 }

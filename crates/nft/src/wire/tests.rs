@@ -5,10 +5,11 @@ use fairway_plan::{Bytes, Element, Family, Rule, SetName, SlotClass, Statement};
 use proptest::prelude::*;
 
 use super::constants::{NETFILTER_HEADER, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSG_ERROR};
+use super::element::Direction;
 use super::reader::{self, Answer};
-use super::set::{Direction, Shape};
+use super::set::Shape;
 use super::writer::Writer;
-use super::{chain, rule, set};
+use super::{chain, element, rule, set};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -43,7 +44,7 @@ fn writes_an_element_as_nft_does() {
     };
     let mut writer = Writer::default();
     let elements = [&element].into_iter();
-    set::elements(
+    element::write(
         &mut writer,
         7,
         Family::Ip4,
@@ -67,7 +68,7 @@ fn writes_an_element_as_nft_does() {
     let message = reader::messages(writer.bytes()).next().unwrap();
     let list = reader::find(message.attributes(), 3).unwrap();
     let entry = reader::find(list, 1).unwrap();
-    assert_eq!(set::element(element.set, entry), Some(element));
+    assert_eq!(element::read(element.set, entry), Some(element));
 }
 
 /// Read back from what nft 1.0.6 made of `typeof ip daddr . meta l4proto . th dport . numgen random
@@ -125,7 +126,7 @@ fn a_message_of_elements_ends_below_64_kib() {
     for direction in [Direction::Add, Direction::Delete] {
         let mut writer = Writer::default();
         let endless = std::iter::repeat(&element);
-        set::elements(&mut writer, 1, Family::Ip6, direction, set, endless);
+        element::write(&mut writer, 1, Family::Ip6, direction, set, endless);
         let list = attribute(&writer, 3);
         assert!(list.len() < 0xffff - 4, "{}", list.len());
         assert_eq!(reader::attributes(&list).count(), 961);
@@ -250,7 +251,7 @@ fn read_everything(bytes: &[u8]) {
         Shape::read(bytes),
     );
     for attribute in reader::attributes(bytes) {
-        let _ = set::element(SetName::Hairpin, attribute.value);
+        let _ = element::read(SetName::Hairpin, attribute.value);
         let _ = (
             reader::number(attribute.value),
             reader::text(attribute.value),
