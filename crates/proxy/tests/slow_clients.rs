@@ -51,7 +51,12 @@ impl Kind {
 /// Files that both processes need for other things.
 const OTHER_FILES: usize = 500;
 
+/// Of somebody who is not slow.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Until all clients are there, or gone: a few seconds, but more than a minute where eight other programs
+/// keep both cores busy.
+const ALL: Duration = Duration::from_secs(300);
 
 /// What these may cost on average, in bytes: hyper's buffers, 16 KiB for most. A response that nobody reads
 /// fills those of both connections, with some 250 KiB.
@@ -361,7 +366,7 @@ fn resident() -> u64 {
 }
 
 fn wait_for(what: &str, mut reached: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + ALL;
     while !reached() {
         assert!(Instant::now() < deadline, "never: {what}");
         std::thread::sleep(Duration::from_millis(20));

@@ -96,38 +96,3 @@ fn read(process: u32, file: &str) -> String {
     let path = format!("/proc/{process}/{file}");
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_this_process_takes_is_seen() {
-        const MORE: usize = 32 << 20;
-        let own = std::process::id();
-        let (memory, files, time) = (Memory::of(own), open_files(own), cpu(own));
-        assert!(memory.anonymous <= memory.resident && memory.resident <= memory.peak);
-
-        let taken = vec![1_u8; MORE];
-        let now = Memory::of(own);
-        assert!(
-            now.anonymous >= memory.anonymous + (MORE as u64 >> 11),
-            "{now:?}"
-        );
-        drop(std::hint::black_box(taken));
-
-        // Other tests of this process open and close files meanwhile, but not as many.
-        let open: Vec<_> = (0..200)
-            .map(|_| fs::File::open("/dev/null").unwrap())
-            .collect();
-        assert!(open_files(own) > files + 100);
-        drop(open);
-
-        std::thread::scope(|scope| {
-            scope.spawn(|| assert!(threads(own) >= 2));
-        });
-        while cpu(own) < time + Duration::from_millis(20) {
-            std::hint::black_box(Memory::of(own));
-        }
-    }
-}
