@@ -5,25 +5,25 @@ use std::collections::BTreeSet;
 
 use fairway_model::Node;
 
-use crate::{
-    Chain, Family, Hook, HookKind, HookPoint, Options, Rule, SetName, SlotClass, Statement,
-};
+use crate::{Chain, Family, Hook, Options, Rule, SetName, SlotClass, Statement};
 
-use self::affinity::{affinity_chains, remembering_rule, sticky_rule};
+use self::affinity::affinity_chains;
 use self::conditions::FromPods;
 pub(crate) use self::conditions::node_port_addresses;
-use self::count::{count_chain, counting_rule};
+use self::count::count_chain;
+use self::frontends::{frontend_chains, service_rules};
+use self::hooks::hook_chains;
 pub(crate) use self::refuse::cause;
 use self::refuse::{refuse_cluster_ip_rules, refuse_rules, reject_rules, source_range_chains};
-use self::stray::{stray_chains, stray_rule};
-use self::translate::{
-    cluster_ip_rules, external_rules, local_policy_rules, service_rules, translate_rules,
-};
+use self::stray::stray_chains;
+use self::translate::endpoint_chains;
 use self::unknown::{unknown_are_left, unknown_end, unknown_rules};
 
 mod affinity;
 mod conditions;
 mod count;
+mod frontends;
+mod hooks;
 mod refuse;
 mod stray;
 mod translate;
@@ -48,14 +48,6 @@ const REFUSE: &str = "refuse";
 const REFUSE_CLUSTER_IP: &str = "refuse-cluster-ip";
 /// Not `reject`, which nft reads as the statement: it could not load again what it listed.
 const REJECT: &str = "reject-packet";
-
-/// Runs before other people's source translation at `srcnat` (100), so that which of the two comes
-/// first does not depend on the order in which the programs were started.
-const POSTROUTING_PRIORITY: i32 = 90;
-const DSTNAT_PRIORITY: i32 = -100;
-/// Runs while the packet still has the destination that its sender gave it.
-const SOURCE_RANGES_PRIORITY: i32 = DSTNAT_PRIORITY - 10;
-const FILTER_PRIORITY: i32 = 0;
 
 /// The sets and maps that exist whatever the cluster looks like.
 pub(crate) fn permanent_sets() -> impl Iterator<Item = SetName> {
@@ -122,26 +114,10 @@ pub(crate) fn chains(
     node: &Node,
     sets: &BTreeSet<SetName>,
 ) -> Vec<Chain> {
-    let nat = |point, priority| hook(HookKind::Nat, point, priority);
-    let filter = |point| hook(HookKind::Filter, point, FILTER_PRIORITY);
-    let to_services = || rule("", [Statement::Jump(SERVICES)]);
-    let new_to = |chain| rule("", [Statement::ConnectionIsNew, Statement::Jump(chain)]);
-    let plain = |name, rules| chain(name, None, rules);
-    let endpoints = |name, guard, local, is_in: fn(SetName) -> bool| {
-        let maps = sets.iter().copied().filter(|set| is_in(*set));
-        let sticky = sticky_rule(sets, guard, local).into_iter();
-        plain(name, sticky.chain(translate_rules(maps)).collect())
-    };
     let from_pods = FromPods::new(family, options, node);
     let on_node_ports = node_port_addresses(family, options, node);
     let ends_unknown = options.reset_removed_endpoints;
-
-    let filter_rules = |chains: &[&'static str], stray| -> Vec<Rule> {
-        let remember = remembering_rule(sets).into_iter();
-        let refuse = chains.iter().copied().map(new_to);
-        let stray = options.drop_stray.then(|| stray_rule(stray));
-        remember.chain(refuse).chain(stray).collect()
-    };
+    let plain = |name, rules| chain(name, None, rules);
 
     let mut chains = source_range_chains(sets);
     chains.extend(affinity_chains(sets));
@@ -149,65 +125,9 @@ pub(crate) fn chains(
     if options.drop_stray {
         chains.extend(stray_chains(&on_node_ports));
     }
+    chains.extend(endpoint_chains(sets));
+    chains.extend(frontend_chains(options, from_pods.as_ref()));
     chains.extend([
-        endpoints(ENDPOINTS, SetName::Affinity, false, |set| {
-            matches!(set, SetName::Endpoints(_) | SetName::MaglevEndpoints(_))
-        }),
-        endpoints(LOCAL_ENDPOINTS, SetName::Affinity, true, |set| {
-            matches!(
-                set,
-                SetName::LocalEndpoints(_) | SetName::LocalMaglevEndpoints(_)
-            )
-        }),
-        endpoints(
-            NODE_PORT_ENDPOINTS,
-            SetName::AffinityNodePorts,
-            false,
-            |set| {
-                matches!(
-                    set,
-                    SetName::NodePortEndpoints(_) | SetName::MaglevNodePortEndpoints(_)
-                )
-            },
-        ),
-        endpoints(
-            LOCAL_NODE_PORT_ENDPOINTS,
-            SetName::AffinityNodePorts,
-            true,
-            |set| {
-                matches!(
-                    set,
-                    SetName::LocalNodePortEndpoints(_) | SetName::LocalMaglevNodePortEndpoints(_)
-                )
-            },
-        ),
-        plain(CLUSTER_IP, cluster_ip_rules(options, from_pods.as_ref())),
-        plain(
-            EXTERNAL_LOCAL,
-            local_policy_rules(options, from_pods.as_ref(), ENDPOINTS, LOCAL_ENDPOINTS),
-        ),
-        plain(
-            EXTERNAL,
-            external_rules(options, SetName::LocalPolicy, EXTERNAL_LOCAL, ENDPOINTS),
-        ),
-        plain(
-            NODE_PORT_LOCAL,
-            local_policy_rules(
-                options,
-                from_pods.as_ref(),
-                NODE_PORT_ENDPOINTS,
-                LOCAL_NODE_PORT_ENDPOINTS,
-            ),
-        ),
-        plain(
-            NODE_PORT,
-            external_rules(
-                options,
-                SetName::LocalPolicyNodePorts,
-                NODE_PORT_LOCAL,
-                NODE_PORT_ENDPOINTS,
-            ),
-        ),
         plain(
             SERVICES,
             service_rules(&on_node_ports, ends_unknown.then(unknown_are_left)),
@@ -223,67 +143,9 @@ pub(crate) fn chains(
             refuse_rules(&on_node_ports, ends_unknown.then(unknown_end)),
         ),
         plain(REFUSE_CLUSTER_IP, refuse_cluster_ip_rules(family, node)),
-        chain(
-            "nat-prerouting",
-            nat(HookPoint::Prerouting, DSTNAT_PRIORITY),
-            vec![to_services()],
-        ),
-        chain(
-            "nat-output",
-            nat(HookPoint::Output, DSTNAT_PRIORITY),
-            vec![to_services()],
-        ),
-        chain(
-            "nat-postrouting",
-            nat(HookPoint::Postrouting, POSTROUTING_PRIORITY),
-            counting_rule(sets)
-                .into_iter()
-                .chain(masquerade_rules(options))
-                .collect(),
-        ),
-        chain(
-            "filter-input",
-            filter(HookPoint::Input),
-            filter_rules(&[REFUSE], STRAY),
-        ),
-        chain(
-            "filter-forward",
-            filter(HookPoint::Forward),
-            filter_rules(&[REFUSE, REFUSE_CLUSTER_IP], STRAY_OUTGOING),
-        ),
-        chain(
-            "filter-output",
-            filter(HookPoint::Output),
-            filter_rules(&[REFUSE, REFUSE_CLUSTER_IP], STRAY_OUTGOING),
-        ),
     ]);
-    chains.extend(counting_rule(sets).map(|rule| {
-        let input = nat(HookPoint::Input, POSTROUTING_PRIORITY);
-        chain("nat-input", input, vec![rule])
-    }));
+    chains.extend(hook_chains(options, sets));
     chains
-}
-
-/// The mark is cleared so that a tunnel's outer packet, which inherits it, is left alone.
-fn masquerade_rules(options: &Options) -> Vec<Rule> {
-    vec![
-        rule(
-            "marked above",
-            [
-                Statement::MarkHas(options.mark),
-                Statement::ClearMark(options.mark),
-                Statement::Masquerade,
-            ],
-        ),
-        rule(
-            "a pod that reached itself",
-            [
-                Statement::ConnectionIsTranslated,
-                in_set(SetName::Hairpin),
-                Statement::Masquerade,
-            ],
-        ),
-    ]
 }
 
 fn join(first: Statement, conditions: &[Statement], end: Statement) -> Vec<Statement> {
@@ -302,14 +164,6 @@ fn in_set(set: SetName) -> Statement {
 
 fn chain(name: &'static str, hook: Option<Hook>, rules: Vec<Rule>) -> Chain {
     Chain { name, hook, rules }
-}
-
-fn hook(kind: HookKind, point: HookPoint, priority: i32) -> Option<Hook> {
-    Some(Hook {
-        kind,
-        point,
-        priority,
-    })
 }
 
 fn rule(comment: &'static str, statements: impl Into<Vec<Statement>>) -> Rule {

@@ -6,7 +6,8 @@ use fairway_model::Node;
 
 use crate::{Cause, Chain, Family, HookKind, HookPoint, Rule, SetName, Statement};
 
-use super::{CHECK_SOURCE, REJECT, SOURCE_RANGES_PRIORITY, chain, hook, in_set, join, rule};
+use super::hooks::{SOURCE_RANGES_PRIORITY, hook};
+use super::{CHECK_SOURCE, REJECT, chain, in_set, join, rule};
 
 /// What the rules say who end a packet's way, for who reads `nft list` and for who asks.
 const CAUSES: [(&str, Cause); 5] = [

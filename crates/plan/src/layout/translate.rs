@@ -1,89 +1,49 @@
 //! Which endpoint a packet goes to.
 
-use crate::{HashedBy, MaglevTable, Options, Rule, Selector, SetName, SlotClass, Statement};
+use std::collections::BTreeSet;
 
-use super::conditions::FromPods;
-use super::{CLUSTER_IP, ENDPOINTS, EXTERNAL, NODE_PORT, in_set, join, rule};
+use crate::{Chain, HashedBy, MaglevTable, Rule, Selector, SetName, SlotClass, Statement};
+
+use super::affinity::sticky_rule;
+use super::{
+    ENDPOINTS, LOCAL_ENDPOINTS, LOCAL_NODE_PORT_ENDPOINTS, NODE_PORT_ENDPOINTS, chain, rule,
+};
 
 /// How often a large class draws a slot before it settles for the lower half of its slots, all of
 /// which are taken. With 4, the last endpoints of the least full class get at worst 1/16 less than
 /// their share; half-way up it is 1/256.
 const DRAWS: usize = 4;
 
-/// Traffic for no Service leaves after three look-ups.
-pub(super) fn service_rules(on_node_ports: &[Vec<Statement>], unknown: Option<Rule>) -> Vec<Rule> {
-    let mut rules = Vec::from_iter(unknown);
-    rules.extend([
-        rule(
-            "",
-            [in_set(SetName::ClusterIps), Statement::Goto(CLUSTER_IP)],
-        ),
-        rule(
-            "",
-            [
-                in_set(SetName::ExternalAddresses),
-                Statement::Goto(EXTERNAL),
-            ],
-        ),
-    ]);
-    rules.extend(on_node_ports.iter().map(|address| {
-        let end = Statement::Goto(NODE_PORT);
-        rule("", join(in_set(SetName::NodePorts), address, end))
-    }));
-    rules
-}
-
-pub(super) fn cluster_ip_rules(options: &Options, from_pods: Option<&FromPods>) -> Vec<Rule> {
-    let mark = Statement::SetMark(options.mark);
-    let mut rules = Vec::new();
-    if options.masquerade_all {
-        rules.push(rule("masquerade all", [mark]));
-    } else if let Some(pods) = from_pods {
-        let mut statements = pods.none();
-        statements.push(mark);
-        rules.push(rule("not from a pod: masquerade", statements));
-    }
-    rules.push(rule("", [Statement::Goto(ENDPOINTS)]));
-    rules
-}
-
-/// Under the policy `Cluster` every node serves every endpoint, so replies must come back through
-/// this one.
-pub(super) fn external_rules(
-    options: &Options,
-    local_policy: SetName,
-    local: &'static str,
-    endpoints: &'static str,
-) -> Vec<Rule> {
-    vec![
-        rule("", [in_set(local_policy), Statement::Goto(local)]),
-        rule("masquerade", [Statement::SetMark(options.mark)]),
-        rule("", [Statement::Goto(endpoints)]),
+/// The chains that pick one: of all endpoints and of those on this node, by what was asked for.
+pub(super) fn endpoint_chains(sets: &BTreeSet<SetName>) -> [Chain; 4] {
+    let picking = |name, guard, local, is_in: fn(SetName) -> bool| {
+        let maps = sets.iter().copied().filter(|set| is_in(*set));
+        let sticky = sticky_rule(sets, guard, local).into_iter();
+        chain(name, None, sticky.chain(translate_rules(maps)).collect())
+    };
+    use SetName::*;
+    [
+        picking(ENDPOINTS, Affinity, false, |set| {
+            matches!(set, Endpoints(_) | MaglevEndpoints(_))
+        }),
+        picking(LOCAL_ENDPOINTS, Affinity, true, |set| {
+            matches!(set, LocalEndpoints(_) | LocalMaglevEndpoints(_))
+        }),
+        picking(NODE_PORT_ENDPOINTS, AffinityNodePorts, false, |set| {
+            matches!(set, NodePortEndpoints(_) | MaglevNodePortEndpoints(_))
+        }),
+        picking(LOCAL_NODE_PORT_ENDPOINTS, AffinityNodePorts, true, |set| {
+            matches!(
+                set,
+                LocalNodePortEndpoints(_) | LocalMaglevNodePortEndpoints(_)
+            )
+        }),
     ]
 }
 
-/// The policy `Local` is about clients outside: what is on this node may use every endpoint, as if
-/// it had asked for the ClusterIP.
-pub(super) fn local_policy_rules(
-    options: &Options,
-    from_pods: Option<&FromPods>,
-    endpoints: &'static str,
-    local_endpoints: &'static str,
-) -> Vec<Rule> {
-    let pods = from_pods.map(FromPods::any).unwrap_or_default();
-    let mut rules: Vec<_> = pods
-        .into_iter()
-        .map(|pod| rule("a pod of ours", [pod, Statement::Goto(endpoints)]))
-        .collect();
-    let mark = Statement::SetMark(options.mark);
-    let from_node = [Statement::SourceIsLocal, mark, Statement::Goto(endpoints)];
-    rules.push(rule("the node itself: masquerade", from_node));
-    rules.push(rule("", [Statement::Goto(local_endpoints)]));
-    rules
-}
-
-/// One rule per exact class and per size of a Maglev table, which is full as well; a large class draws several times, then from the half that is full.
-pub(super) fn translate_rules(maps: impl Iterator<Item = SetName>) -> Vec<Rule> {
+/// One rule per exact class and per size of a Maglev table, which is full as well; a large class draws
+/// several times, then from the half that is full.
+fn translate_rules(maps: impl Iterator<Item = SetName>) -> Vec<Rule> {
     let mut rules = Vec::new();
     for map in maps {
         let mut key = map.shape().key;
