@@ -99,7 +99,7 @@ fn bill() -> String {
     let mut metadata = Command::new(env!("CARGO"));
     metadata
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["metadata", "--locked", "--offline", "--format-version", "1"])
+        .args(["metadata", "--locked", "--format-version", "1"])
         .args([
             "--no-default-features",
             "--filter-platform",
