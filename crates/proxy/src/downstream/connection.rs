@@ -21,6 +21,7 @@ use super::parked;
 use super::watch::{Stall, Upload, Watch};
 use super::wire::Wire;
 use crate::body::ResponseBody;
+use crate::clock::Tick;
 use crate::config::Protocol;
 use crate::deadline::within;
 use crate::error::Rejection;
@@ -33,9 +34,9 @@ use crate::tls::Session;
 use crate::tunnel::Tunnel;
 use crate::worker::Worker;
 
-/// An idle connection gets this long after a drain has begun for a last request, whose response says so:
+/// A connection gets this long, idle since a drain has begun, for a last request, whose response says so:
 /// closed at once, it could meet a request on its way. nginx has `keepalive_min_timeout` for this.
-pub(super) const LAST_REQUEST: Duration = Duration::from_secs(2);
+const LAST_REQUEST: Duration = Duration::from_secs(2);
 
 /// After our last response the client may still be sending; closing at once would reset the connection
 /// and could destroy the response on its way. nginx's `lingering_timeout`.
@@ -97,6 +98,15 @@ impl Client {
             && (self.refused.get()
                 || self.worker.draining().is_some()
                 || self.requests.get() >= self.worker.config.limits.requests_per_connection)
+    }
+
+    /// When the connection is closed because the worker drains; None while it has a request, whose response
+    /// says that it is the last one.
+    pub(super) fn leaves_at(&self) -> Option<Tick> {
+        let drained = self.worker.draining()?;
+        // The last response may have said nothing of an end, and the next request be on its way.
+        let idle = self.wire.watch.idle_since()?;
+        Some(drained.max(idle).after(LAST_REQUEST))
     }
 
     /// A request was refused: there may be more of it on the wire.
@@ -207,23 +217,30 @@ where
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let watch = &client.wire.watch;
-    if let Some(since) = client.worker.draining()
-        && !*told
-    {
-        let last = since.after(LAST_REQUEST);
-        if watch.is_idle() && watch.now() < last {
-            watch.look_at(last);
-        } else {
-            *told = true;
-            Pin::new(&mut *http).graceful_shutdown();
+    loop {
+        let end = watch.supervise(context, |context| Pin::new(&mut *http).poll(context));
+        match end {
+            Poll::Ready(Ok(result)) => return Poll::Ready(End::Done(result)),
+            Poll::Ready(Err(stall)) => return Poll::Ready(End::Stalled(stall)),
+            Poll::Pending if *told => return Poll::Pending,
+            Poll::Pending => {}
+        }
+        match client.leaves_at() {
+            // Only now, when there was nothing more to read: hyper drops what there is of a next head.
+            Some(at) if watch.now() >= at => {
+                *told = true;
+                Pin::new(&mut *http).graceful_shutdown();
+            }
+            Some(at) => {
+                watch.look_at(at);
+                break;
+            }
+            None => break,
         }
     }
-    let end = watch.supervise(context, |context| Pin::new(&mut *http).poll(context));
-    match end {
-        Poll::Ready(Ok(result)) => Poll::Ready(End::Done(result)),
-        Poll::Ready(Err(stall)) => Poll::Ready(End::Stalled(stall)),
-        Poll::Pending if !*told && watch.is_quiet(parked::AFTER) => Poll::Ready(End::Quiet),
-        Poll::Pending => Poll::Pending,
+    match watch.is_quiet(parked::AFTER) {
+        true => Poll::Ready(End::Quiet),
+        false => Poll::Pending,
     }
 }
 

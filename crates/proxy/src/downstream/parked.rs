@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::connection::{Client, LAST_REQUEST};
+use super::connection::Client;
 use super::watch::Stall;
 use crate::stream::Stream;
 
@@ -16,12 +16,11 @@ pub(super) const AFTER: Duration = Duration::from_millis(250);
 pub(super) async fn wait(client: &Client, stream: &mut Stream) -> Result<(), Stall> {
     let watch = &client.wire.watch;
     poll_fn(|context| {
-        if let Some(since) = client.worker.draining() {
-            let last = since.after(LAST_REQUEST);
-            if watch.now() >= last {
+        if let Some(at) = client.leaves_at() {
+            if watch.now() >= at {
                 return Poll::Ready(Ok(()));
             }
-            watch.look_at(last);
+            watch.look_at(at);
         }
         watch.supervise(context, |context| stream.poll_readable(context))
     })

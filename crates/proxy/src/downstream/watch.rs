@@ -303,15 +303,18 @@ impl Watch {
         self.clock.now()
     }
 
-    /// Between requests, or before the first byte of the first one.
-    pub(crate) fn is_idle(&self) -> bool {
-        matches!(self.phase.get(), Phase::Idle { .. })
+    /// Since when it has been between requests, or before the first byte of the first one.
+    pub(crate) fn idle_since(&self) -> Option<Tick> {
+        match self.phase.get() {
+            Phase::Idle { since } => Some(since),
+            _ => None,
+        }
     }
 
     /// Whether nothing has moved for so long that the connection need not be ready for more at once. Looks
     /// again when that may be so.
     pub(crate) fn is_quiet(&self, quiet: Duration) -> bool {
-        let Phase::Idle { since } = self.phase.get() else {
+        let Some(since) = self.idle_since() else {
             return false;
         };
         let at = since.after(quiet);
@@ -365,7 +368,7 @@ impl Watch {
 
     /// The connection is no longer idle, if it was.
     fn busy(&self) {
-        if self.is_idle() && !self.multiplexed {
+        if self.idle_since().is_some() && !self.multiplexed {
             self.deadline.idle(false);
         }
     }
