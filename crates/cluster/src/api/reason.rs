@@ -54,6 +54,16 @@ impl Reason {
         }
     }
 
+    /// What the server answered that it will not do.
+    pub(super) fn refused(&self) -> Option<Verb> {
+        match self {
+            Self::Forbidden(verb) | Self::Absent(verb, _) | Self::Refused(verb, _) => Some(*verb),
+            Self::Unreachable(_) | Self::Credentials(_) | Self::Expired | Self::Interrupted(_) => {
+                None
+            }
+        }
+    }
+
     fn of_request(verb: Verb, error: &kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::of_status(verb, status),

@@ -17,7 +17,7 @@ use kube::{Api, Client};
 use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tower::service_fn;
 
 use super::backoff::Backoff;
@@ -118,7 +118,17 @@ impl One {
             let selection = format!("metadata.name={}", self.name.name);
             let mut steps = pin!(watcher(api, watcher::Config::default().fields(&selection)));
             let mut listed = None;
-            while let Some(step) = steps.next().await {
+            let mut refused = false;
+            loop {
+                // kube says nothing when a watch begins. Where one seems to stand after all, a list tells
+                // that the Secret can be had.
+                let step = match refused {
+                    true => timeout(self.pace.longest, steps.next()).await,
+                    false => Ok(steps.next().await),
+                };
+                let Ok(Some(step)) = step else {
+                    break;
+                };
                 let event = match step {
                     Ok(watcher::Event::Init) => {
                         listed = None;
@@ -130,6 +140,7 @@ impl One {
                     }
                     Ok(watcher::Event::InitDone) => {
                         say(self.report.succeeded(Kind::Secret, &resource));
+                        refused = false;
                         Some(listed.take().unwrap_or_else(|| self.absent()))
                     }
                     Ok(watcher::Event::Apply(secret)) => self.accept(secret),
@@ -140,6 +151,7 @@ impl One {
                         let reason = Reason::of(&error);
                         tracing::debug!(secret = %self.name, ?reason, "watcher failed");
                         self.tell(&resource, &reason).await?;
+                        refused |= reason.refused() == Some(Verb::Watch);
                         sleep(backoff.pause()).await;
                         if reason == Reason::Expired {
                             break;

@@ -43,8 +43,18 @@ pub(super) struct Secrets {
 enum Told {
     Present(Box<Secret>),
     Absent,
-    /// Why it cannot be had; what was known of it stays.
-    Unavailable(String),
+    /// Why it cannot be had, and what it was when it last could.
+    Unavailable(String, Option<Box<Secret>>),
+}
+
+impl Told {
+    /// What is known of the Secret.
+    fn secret(&self) -> Option<&Secret> {
+        match self {
+            Self::Present(secret) | Self::Unavailable(_, Some(secret)) => Some(secret),
+            Self::Absent | Self::Unavailable(_, None) => None,
+        }
+    }
 }
 
 /// What became of other certificates.
@@ -82,7 +92,12 @@ impl Secrets {
     }
 
     pub(super) fn unavailable(&mut self, name: &ObjectName, why: String) {
-        self.tell(name, Told::Unavailable(why));
+        let last = match self.told.remove(name) {
+            Some(Told::Present(secret)) => Some(secret),
+            Some(Told::Unavailable(_, last)) => last,
+            Some(Told::Absent) | None => None,
+        };
+        self.tell(name, Told::Unavailable(why, last));
     }
 
     /// The source has told of every Secret that exists.

@@ -1,6 +1,6 @@
 //! Secrets: each by its name, and none that nobody wants.
 
-use fairway_testkit::apiserver::{Effect, Fault};
+use fairway_testkit::apiserver::{Effect, Failure, Fault};
 
 use super::*;
 
@@ -99,4 +99,29 @@ async fn a_server_that_goes_away_takes_no_secret_with_it() {
     bench.server.heal();
     let events = bench.after(HOUR).await;
     assert_eq!(events.last().map(String::as_str), Some("+ Secret web"));
+}
+
+/// kube says nothing when a watch begins, so that only a list can tell that all is well again.
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_refused_for_a_while_leaves_no_secret_unavailable() {
+    let mut bench = Bench::started(&both(), |server| {
+        server.apply(secret("web")).unwrap();
+    })
+    .await;
+    want(&bench, &["web"]);
+    assert_eq!(bench.after(SECOND).await, ["+ Secret web"]);
+    let busy = Effect::Answer(Failure::internal("starting"));
+    for refusal in [Fault::forbid("secrets"), Fault::new(busy).of("secrets")] {
+        bench.server.inject(refusal.on(Verb::Watch));
+        bench.server.drop_connections();
+        let events = bench.raw(HOUR).await;
+        let unavailable = |event| matches!(event, &Event::Unavailable(Kind::Secret, ..));
+        assert!(!events.is_empty(), "it is told");
+        assert!(events.iter().all(unavailable), "{events:?}");
+        let lists = bench.lists("secrets");
+        bench.server.heal();
+        let events = bench.raw(HOUR).await;
+        assert!(matches!(events.last(), Some(Event::Apply(_))), "{events:?}");
+        assert_eq!(bench.lists("secrets"), lists + 1);
+    }
 }

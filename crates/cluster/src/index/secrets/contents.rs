@@ -16,11 +16,10 @@ impl Secrets {
     pub(super) fn look_at(&mut self, name: &ObjectName) -> (bool, Vec<Problem>) {
         let mut report = Report::new(Kind::Secret.as_str(), name.clone());
         let changed = match self.told.get(name) {
-            Some(Told::Present(_)) => {
-                let certificate = self.read_certificate(name, &mut report);
-                self.read_authorities(name, &mut report) | certificate
-            }
-            Some(Told::Unavailable(why)) => {
+            Some(Told::Present(_)) => self.read(name, &mut report),
+            Some(Told::Unavailable(why, last)) => {
+                let (why, known) = (why.clone(), last.is_some());
+                let changed = known && self.read(name, &mut report);
                 let kept = match self.certificates.certificates.contains_key(name) {
                     true => "its last good certificate stays in use",
                     false => "the default certificate is served in its place",
@@ -30,7 +29,7 @@ impl Secrets {
                     "",
                     format_args!("cannot be had: {why}; {kept}"),
                 );
-                false
+                changed
             }
             Some(Told::Absent) => self.remove(name, &mut report),
             None if self.complete => self.remove(name, &mut report),
@@ -38,6 +37,11 @@ impl Secrets {
             None => false,
         };
         (changed, report.finish())
+    }
+
+    fn read(&mut self, name: &ObjectName, report: &mut Report) -> bool {
+        let certificate = self.read_certificate(name, report);
+        self.read_authorities(name, report) | certificate
     }
 
     fn remove(&mut self, name: &ObjectName, report: &mut Report) -> bool {
@@ -55,7 +59,8 @@ impl Secrets {
 
     fn read_certificate(&mut self, name: &ObjectName, report: &mut Report) -> bool {
         let shown = self.is_shown(name);
-        let Some(Told::Present(secret)) = self.told.get(name).filter(|_| shown) else {
+        let told = self.told.get(name).filter(|_| shown);
+        let Some(secret) = told.and_then(Told::secret) else {
             return self.certificates.certificates.remove(name).is_some();
         };
         let known = self.certificates.certificates.get(name);
@@ -89,7 +94,8 @@ impl Secrets {
 
     fn read_authorities(&mut self, name: &ObjectName, report: &mut Report) -> bool {
         let wanted = self.is_authority(name);
-        let Some(Told::Present(secret)) = self.told.get(name).filter(|_| wanted) else {
+        let told = self.told.get(name).filter(|_| wanted);
+        let Some(secret) = told.and_then(Told::secret) else {
             return self.certificates.authorities.remove(name).is_some();
         };
         let known = self.certificates.authorities.get(name);

@@ -49,14 +49,14 @@ impl Secrets {
     pub(in crate::index) fn upstream_authorities(&mut self, name: &ObjectName) -> Option<Arc<str>> {
         let known = &mut self.upstreams.pem;
         match self.told.get(name) {
-            Some(Told::Present(secret)) => {
+            Some(Told::Present(secret) | Told::Unavailable(_, Some(secret))) => {
                 if let Ok(pem) = authorities_pem(secret) {
                     known.insert(name.clone(), pem);
                 }
             }
             Some(Told::Absent) => drop(known.remove(name)),
             None if self.complete => drop(known.remove(name)),
-            Some(Told::Unavailable(_)) | None => {}
+            Some(Told::Unavailable(_, None)) | None => {}
         }
         known.get(name).cloned()
     }
@@ -111,7 +111,7 @@ impl Secrets {
                     report.add(Reason::InvalidCertificate, error.field(), message);
                 }
             }
-            Some(Told::Unavailable(why)) => {
+            Some(Told::Unavailable(why, _)) => {
                 let message = format_args!("cannot be had: {why}; {follows}");
                 report.add(Reason::SecretNotFound, "", message);
             }

@@ -1,8 +1,10 @@
 //! What is said of hosts' certificates follows the hosts, in whatever order Ingresses come and go.
 
+use fairway_model::{ClientAuthPolicy, RoutePolicies, RoutePolicy, SecretRef};
 use fairway_testkit::certificates::Authority;
 
 use super::*;
+use crate::HostCertificates;
 
 fn with_tls(name: &str, age: u32, hosts: &[&str], secret: &str) -> String {
     let served: Vec<String> = hosts
@@ -72,4 +74,45 @@ fn a_certificate_for_others_is_told_of_the_ingress_that_is_served() {
     assert_eq!(mismatches(&index), [mismatch("old")]);
     delete(&mut index, Kind::Ingress, "default/old");
     assert_eq!(mismatches(&index), [mismatch("young")]);
+}
+
+/// What was known of a Secret also serves who comes to need it only then.
+#[test]
+fn a_secret_that_cannot_be_had_any_more_still_gives_what_it_gave() {
+    let issued = Authority::new("root").unwrap().server(&["a.com"]).unwrap();
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": "tls"},
+        "stringData": {"tls.crt": issued.chain, "tls.key": issued.key, "ca.crt": issued.chain},
+    });
+    let mut index = with(&[
+        with_tls("web", 10, &["a.com"], "tls"),
+        format!("---\n{secret}\n"),
+    ]);
+    let name = ObjectName::new("default", "tls");
+    for _ in 0..2 {
+        let why = "the server is busy".to_owned();
+        index.apply(Event::Unavailable(Kind::Secret, name.clone(), why));
+        index.update();
+    }
+    let mut policy = RoutePolicy::default();
+    policy.settings.tls.client_auth = Some(Some(ClientAuthPolicy {
+        authorities: SecretRef(name.clone()),
+        optional: false,
+    }));
+    index.set_policies(RoutePolicies::new(vec![policy]));
+    index.update().unwrap();
+    assert_eq!(
+        told(&index, "Secret ")[0],
+        "Secret default/tls cannot be had: the server is busy; its last good certificate stays in use"
+    );
+    let host = HostPattern::Exact("a.com".into());
+    let tls = index.snapshot.routes.hosts[&host].tls.clone().unwrap();
+    let resolved = index.certificates().resolve(&host, &tls);
+    let HostCertificates::Terminate {
+        certificate: Some(_),
+        client_auth: Some(_),
+    } = resolved
+    else {
+        panic!("{resolved:?}");
+    };
 }
