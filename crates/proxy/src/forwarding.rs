@@ -34,6 +34,29 @@ pub(crate) struct Sender {
     pub(crate) secure: bool,
 }
 
+impl Sender {
+    /// Whether the client speaks TLS, if not with us then with a proxy that we trust.
+    pub(crate) fn is_https(&self, headers: &HeaderMap) -> bool {
+        self.secure || is_https(&self.scheme(headers))
+    }
+
+    /// The scheme that the upstream is told.
+    fn scheme(&self, headers: &HeaderMap) -> HeaderValue {
+        let told = headers.get(X_FORWARDED_PROTO).filter(|_| self.trusted);
+        // By the PROXY protocol, which has nothing else to say about it.
+        let by_port = || self.port.as_ref().is_some_and(|port| port == "443");
+        match told {
+            Some(scheme) => scheme.clone(),
+            None if self.secure || by_port() => HeaderValue::from_static("https"),
+            None => HeaderValue::from_static("http"),
+        }
+    }
+}
+
+fn is_https(scheme: &HeaderValue) -> bool {
+    scheme.as_bytes().eq_ignore_ascii_case(b"https")
+}
+
 /// What the rewrite found out.
 #[derive(Debug)]
 pub(crate) struct Rewritten {
@@ -62,19 +85,10 @@ pub(crate) fn rewrite(
     let real = client.clone().unwrap_or_else(|| sender.peer.clone());
     headers.insert(X_REAL_IP, real);
     let host = headers.get(header::HOST).cloned();
-    let (scheme, port) = match sender.secure {
-        true => ("https", "443"),
-        false => ("http", "80"),
-    };
+    let scheme = sender.scheme(headers);
     let told = sender.port.clone().or_else(|| public_port(host.as_ref()));
-    let port = told.unwrap_or(HeaderValue::from_static(port));
-    let mut scheme = HeaderValue::from_static(scheme);
-    match headers.get(X_FORWARDED_PROTO).filter(|_| sender.trusted) {
-        Some(told) => scheme = told.clone(),
-        None => {
-            headers.insert(X_FORWARDED_PROTO, scheme.clone());
-        }
-    }
+    let port = told.unwrap_or_else(|| port(if is_https(&scheme) { 443 } else { 80 }));
+    set(headers, X_FORWARDED_PROTO, scheme.clone(), sender.trusted);
     set(headers, X_FORWARDED_PORT, port, sender.trusted);
     if let Some(host) = host {
         set(headers, X_FORWARDED_HOST, host, sender.trusted);

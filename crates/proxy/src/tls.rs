@@ -25,6 +25,6 @@ pub(crate) use cipher::Cipher;
 pub(crate) use failure::Failure;
 pub(crate) use handshake::{Session, accept};
 pub use host::{ClientAuth, Handling, HostTls};
-pub(crate) use judge::{Verdict, is_https, judge};
+pub(crate) use judge::{Verdict, judge};
 pub use self_signed::{SelfSignedError, self_signed};
 pub use table::{TlsSettings, TlsTable};

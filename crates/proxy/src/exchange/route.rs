@@ -20,7 +20,6 @@ use crate::record::Record;
 use crate::redirect::{self, Asked};
 use crate::rescue::{self, Reader};
 use crate::route_state::RouteState;
-use crate::tls;
 use crate::upstream::choice::Choice;
 use crate::upstream::transport::Transport;
 
@@ -102,7 +101,7 @@ pub(super) fn find(
         }
         Target::Redirect(redirect) => {
             let asked = Asked {
-                https: tls::is_https(client, request.headers()),
+                https: client.sender.is_https(request.headers()),
                 host: request.headers().get(header::HOST),
                 path: forwarded,
                 query: request.uri().query(),

@@ -89,6 +89,19 @@ fn the_public_port_is_the_one_in_the_host() {
 }
 
 #[test]
+fn the_public_port_is_the_schemes_where_nobody_tells() {
+    for (trusted, scheme, port) in [
+        (true, "https", "443"),
+        (true, "HTTPS", "443"),
+        (true, "http", "80"),
+        (false, "https", "80"),
+    ] {
+        let (headers, _) = run(trusted, &[("host", "a"), ("x-forwarded-proto", scheme)]);
+        assert_eq!(headers[X_FORWARDED_PORT], port, "{trusted} {scheme}");
+    }
+}
+
+#[test]
 fn request_ids_are_kept_if_they_are_harmless() {
     let long = "a".repeat(128);
     for id in ["a", "A-1_2.3:4/5+6=7@8", &long] {

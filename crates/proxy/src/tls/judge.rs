@@ -1,13 +1,11 @@
 use fairway_router::Host;
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 
 use crate::downstream::connection::Client;
 
 /// Where certificate authorities look for proof that a name is ours, in clear text (RFC 8555
 /// section 8.3).
 const ACME: &str = "/.well-known/acme-challenge/";
-
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What TLS has to say about a request before it is routed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,30 +34,13 @@ pub(crate) fn judge(client: &Client, host: &Host, path: &str, headers: &HeaderMa
             false => Verdict::Misdirected,
         };
     }
-    match is_https(client, headers) {
+    match client.sender.is_https(headers) {
         _ if is_challenge(path) => Verdict::Serve,
         // The proxy before us has seen the client's certificate, or not; we cannot know.
         true if host.demands() => Verdict::Misdirected,
         true => Verdict::Serve,
         false if host.demands() => Verdict::SendToHttps,
         false => Verdict::ClearText(host.redirects()),
-    }
-}
-
-/// Whether the client speaks TLS, if not with us then with a proxy that we trust.
-pub(crate) fn is_https(client: &Client, headers: &HeaderMap) -> bool {
-    if client.tls.is_some() {
-        return true;
-    }
-    let told = headers.get(X_FORWARDED_PROTO);
-    match told.filter(|_| client.sender.trusted) {
-        Some(scheme) => scheme.as_bytes().eq_ignore_ascii_case(b"https"),
-        // By the PROXY protocol, which has nothing else to say about it.
-        None => client
-            .sender
-            .port
-            .as_ref()
-            .is_some_and(|port| port == "443"),
     }
 }
 

@@ -74,17 +74,26 @@ fn the_client_is_the_one_in_the_header() {
     let upstream = Upstream::echo("a");
     for mode in ON {
         let proxy = trusting(mode, &upstream);
-        for (header, client, port) in [
-            (V4, "192.0.2.1", "443"),
-            (V6, "2001:db8::1", "8443"),
-            (&version_2(0x21, b""), "192.0.2.1", "443"),
-            (&version_2(0x21, b"\x05\0\x02id"), "192.0.2.1", "443"),
+        for (header, client, port, scheme) in [
+            (V4, "192.0.2.1", "443", "https"),
+            (V6, "2001:db8::1", "8443", "http"),
+            (&version_2(0x21, b""), "192.0.2.1", "443", "https"),
+            (
+                &version_2(0x21, b"\x05\0\x02id"),
+                "192.0.2.1",
+                "443",
+                "https",
+            ),
         ] {
             let head = told(&proxy, &upstream, &[header, GET]);
             assert_eq!(head.header("x-real-ip"), Some(client));
             // What the client says about its way is not the load balancer's word.
             assert_eq!(head.header("x-forwarded-for"), Some(client));
             assert_eq!(head.header("x-forwarded-port"), Some(port));
+            // Behind port 443 the load balancer ended TLS.
+            for name in ["x-forwarded-proto", "x-forwarded-scheme", "x-scheme"] {
+                assert_eq!(head.header(name), Some(scheme), "{name}");
+            }
         }
         assert!(
             proxy
