@@ -3,11 +3,16 @@
 //! One pass over the names finds what is there; only that is touched. What a client may not say is
 //! removed before ours is added, so that `Connection: X-Forwarded-For` cannot strip what we set.
 
+mod hops;
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::hop_by_hop;
+pub(crate) use hops::client;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -81,7 +86,7 @@ pub(crate) fn rewrite(
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
 
-    let client = forwarded_for(headers, sender, is_trusted);
+    let client = hops::append(headers, sender, is_trusted);
     let real = client.clone().unwrap_or_else(|| sender.peer.clone());
     headers.insert(X_REAL_IP, real);
     let host = headers.get(header::HOST).cloned();
@@ -207,51 +212,6 @@ fn drop_by_name(name: &str, trusted: bool) -> Verdict {
     if drop { Verdict::Drop } else { Verdict::Keep }
 }
 
-/// Sets X-Forwarded-For; returns the client that a trusted peer forwards for.
-fn forwarded_for(
-    headers: &mut HeaderMap,
-    sender: &Sender,
-    is_trusted: impl Fn(IpAddr) -> bool,
-) -> Option<HeaderValue> {
-    if !sender.trusted || !headers.contains_key(X_FORWARDED_FOR) {
-        headers.insert(X_FORWARDED_FOR, sender.peer.clone());
-        return None;
-    }
-    let client = client_told(headers, is_trusted);
-    let mut chain = Vec::new();
-    for value in headers.get_all(X_FORWARDED_FOR) {
-        chain.extend_from_slice(value.as_bytes());
-        chain.extend_from_slice(b", ");
-    }
-    chain.extend_from_slice(sender.peer.as_bytes());
-    let value = HeaderValue::from_maybe_shared(chain).unwrap_or_else(|_| sender.peer.clone());
-    headers.insert(X_FORWARDED_FOR, value);
-    client
-}
-
-/// The client that X-Forwarded-For tells: from the right, the first hop that is no proxy of ours. What
-/// stands left of it is hearsay.
-fn client_told(headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool) -> Option<HeaderValue> {
-    let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
-    let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
-    let mut addresses = hops.filter_map(|hop| {
-        let text = std::str::from_utf8(hop.trim_ascii()).ok()?;
-        Some(text.parse::<IpAddr>().ok()?.to_canonical())
-    });
-    let client = addresses.find(|address| !is_trusted(*address))?;
-    HeaderValue::try_from(client.to_string()).ok()
-}
-
-/// The client's address, as far as it is known, before [`rewrite`].
-pub(crate) fn client(
-    headers: &HeaderMap,
-    sender: &Sender,
-    is_trusted: impl Fn(IpAddr) -> bool,
-) -> HeaderValue {
-    let told = sender.trusted.then(|| client_told(headers, is_trusted));
-    told.flatten().unwrap_or_else(|| sender.peer.clone())
-}
-
 fn set(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue, keep: bool) {
     if !(keep && headers.contains_key(&name)) {
         headers.insert(name, value);
@@ -283,6 +243,3 @@ fn is_request_id(value: &[u8]) -> bool {
             .iter()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:+/=@".contains(byte))
 }
-
-#[cfg(test)]
-mod tests;
