@@ -184,7 +184,12 @@ fn remove_untrustworthy(headers: &mut HeaderMap, trusted: bool) -> Found {
 
 /// Whether a client's header of this name is no part of the request that the upstream gets.
 pub(crate) fn is_dropped(name: &str, trusted: bool) -> bool {
-    matches!(name, "forwarded" if !trusted) || !matches!(drop_by_name(name, trusted), Verdict::Keep)
+    match name {
+        "forwarded" => !trusted,
+        // Overwritten, whoever sent them.
+        "x-real-ip" | "x-scheme" | "x-forwarded-scheme" => true,
+        _ => !matches!(drop_by_name(name, trusted), Verdict::Keep),
+    }
 }
 
 enum Verdict {

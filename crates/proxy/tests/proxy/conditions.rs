@@ -1,6 +1,7 @@
 //! Routes that ask for more than host and path.
 
 use fairway_model::{NameMatch, PathMatch, TextMatch};
+use fairway_proxy::Config;
 
 use crate::client::Client;
 use crate::cluster::Cluster;
@@ -15,7 +16,7 @@ fn exactly(name: &str, value: &str) -> NameMatch {
 }
 
 /// One Service for all requests, and one for each condition.
-fn proxy() -> (Proxy, Vec<Upstream>) {
+fn proxy(trusted: &[&str]) -> (Proxy, Vec<Upstream>) {
     let mut cluster = Cluster::default();
     let mut upstreams = Vec::new();
     let mut route = |name: &'static str,
@@ -38,13 +39,26 @@ fn proxy() -> (Proxy, Vec<Upstream>) {
     route("forged", &mut |it| {
         it.headers = vec![exactly("x-forwarded-proto", "https")]
     });
+    route("whose", &mut |it| {
+        it.headers = vec![exactly("x-real-ip", "192.0.2.1")]
+    });
+    route("scheme", &mut |it| {
+        it.headers = vec![exactly("x-scheme", "https")]
+    });
+    route("another", &mut |it| {
+        it.headers = vec![exactly("x-forwarded-scheme", "https")]
+    });
     route("dropped", &mut |it| it.headers = vec![exactly("x_u", "1")]);
-    (Proxy::start(cluster), upstreams)
+    let config = Config {
+        trusted_proxies: trusted.iter().map(|it| it.parse().unwrap()).collect(),
+        ..Config::default()
+    };
+    (Proxy::configured(cluster, config), upstreams)
 }
 
 #[test]
 fn method_headers_and_query_choose_among_routes_of_one_path() {
-    let (proxy, _upstreams) = proxy();
+    let (proxy, _upstreams) = proxy(&[]);
     let mut client = Client::connect(proxy.address);
     for (line, headers, expected) in [
         ("GET /", "", "all:"),
@@ -63,10 +77,23 @@ fn method_headers_and_query_choose_among_routes_of_one_path() {
 
 #[test]
 fn what_is_not_forwarded_is_not_looked_at() {
-    let (proxy, _upstreams) = proxy();
-    let mut client = Client::connect(proxy.address);
-    for headers in ["X-Forwarded-Proto: https\r\n", "X_U: 1\r\n"] {
-        client.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{headers}\r\n"));
-        assert_eq!(client.response().body, "all:", "{headers}");
+    // These are ours, whoever sends them.
+    let overwritten = [
+        "X-Real-IP: 192.0.2.1",
+        "X-Scheme: https",
+        "X-Forwarded-Scheme: https",
+        "X_U: 1",
+    ];
+    for (trusted, believed) in [(&[][..], "all:"), (&["127.0.0.0/8"], "forged:")] {
+        let (proxy, _upstreams) = proxy(trusted);
+        let mut client = Client::connect(proxy.address);
+        let mut answer = |header: &str| {
+            client.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{header}\r\n\r\n"));
+            client.response().body
+        };
+        assert_eq!(answer("X-Forwarded-Proto: https"), believed);
+        for header in overwritten {
+            assert_eq!(answer(header), "all:", "{header} {trusted:?}");
+        }
     }
 }
