@@ -46,6 +46,7 @@ impl Builder {
             }
             self.index = Arc::new(index);
         }
+        self.upstreams.settle();
         self.index.clone()
     }
 

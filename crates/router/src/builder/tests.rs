@@ -1,3 +1,5 @@
+mod aliases;
+
 use std::collections::BTreeSet;
 
 use fairway_model::{CertificateChoice, Conditions, ObjectName, Rule, Service, TlsPolicy};

@@ -46,17 +46,20 @@ impl Aliases {
         }
     }
 
-    /// Nobody forwards to a Service any more.
+    /// Nobody forwards to a Service any more. Its host stays known until [`Self::prune`].
     pub(super) fn forget(&mut self, name: &ObjectName) {
         let Some(host) = self.services.remove(name) else {
             return;
         };
-        if let Some(aliases) = self.hosts.get_mut(&host) {
-            aliases.services.remove(name);
-            if aliases.services.is_empty() {
-                self.hosts.remove(&host);
-            }
+        if let Some(host) = self.hosts.get_mut(&host) {
+            host.services.remove(name);
         }
+    }
+
+    /// Forgets the hosts that have no aliases any more. Once all changes of an update are in: what is known
+    /// of a host must not be lost between its last alias of before and its first one of now.
+    pub(super) fn prune(&mut self) {
+        self.hosts.retain(|_, host| !host.services.is_empty());
     }
 
     /// Sets where a host is, and returns its aliases.

@@ -77,6 +77,11 @@ impl Upstreams {
         }
     }
 
+    /// All changes of an update are in: forgets where hosts are that no Service is an alias of.
+    pub(crate) fn settle(&mut self) {
+        self.aliases.prune();
+    }
+
     /// The hosts outside of the cluster that Services are aliases of.
     pub(crate) fn external_hosts(&self) -> impl Iterator<Item = &str> {
         self.aliases.hosts()

@@ -244,6 +244,7 @@ fn an_alias_is_where_its_host_is() {
 
     // Another Service of the name is no alias, and the host is nobody's any more.
     hosts.note(&bare.name, None);
+    hosts.prune();
     assert_eq!(hosts.hosts().count(), 0);
     assert_eq!(hosts.locate("db.example", addresses.to_vec()), []);
 }
