@@ -54,6 +54,7 @@ use kinds::Watched;
 pub use lacking::{Lack, LackingKind, lacking_kinds};
 pub(crate) use report::Report;
 pub use report::Trouble;
+pub(crate) use right::is_denied;
 pub use right::{Right, denied_verbs};
 
 /// Waiting times.

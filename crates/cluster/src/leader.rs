@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::lease::{Observer, Step};
-use crate::api::Report;
+use crate::api::{Report, is_denied};
 use crate::{Connection, Right};
 
 /// How long a holder that is silent keeps the Lease.
@@ -180,7 +180,7 @@ impl Campaign {
                 wait
             }
             // The report has said it.
-            Err(kube::Error::Api(status)) if status.code == 403 => RETRY,
+            Err(error) if is_denied(&error) => RETRY,
             Err(error) => {
                 // What is held is held until it runs out.
                 let complaint = error.to_string();

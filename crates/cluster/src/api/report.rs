@@ -6,7 +6,7 @@ use tracing::{info, warn};
 
 use super::notice::{Notice, Resource};
 use super::reason::{Reason, Verb};
-use super::right::Right;
+use super::right::{Right, is_denied};
 use crate::Kind;
 
 /// Something that the API server does not let us have or do.
@@ -108,7 +108,7 @@ impl Report {
     pub(crate) fn wrote<T>(&self, right: Right, written: &Result<T, kube::Error>) {
         let denied = match written {
             Ok(_) => false,
-            Err(kube::Error::Api(status)) if status.code == 403 => true,
+            Err(error) if is_denied(error) => true,
             // Says nothing about what is allowed.
             Err(_) => return,
         };

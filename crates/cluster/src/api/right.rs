@@ -81,6 +81,16 @@ impl Right {
     }
 }
 
+/// Whether it is a right that lacks. What admission refuses also has status 403, but is about one object:
+/// an Event in a namespace that is going away, or what a webhook does not like.
+pub(crate) fn is_denied(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else {
+        return false;
+    };
+    // In the words of every authorizer: the API server itself puts them together.
+    status.code == 403 && status.message.contains("forbidden: User \"")
+}
+
 /// Asks the API server, without writing anything, which verbs of a right it denies. None where it does not say.
 pub async fn denied_verbs(client: &Client, right: Right) -> Option<Vec<&'static str>> {
     let (resource, subresource) = match right.resource().split_once('/') {

@@ -189,3 +189,28 @@ async fn what_the_server_refuses_is_given_up() {
     assert_eq!(events[0]["regarding"]["uid"], Value::Null);
     assert!(connection.report.troubles().is_empty());
 }
+
+/// As it is when a namespace goes away with all it has.
+#[tokio::test(start_paused = true)]
+async fn what_admission_refuses_is_no_missing_permission() {
+    let server = server();
+    let connection = connection(&server);
+    let recorder = EventRecorder::api(&connection, "node-1");
+    for message in [
+        "events.events.k8s.io \"web.1\" is forbidden: unable to create new content in namespace shop because it is \
+         being terminated",
+        "admission webhook \"quota.example.com\" denied the request: enough",
+    ] {
+        let refusal = Effect::Answer(Failure::forbidden(message));
+        server.inject(Fault::new(refusal).of("events").once());
+        recorder.record(about_web(message));
+        recorder.flush().await;
+        assert!(connection.report.troubles().is_empty(), "{message}");
+    }
+    assert_eq!(
+        server.count(Verb::Create, "events"),
+        2,
+        "neither is tried again"
+    );
+    assert!(notes(&server).is_empty());
+}
