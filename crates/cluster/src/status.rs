@@ -10,6 +10,7 @@
 
 mod address;
 mod ledger;
+mod refusals;
 #[cfg(test)]
 mod tests;
 mod writer;

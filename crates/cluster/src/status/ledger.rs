@@ -75,14 +75,13 @@ impl Ledger {
         self.wanted.as_ref().filter(|_| self.awaited.is_empty())
     }
 
-    /// What is to be done, up to so many Ingresses at a time.
-    pub(super) fn due(&self, most: usize) -> Vec<(ObjectName, Task)> {
-        if !self.awaited.is_empty() {
-            return Vec::new();
-        }
-        let due = self.due.iter().take(most);
-        due.map(|(name, task)| (name.clone(), task.clone()))
-            .collect()
+    /// What is to be done.
+    pub(super) fn due(&self) -> impl Iterator<Item = (&ObjectName, &Task)> {
+        self.due.iter().filter(|_| self.awaited.is_empty())
+    }
+
+    pub(super) fn is_due(&self, name: &ObjectName) -> bool {
+        self.due.contains_key(name)
     }
 
     /// A task is done, or need not be any more. The watch will tell if that is wrong.

@@ -12,6 +12,7 @@ use super::*;
 use crate::Candidate;
 
 const SETTLED: Duration = Duration::from_secs(2);
+const MINUTE: Duration = Duration::from_secs(60);
 
 struct Bench {
     server: ApiServer,
@@ -124,7 +125,7 @@ async fn ours_and_only_ours_are_written_once() {
     assert_eq!(bench.says("theirs"), "");
     assert_eq!(bench.writes(), 1);
 
-    sleep(Duration::from_secs(3600)).await;
+    sleep(60 * MINUTE).await;
     assert_eq!(bench.writes(), 1, "nothing changed");
 
     bench
@@ -161,7 +162,7 @@ async fn a_restart_writes_nothing() {
         candidate.leadership(),
     )
     .unwrap();
-    sleep(Duration::from_secs(60)).await;
+    sleep(MINUTE).await;
     assert!(candidate.leadership().is_held());
     assert_eq!(server.count(Verb::Patch, "ingresses"), 1);
 }
@@ -226,7 +227,7 @@ async fn what_leaves_our_class_is_let_go() {
     bench
         .change(|server| ingress(server, "ours", "fairway"))
         .await;
-    sleep(Duration::from_secs(60)).await;
+    sleep(MINUTE).await;
     assert_eq!(bench.says("ours"), "203.0.113.7");
 }
 
@@ -245,24 +246,47 @@ async fn a_fight_is_not_fought_at_full_speed() {
         bench.change(theirs).await;
     }
     assert_eq!(bench.writes(), 1, "within a minute");
-    sleep(Duration::from_secs(60)).await;
+    sleep(MINUTE).await;
     assert_eq!(bench.writes(), 2);
     assert_eq!(bench.says("ours"), "203.0.113.7");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_tried_again_and_holds_up_nothing_else() {
-    let bench = Bench::start(addresses(&["203.0.113.7"]), |server| {
-        let refused = Effect::Answer(Failure::internal("a webhook says no"));
-        server.inject(Fault::new(refused).of("ingresses").on(Verb::Patch).once());
-        for name in ["a", "b", "c"] {
-            ingress(server, name, "fairway");
+async fn refusals_are_tried_again_and_hold_up_nothing_else() {
+    // More than are written at once.
+    let refused: Vec<_> = (0..17).map(|number| format!("a-{number}")).collect();
+    for failure in [
+        Failure::forbidden("admission webhook \"policy.example.com\" denied the request: not now"),
+        Failure::internal("failed calling webhook \"policy.example.com\": connection refused"),
+        Failure::invalid("the status has nothing to say here"),
+        Failure::internal("etcdserver: request is too large"),
+    ] {
+        let bench = Bench::start(addresses(&["203.0.113.7"]), |server| {
+            for name in &refused {
+                let fault = Fault::new(Effect::Answer(failure.clone())).of("ingresses");
+                server.inject(fault.on(Verb::Patch).named(name));
+                ingress(server, name, "fairway");
+            }
+            ingress(server, "z", "fairway");
+        })
+        .await;
+        sleep(2 * MINUTE).await;
+        assert_eq!(bench.says("z"), "203.0.113.7", "{failure}");
+        assert!(bench.connection.report.forbidden().is_empty(), "{failure}");
+
+        let before = bench.writes();
+        sleep(60 * MINUTE).await;
+        let hourly = (bench.writes() - before) / refused.len();
+        assert!((25..=60).contains(&hourly), "{hourly} attempts each");
+        ingress(&bench.server, "b", "fairway");
+        sleep(2 * MINUTE).await;
+        assert_eq!(bench.says("b"), "203.0.113.7", "{failure}");
+
+        bench.server.heal();
+        sleep(2 * MINUTE).await;
+        for name in &refused {
+            assert_eq!(bench.says(name), "203.0.113.7", "{failure}");
         }
-    })
-    .await;
-    sleep(Duration::from_secs(2)).await;
-    for name in ["a", "b", "c"] {
-        assert_eq!(bench.says(name), "203.0.113.7");
     }
 }
 

@@ -13,7 +13,9 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
 use super::ledger::{Addresses, Ledger, Task};
-use crate::api::Report;
+use super::refusals::{LONGEST_PAUSE, Refusals, SHORTEST_PAUSE};
+use crate::api::{Report, is_denied};
+use crate::problem::OneLine;
 use crate::{Connection, Event, Leadership, Right};
 
 /// Patches on their way at a time. At a few milliseconds each, 10,000 Ingresses take seconds.
@@ -22,10 +24,6 @@ const AT_ONCE: usize = 16;
 /// How long after a write the same Ingress is written again if somebody else has changed it back:
 /// two controllers that fight over a status should not do so at full speed.
 const TRUCE: Duration = Duration::from_secs(60);
-
-/// After a failure, doubled up to the longest.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Who the API server says wrote these fields.
 const MANAGER: &str = "fairway-ingress-status";
@@ -38,7 +36,8 @@ pub(super) struct Writer {
     leadership: Leadership,
     /// When something was last written to an Ingress, for as long as that matters.
     recent: BTreeMap<ObjectName, (Instant, Addresses)>,
-    /// Not before this.
+    refusals: Refusals,
+    /// Nothing before this.
     resume: Instant,
     pause: Duration,
     complaint: Option<String>,
@@ -52,6 +51,7 @@ impl Writer {
             ledger,
             leadership,
             recent: BTreeMap::new(),
+            refusals: Refusals::default(),
             resume: Instant::now(),
             pause: SHORTEST_PAUSE,
             complaint: None,
@@ -86,26 +86,35 @@ impl Writer {
     fn next(&mut self) -> Next {
         let now = Instant::now();
         self.recent.retain(|_, (written, _)| *written + TRUCE > now);
-        // Those in a truce may stand before others.
-        let mut due = self.ledger.due(AT_ONCE + self.recent.len());
-        if due.is_empty() {
+        let due = self.ledger.due();
+        let mut due: Vec<_> = due
+            .map(|(name, task)| (self.waits_until(name, task), name, task))
+            .collect();
+        // First who need not wait, then who has waited longest.
+        due.sort_by_key(|(until, ..)| *until);
+        let Some((first, ..)) = due.first() else {
             return Next::Idle;
+        };
+        let earliest = first.map_or(self.resume, |first| first.max(self.resume));
+        if earliest > now {
+            return Next::At(earliest);
         }
-        if self.resume > now {
-            return Next::At(self.resume);
-        }
-        due.retain(|(name, task)| {
-            let recent = self.recent.get(name);
-            !recent.is_some_and(|(_, addresses)| *task == Task::Write(addresses.clone()))
-        });
-        due.truncate(AT_ONCE);
-        match due.is_empty() {
-            false => Next::Work(due),
-            true => {
-                let ends = self.recent.values().map(|(written, _)| *written + TRUCE);
-                ends.min().map_or(Next::Idle, Next::At)
-            }
-        }
+        let ready = due
+            .iter()
+            .filter(|(until, ..)| until.is_none_or(|it| it <= now));
+        let work = ready.take(AT_ONCE);
+        Next::Work(
+            work.map(|(_, name, task)| ((*name).clone(), (*task).clone()))
+                .collect(),
+        )
+    }
+
+    /// Why a task may have to wait: a truce, or a refusal.
+    fn waits_until(&self, name: &ObjectName, task: &Task) -> Option<Instant> {
+        let recent = self.recent.get(name);
+        let same = recent.filter(|(_, addresses)| *task == Task::Write(addresses.clone()));
+        let truce = same.map(|(written, _)| *written + TRUCE);
+        truce.max(self.refusals.until(name))
     }
 
     async fn work(&mut self, due: Vec<(ObjectName, Task)>) {
@@ -123,35 +132,64 @@ impl Writer {
                         let written = (Instant::now(), addresses.clone());
                         self.recent.insert(name.clone(), written);
                     }
-                    self.ledger.done(&name, &task);
+                    self.done(&name, &task);
                 }
                 // Deleted meanwhile; the watch will tell.
-                Err(kube::Error::Api(status)) if status.code == 404 => {
-                    self.ledger.done(&name, &task);
+                Err(kube::Error::Api(status)) if status.code == 404 => self.done(&name, &task),
+                Err(error) if concerns_all(&error) => {
+                    // What lies with this one after all must not stand before others for ever.
+                    self.refusals.add(&name, String::new());
+                    failure = Some((name, error));
                 }
-                Err(error) => failure = Some((name, error)),
+                Err(error) => {
+                    let why = OneLine(&error.to_string()).to_string();
+                    if self.refusals.add(&name, why.clone()) {
+                        warn!(ingress = %name, reason = why, "cannot write the status");
+                    }
+                }
             }
         }
-        let Some((name, error)) = failure else {
-            self.pause = SHORTEST_PAUSE;
-            self.complaint = None;
-            return;
-        };
+        self.refusals.retain(|name| self.ledger.is_due(name));
+        match failure {
+            Some((name, error)) => self.halt(&name, &error),
+            None => {
+                self.pause = SHORTEST_PAUSE;
+                self.complaint = None;
+            }
+        }
+    }
+
+    fn done(&mut self, name: &ObjectName, task: &Task) {
+        self.refusals.end(name);
+        self.ledger.done(name, task);
+    }
+
+    /// Leaves the API server alone for a while.
+    fn halt(&mut self, name: &ObjectName, error: &kube::Error) {
         self.resume = Instant::now() + self.pause;
         self.pause = (2 * self.pause).min(LONGEST_PAUSE);
-        if matches!(&error, kube::Error::Api(status) if status.code == 403) {
+        if is_denied(error) {
             // The report has said it.
             return;
         }
         let complaint = error.to_string();
         if self.complaint.as_ref() != Some(&complaint) {
-            warn!(
-                ingress = %name,
-                reason = complaint,
-                "cannot write statuses"
-            );
+            warn!(ingress = %name, reason = complaint, "cannot write statuses");
             self.complaint = Some(complaint);
         }
+    }
+}
+
+/// Whether the next Ingress would very likely fare the same.
+fn concerns_all(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => match status.code {
+            401 | 429 => true,
+            // One that is away may be asked about some namespaces only.
+            500.. => !status.message.contains("webhook"),
+            _ => is_denied(error),
+        },
+        _ => true,
     }
 }
 

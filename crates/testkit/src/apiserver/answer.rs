@@ -88,9 +88,7 @@ where
     }
 
     let continued = !query.text("continue").is_empty();
-    let effect = shared
-        .faults()
-        .strike(verb, target.resource.plural, continued);
+    let effect = shared.faults().strike(verb, &target, continued);
     match &effect {
         Some(Effect::Answer(refusal)) => return Ok(failure(refusal)),
         Some(Effect::Disconnect) => return Err(broken()),

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::failure::Failure;
-use super::target::Verb;
+use super::target::{Target, Verb};
 
 /// A way to misbehave, and for which requests.
 ///
@@ -15,6 +15,7 @@ use super::target::Verb;
 pub struct Fault {
     verb: Option<Verb>,
     plural: Option<&'static str>,
+    name: Option<String>,
     continued: bool,
     times: Option<u32>,
     effect: Effect,
@@ -48,6 +49,7 @@ impl Fault {
         Self {
             verb: None,
             plural: None,
+            name: None,
             continued: false,
             times: None,
             effect,
@@ -78,6 +80,13 @@ impl Fault {
     #[must_use]
     pub fn of(mut self, plural: &'static str) -> Self {
         self.plural = Some(plural);
+        self
+    }
+
+    /// Only for an object, in whatever namespace.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
         self
     }
 
@@ -121,14 +130,21 @@ impl Faults {
             matches!(&fault.effect, Effect::Answer(failure) if failure.code == 403)
                 && fault.verb.is_none_or(|it| it.to_string() == verb)
                 && fault.plural.is_none_or(|it| it == plural)
+                && fault.name.is_none()
         })
     }
 
     /// What is to happen to a request; uses up one of a fault's times.
-    pub(super) fn strike(&mut self, verb: Verb, plural: &str, continued: bool) -> Option<Effect> {
+    pub(super) fn strike(
+        &mut self,
+        verb: Verb,
+        target: &Target,
+        continued: bool,
+    ) -> Option<Effect> {
         let index = self.0.iter().position(|fault| {
             fault.verb.is_none_or(|v| v == verb)
-                && fault.plural.is_none_or(|p| p == plural)
+                && fault.plural.is_none_or(|p| p == target.resource.plural)
+                && (fault.name.is_none() || fault.name == target.name)
                 && (continued || !fault.continued)
         })?;
         let fault = &mut self.0[index];
