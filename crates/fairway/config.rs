@@ -97,6 +97,10 @@ pub(crate) struct Config {
     kube_proxy: KubeProxyConfiguration,
     #[serde(skip)]
     fairway: FairwayConfiguration,
+    /// What is wrong with policies, each a sentence without its end. A start has to live with it; what is in
+    /// force is not replaced by such a configuration.
+    #[serde(skip)]
+    pub(crate) faults: Vec<String>,
     /// What works, but perhaps not as was meant: a sentence each, for the log.
     #[serde(skip)]
     pub(crate) warnings: Vec<String>,
@@ -259,6 +263,7 @@ impl Config {
         let mut same = other.clone();
         same.policies.clone_from(&self.policies);
         same.fairway.policies.clone_from(&self.fairway.policies);
+        same.faults.clone_from(&self.faults);
         same.warnings.clone_from(&self.warnings);
         *self == same
     }

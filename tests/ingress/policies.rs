@@ -76,14 +76,19 @@ fn they_are_followed_and_open_connections_are_left_alone(feed: Feed) {
 
     governed.set(
         "
-- selector: {path: /slow}
-  upstream: {readTimeout: 10s}
 - selector: {host: web}
   upstream: {protocl: https}",
     );
-    let told = "policies[1].upstream.protocl: unknown field `protocl`";
+    let told = "policies[0].upstream.protocl: unknown field `protocl`";
     let agent = site.agent("node-1");
     agent.wait_for_log(told, Duration::from_secs(10)).unwrap();
+    assert_eq!(site.answers("web", "/slow?delay=5000"), "504");
+
+    governed.set(
+        "
+- selector: {path: /slow}
+  upstream: {readTimeout: 10s}",
+    );
     becomes("web".to_owned(), "a slow answer", || {
         site.answers("web", "/slow?delay=200")
     });

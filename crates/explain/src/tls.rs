@@ -57,19 +57,31 @@ pub(crate) fn of_host(world: &World, routing: &Routing, name: Option<&str>) -> H
     let none = HostTls::default();
     let facts = routing.tls.get(&pattern).unwrap_or(&none);
     let redirects = policy.redirect.unwrap_or(routing.redirects) && facts.wants_https;
-    let TlsHandling::Terminate { client_auth, .. } = &policy.handling else {
-        return HostView {
-            told: Tls {
-                handling: format!(
-                    "{pattern}: passed through to the endpoints of path /, which do TLS"
-                ),
-                certificate: None,
-            },
-            passthrough: true,
-            demands: true,
-            redirects: true,
-            ..HostView::default()
-        };
+    let without_us = |handling: &str| HostView {
+        told: Tls {
+            handling: format!("{pattern}: {handling}"),
+            certificate: None,
+        },
+        demands: true,
+        redirects: true,
+        ..HostView::default()
+    };
+    let client_auth = match &policy.handling {
+        TlsHandling::Terminate { client_auth, .. } => client_auth,
+        TlsHandling::Passthrough => {
+            return HostView {
+                passthrough: true,
+                ..without_us("passed through to the endpoints of path /, which do TLS")
+            };
+        }
+        TlsHandling::Refuse => {
+            return HostView {
+                refuses: true,
+                ..without_us(
+                    "nobody is let in, because a policy for it has a mistake (see the log)",
+                )
+            };
+        }
     };
     let mut handling = match (&facts.certificate, default()) {
         (Some(_), _) => format!("{pattern}: the router does TLS with its own certificate"),

@@ -72,13 +72,13 @@ impl Follower {
         while !sender.is_closed() {
             // Watched first and read then, so that no change in between is missed.
             self.watch();
-            match self.loader.load() {
+            let loaded = self.loader.load().map_err(|error| error.to_string());
+            match loaded.and_then(|config| following(&sender.borrow(), config)) {
                 Ok(config) => {
                     told = None;
                     sender.send_if_modified(|current| replace(current, config));
                 }
                 Err(error) => {
-                    let error = error.to_string();
                     if told.as_ref() != Some(&error) {
                         warn!("{error}; the configuration of before stays in force");
                         told = Some(error);
@@ -136,6 +136,16 @@ fn watcher(wake: Sender<()>) -> Option<RecommendedWatcher> {
         warn!(%error, "cannot watch the files of the configuration: their changes count at the next start");
     });
     watcher.ok()
+}
+
+/// Refuses a new configuration with faulty policies: what they are to protect is protected by those of
+/// before. One that is in force from the start on is nothing new.
+fn following(current: &Config, new: Config) -> Result<Config, String> {
+    match new.faults.as_slice() {
+        [] => Ok(new),
+        _ if *current == new => Ok(new),
+        faults => Err(faults.join("; ")),
+    }
 }
 
 /// Takes the new configuration if it means something else.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::file::{Documents, FileError, Origins};
 use super::kube_proxy::{HEALTHZ_PORT, METRICS_PORT};
+use super::policies::Fault;
 use super::setting::{self, HEALTHZ, HOSTNAME, METRICS, NODE_NAME};
 use super::{
     Admin, Config, ConfigError, Conntrack, Environment, KubeProxyConfiguration, Observation,
@@ -77,12 +78,12 @@ impl Loader {
 
         let kube_proxy = kube_proxy.with_defaults();
         let fairway = documents.fairway.clone();
-        let (policies, problems) = fairway.policies.parse();
-        let origin = documents.origins.fairway.as_ref();
-        warnings.extend(problems.into_iter().map(|problem| match origin {
-            Some((file, _)) => format!("{}: {problem}", file.display()),
-            None => problem,
-        }));
+        let (policies, faults) = fairway.policies.parse();
+        let file = documents.origins.fairway.as_ref();
+        let file = file.map(|(file, _)| format!("{}: ", file.display()));
+        let located = |fault: &Fault| format!("{}{}", file.as_deref().unwrap_or(""), fault.problem);
+        let told = faults.iter();
+        warnings.extend(told.map(|fault| format!("{}; {}", located(fault), fault.effect)));
         let period = kube_proxy.sync_period().map(Duration::from);
         let config = Config {
             source,
@@ -107,6 +108,7 @@ impl Loader {
             admin: Admin::try_from(&kube_proxy)?,
             kube_proxy,
             fairway,
+            faults: faults.iter().map(located).collect(),
             warnings,
         };
         config.check()?;

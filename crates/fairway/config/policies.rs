@@ -1,9 +1,11 @@
 //! `policies` of a `FairwayConfiguration`: what is set for routes beside what Ingresses say.
 //!
-//! Each is read strictly and by itself: one that cannot be meant so is told and left out.
+//! Each is read strictly and by itself: one that cannot be meant so is told. A list with such a one replaces
+//! no other; at a start, where there is none, it is left out or closes the hosts that it may protect.
 
 mod backends;
 mod balancing;
+mod fault;
 mod headers;
 mod matches;
 mod paths;
@@ -26,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::backends::BackendDocument;
+pub(super) use self::fault::Fault;
 use self::headers::HeadersDocument;
 use self::matches::MatchDocument;
 use self::paths::{RedirectDocument, RewriteDocument};
@@ -43,24 +46,20 @@ pub(crate) struct PolicyList {
 type Wrong = (String, String);
 
 impl PolicyList {
-    /// The policies that can be used; of the others, which field is wrong and how.
-    pub(super) fn parse(&self) -> (RoutePolicies, Vec<String>) {
-        let (mut policies, mut problems) = (Vec::new(), Vec::new());
+    /// The policies that can be used; of the others, what is wrong, and what of them protects a host.
+    pub(super) fn parse(&self) -> (RoutePolicies, Vec<Fault>) {
+        let (mut policies, mut faults) = (Vec::new(), Vec::new());
         for (at, content) in self.policies.iter().enumerate() {
             match parse(content) {
                 Ok(policy) => policies.push(policy),
-                Err((field, problem)) => {
-                    let field = match field.as_str() {
-                        "" | "." => String::new(),
-                        field => format!(".{field}"),
-                    };
-                    problems.push(format!(
-                        "policies[{at}]{field}: {problem}; this policy is left out"
-                    ));
+                Err(wrong) => {
+                    let closing = fault::closing(content);
+                    faults.push(Fault::new(at, wrong, closing.is_some()));
+                    policies.extend(closing);
                 }
             }
         }
-        (RoutePolicies::new(policies), problems)
+        (RoutePolicies::new(policies), faults)
     }
 }
 
@@ -169,6 +168,7 @@ impl PolicyDocument {
                         .map(ClientCertificatesDocument::policy)
                         .transpose()?,
                     passthrough: self.passthrough,
+                    refuse: false,
                 },
             },
         })

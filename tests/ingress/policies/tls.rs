@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use fairway_testkit::ask::Answer;
 use fairway_testkit::certificates::{Authority, Issued};
@@ -17,6 +18,7 @@ use crate::support::{Feed, becomes, fed_both_ways};
 
 fed_both_ways!(
     clients_show_certificates_where_a_policy_wants_them,
+    a_mistake_lets_nobody_in,
     upstreams_are_verified_and_passed_through,
 );
 
@@ -161,6 +163,66 @@ fn clients_show_certificates_where_a_policy_wants_them(feed: Feed) {
     for host in ["strict.example", "some.example"] {
         assert_eq!(site.get(host, "/").status, 308, "{host}");
     }
+}
+
+/// Beside what protects a host, a mistake in the same policy must not open the host: while the agent
+/// runs the policies of before stay, and at a start the host is closed.
+fn a_mistake_lets_nobody_in(feed: Feed) {
+    const GOOD: &str = "
+- selector: {host: admin.example}
+  clientCertificates: {authorities: default/clients}";
+    let faulty = format!("{GOOD}\n  upstream: {{readTimout: 5m}}");
+    let root = Authority::new("clients").unwrap();
+    let directory = TempDir::new().unwrap();
+    let issued = root.client("alice").unwrap();
+    let [certificate, key] = [("alice.crt", &issued.chain), ("alice.key", &issued.key)]
+        .map(|(name, content)| write(&directory, name, content));
+    let alice = ["-k", "--cert", &certificate, "--key", &key];
+    let is_in = |site: &Site, host: &str, arguments: &[&str]| {
+        serde_json::from_str::<Answer>(&curl(site, host, arguments)).is_ok()
+    };
+    let governed = |policies: &str| {
+        let governed = Governed::new(feed, &["web"], policies);
+        let web = ingress("web").class("fairway");
+        let web = web.prefix("admin.example", "/", "web", 80);
+        let web = web.prefix("open.example", "/", "web", 80);
+        let ca = secret("clients", "Opaque").field("ca.crt", root.pem());
+        governed.site.apply("secrets", [ca]);
+        governed.site.apply("web", [web]);
+        governed.start();
+        governed
+    };
+
+    let running = governed(GOOD);
+    let site = &running.site;
+    becomes(true, "the Secret is known", || {
+        is_in(site, "admin.example", &alice)
+    });
+    assert!(!is_in(site, "admin.example", &["-k"]));
+    running.set(&faulty);
+    let told = "policies[0].upstream.readTimout: unknown field";
+    let agent = site.agent("node-1");
+    agent.wait_for_log(told, Duration::from_secs(10)).unwrap();
+    assert!(!is_in(site, "admin.example", &["-k"]));
+    assert!(is_in(site, "admin.example", &alice));
+    drop(running);
+
+    let started = governed(&faulty);
+    let site = &started.site;
+    let agent = site.agent("node-1");
+    agent.wait_for_log(told, Duration::from_secs(10)).unwrap();
+    becomes(true, "a host of no faulty policy", || {
+        is_in(site, "open.example", &["-k"])
+    });
+    assert_eq!(site.answers("open.example", "/"), "web");
+    assert!(!is_in(site, "admin.example", &["-k"]));
+    assert!(!is_in(site, "admin.example", &alice));
+    assert_eq!(site.get("admin.example", "/").status, 308);
+    started.set(GOOD);
+    becomes(true, "the policy is mended", || {
+        is_in(site, "admin.example", &alice)
+    });
+    assert!(!is_in(site, "admin.example", &["-k"]));
 }
 
 fn upstreams_are_verified_and_passed_through(feed: Feed) {

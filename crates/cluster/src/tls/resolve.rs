@@ -28,19 +28,20 @@ pub enum HostCertificates {
     },
     /// The endpoints do TLS.
     Passthrough,
-    /// Nobody is to be let in: it is not known whose certificates clients must have.
+    /// Nobody is to be let in: it is not known who should be.
     Refuse,
 }
 
 impl Certificates {
     /// What `policy` comes to for `host`.
     pub fn resolve(&self, host: &HostPattern, policy: &TlsPolicy) -> HostCertificates {
-        let TlsHandling::Terminate {
-            certificate,
-            client_auth,
-        } = &policy.handling
-        else {
-            return HostCertificates::Passthrough;
+        let (certificate, client_auth) = match &policy.handling {
+            TlsHandling::Terminate {
+                certificate,
+                client_auth,
+            } => (certificate, client_auth),
+            TlsHandling::Passthrough => return HostCertificates::Passthrough,
+            TlsHandling::Refuse => return HostCertificates::Refuse,
         };
         let client_auth = match client_auth {
             None => None,

@@ -300,12 +300,21 @@ fn tls_is_of_whole_hosts() {
     assert_eq!(secrets(both.clone()), [secret("own")]);
     let mut open = policy("front", "", "", 5);
     open.settings.tls.client_auth = Some(None);
-    assert_eq!(secrets([both, vec![open]].concat()), []);
+    assert_eq!(secrets([both.clone(), vec![open]].concat()), []);
 
     let mut through = policy("", "a.example", "", 5);
     through.settings.tls.passthrough = Some(true);
-    let tls = applied(vec![through], routes()).tls.unwrap();
+    let tls = applied(vec![through.clone()], routes()).tls.unwrap();
     assert_eq!(tls.handling, TlsHandling::Passthrough);
+
+    // Nobody knows what one that cannot be read says over the others.
+    let mut closing = policy("", "a.example", "", 5);
+    closing.settings.tls.refuse = true;
+    let all = [both, vec![through, closing]].concat();
+    assert_eq!(
+        applied(all, routes()).tls.unwrap().handling,
+        TlsHandling::Refuse
+    );
 }
 
 #[test]

@@ -9,6 +9,8 @@ pub struct TlsSettings {
     pub client_auth: Option<Option<ClientAuthPolicy>>,
     /// Whether the endpoints of the host's path `/` do TLS themselves.
     pub passthrough: Option<bool>,
+    /// Nobody is let in, whatever another policy says: it is not known what this one wants.
+    pub refuse: bool,
 }
 
 impl TlsSettings {
@@ -17,23 +19,27 @@ impl TlsSettings {
         let Self {
             client_auth,
             passthrough,
+            refuse,
         } = specific;
         if client_auth.is_some() {
             self.client_auth.clone_from(client_auth);
         }
         self.passthrough = passthrough.or(self.passthrough);
+        self.refuse |= refuse;
     }
 
     /// Sets what there is to set. A host of which nobody said anything gets TLS with the default
     /// certificate if clients have to show theirs.
     pub(super) fn apply(&self, tls: &mut Option<Arc<TlsPolicy>>) {
         let undeclared = || TlsPolicy::terminate(CertificateChoice::Default);
-        if self.passthrough == Some(true) {
+        let of_others = match self.passthrough {
+            _ if self.refuse => Some(TlsHandling::Refuse),
+            Some(true) => Some(TlsHandling::Passthrough),
+            Some(false) | None => None,
+        };
+        if let Some(handling) = of_others {
             let redirect = tls.as_ref().and_then(|tls| tls.redirect);
-            *tls = Some(Arc::new(TlsPolicy {
-                handling: TlsHandling::Passthrough,
-                redirect,
-            }));
+            *tls = Some(Arc::new(TlsPolicy { handling, redirect }));
             return;
         }
         let Some(wanted) = &self.client_auth else {

@@ -39,7 +39,7 @@ impl TlsPolicy {
                 certificate,
                 client_auth,
             } => (certificate.secrets(), client_auth.as_ref()),
-            TlsHandling::Passthrough => (&[][..], None),
+            TlsHandling::Passthrough | TlsHandling::Refuse => (&[][..], None),
         };
         certificates
             .iter()
@@ -59,6 +59,8 @@ pub enum TlsHandling {
     },
     /// The endpoints of the host's path `/`: the router looks at the name in the ClientHello only.
     Passthrough,
+    /// Nobody: what the host wants of its clients is not known.
+    Refuse,
 }
 
 /// Which certificate a host shows. Where the chosen one cannot be had, the default certificate is shown.
