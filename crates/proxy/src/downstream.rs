@@ -5,6 +5,7 @@ pub(crate) mod client_connections;
 pub(crate) mod connection;
 mod head_scan;
 mod http2;
+mod lingering;
 mod parked;
 mod preface;
 pub(crate) mod proxy_protocol;

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -17,13 +16,13 @@ use hyper_util::rt::TokioIo;
 
 use super::arrival::Arrival;
 use super::http2;
+use super::lingering::linger;
 use super::parked;
 use super::watch::{Stall, Upload, Watch};
 use super::wire::Wire;
 use crate::body::ResponseBody;
 use crate::clock::Tick;
 use crate::config::Protocol;
-use crate::deadline::within;
 use crate::error::Rejection;
 use crate::exchange;
 use crate::forwarding::{self, Sender};
@@ -37,13 +36,6 @@ use crate::worker::Worker;
 /// A connection gets this long, idle since a drain has begun, for a last request, whose response says so:
 /// closed at once, it could meet a request on its way. nginx has `keepalive_min_timeout` for this.
 const LAST_REQUEST: Duration = Duration::from_secs(2);
-
-/// After our last response the client may still be sending; closing at once would reset the connection
-/// and could destroy the response on its way. nginx's `lingering_timeout`.
-pub(super) const LINGER: Duration = Duration::from_secs(5);
-
-/// What is read and thrown away meanwhile.
-pub(super) const LINGER_BYTES: usize = 1024 * 1024;
 
 const REQUEST_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\nserver: fairway\r\n\r\n";
@@ -115,7 +107,7 @@ impl Client {
     }
 
     /// Whether bytes may still come that nobody will read.
-    fn is_sending(&self) -> bool {
+    pub(super) fn is_sending(&self) -> bool {
         let complete = matches!(self.wire.watch.upload_state(), Upload::Complete(_));
         !self.wire.is_finished() && (self.refused.get() || !complete)
     }
@@ -259,7 +251,7 @@ async fn close(client: &Rc<Client>, end: End, mut stream: Stream, early: bool) {
                 tunnel.record.broken(Rejection::EarlyBytes.label());
                 return;
             }
-            client.wire.watch.tunnel();
+            client.wire.watch.retire();
             let deadline = worker.deadlines.open();
             // Boxed: few connections become tunnels, and all would have room for one.
             Box::pin(tunnel.run(stream, worker.clock.clone(), deadline)).await;
@@ -300,27 +292,4 @@ fn reject(client: &Client, rejection: Rejection) {
     let mut record = Record::without_request(&client.worker, &client.sender);
     record.status = rejection.status().as_u16();
     record.broken(rejection.label());
-}
-
-/// Closes our side and waits for the client to close its own.
-async fn linger(client: &Client, mut stream: Stream) {
-    if !client.is_sending() {
-        return;
-    }
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let drain = async {
-        stream.shutdown().await?;
-        let mut rest = [0; 2048];
-        let mut left = LINGER_BYTES;
-        while left > 0 {
-            match stream.read(&mut rest).await? {
-                0 => break,
-                count => left = left.saturating_sub(count),
-            }
-        }
-        io::Result::Ok(())
-    };
-    let deadline = client.worker.deadlines.open();
-    // Whether the client closed or not, there is nothing more to be done for it.
-    let _ = within(&deadline, &client.worker.clock, LINGER, drain).await;
 }

@@ -17,7 +17,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
-use super::connection::{LINGER, LINGER_BYTES};
+use super::lingering::SILENCE;
 use super::watch::Stall;
 use crate::config::Config;
 use crate::exchange;
@@ -44,6 +44,9 @@ const SEND_BUFFER: usize = 64 * 1024;
 const PENDING_RESETS: usize = 20;
 const PROVOKED_RESETS: usize = 1024;
 
+/// What is read and thrown away at the end of a connection, in bytes: the window lets a client send no more.
+const LINGER_BYTES: usize = 1024 * 1024;
+
 /// Serves a connection to its end.
 pub(super) async fn serve(
     worker: Rc<Worker>,
@@ -66,7 +69,7 @@ pub(super) async fn serve(
     let stream = Lingering::new(
         stream,
         lingering::Limits {
-            time: LINGER,
+            time: SILENCE,
             bytes: LINGER_BYTES,
         },
     );

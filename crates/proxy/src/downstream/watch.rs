@@ -56,8 +56,8 @@ enum Phase {
     Exchanging {
         answer: Answer,
     },
-    /// The connection became a tunnel, which minds its own time.
-    Tunnel,
+    /// HTTP is over, and whoever goes on with the connection minds its own time.
+    Retired,
 }
 
 /// How far the response is.
@@ -288,15 +288,17 @@ impl Watch {
         let is_over = match self.phase.get() {
             Phase::Idle { .. } => true,
             Phase::Exchanging { answer } => answer == Answer::Complete,
-            Phase::Head { .. } | Phase::Accepted | Phase::Connecting { .. } | Phase::Tunnel => {
+            Phase::Head { .. } | Phase::Accepted | Phase::Connecting { .. } | Phase::Retired => {
                 false
             }
         };
         is_over && !self.given_up.get()
     }
 
-    pub(crate) fn tunnel(&self) {
-        self.phase.set(Phase::Tunnel);
+    /// HTTP is over on the connection.
+    pub(crate) fn retire(&self) {
+        self.busy();
+        self.phase.set(Phase::Retired);
     }
 
     pub(crate) fn now(&self) -> Tick {

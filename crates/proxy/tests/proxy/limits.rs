@@ -310,6 +310,22 @@ fn who_is_busy_is_not_closed_and_connections_beyond_the_limit_wait() {
 }
 
 #[test]
+fn who_goes_on_sending_after_its_last_answer_makes_room() {
+    let upstream = Upstream::echo("a");
+    let proxy = limited(&upstream, |limits| limits.connections_per_worker = 1);
+    let mut first = Client::connect(proxy.address);
+    first.send("POST /../x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+    assert_eq!(first.response().status, 400);
+    let sending = std::thread::spawn(move || {
+        while first.try_send("x") {
+            std::thread::sleep(SHORT / 10);
+        }
+    });
+    assert_eq!(get(proxy.address, "a", "/").status, 200);
+    sending.join().unwrap();
+}
+
+#[test]
 fn a_client_has_no_more_connections_than_its_share() {
     let upstream = Upstream::echo("a");
     let proxy = limited(&upstream, |limits| limits.connections_per_client = Some(2));

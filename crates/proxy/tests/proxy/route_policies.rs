@@ -204,6 +204,21 @@ fn a_body_that_is_too_large_is_not_asked_for() {
     assert_eq!(upstream.connections(), 0);
 }
 
+/// Nor does it get a reset instead of its answer, however much there is of it.
+#[test]
+fn who_reads_no_answer_before_all_is_sent_gets_the_413_all_the_same() {
+    const SIZE: usize = 32 * 1024 * 1024;
+    let upstream = Upstream::echo("a");
+    let proxy = governed(&upstream, |cluster| cluster.requests.max_body = 1024 * 1024);
+    let mut client = Client::connect(proxy.address);
+    client.send(format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {SIZE}\r\n\r\n"
+    ));
+    client.send(vec![b'x'; SIZE]);
+    assert_eq!(client.response().status, 413);
+    client.expect_close();
+}
+
 /// Answers with the protocol that it was asked to switch to, and switches to those that it knows.
 fn switching() -> Upstream {
     Upstream::start(|mut connection| {

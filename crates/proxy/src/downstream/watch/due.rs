@@ -85,7 +85,7 @@ impl Watch {
             Phase::Head { since } => (since.after(self.timeouts.head), Stall::Head),
             Phase::Connecting { since, limit } => (since.after(limit), Stall::Connect),
             Phase::Exchanging { answer } => earlier(self.upload_due(), self.answer_due(answer)),
-            Phase::Accepted | Phase::Tunnel => NEVER,
+            Phase::Accepted | Phase::Retired => NEVER,
         };
         match self.write_blocked.get() {
             Some(since) => earlier(phase, (self.write_due(since), Stall::ClientWrite)),
