@@ -111,20 +111,21 @@ impl Body for RequestBody {
                 match this.left.checked_sub(bytes as u64) {
                     Some(left) => this.left = left,
                     None => {
-                        watch.upload(Upload::Abandoned);
+                        watch.upload(Upload::Abandoned(watch.now()));
                         this.wire.exceed();
                         return Poll::Ready(Some(Err(BodyError::TooLarge)));
                     }
                 }
                 watch.brought(bytes);
                 watch.upload(Upload::Upstream(watch.now()));
-                if incoming.is_end_stream() {
+                // hyper does not say so of trailers.
+                if frame.is_trailers() || incoming.is_end_stream() {
                     this.finish();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
-                watch.upload(Upload::Abandoned);
+                watch.upload(Upload::Abandoned(watch.now()));
                 Poll::Ready(Some(Err(BodyError::Client(error))))
             }
             Poll::Ready(None) => {
@@ -149,7 +150,8 @@ impl Body for RequestBody {
 impl Drop for RequestBody {
     fn drop(&mut self) {
         if !self.complete {
-            self.wire.watch.upload(Upload::Abandoned);
+            let watch = &self.wire.watch;
+            watch.upload(Upload::Abandoned(watch.now()));
         }
     }
 }

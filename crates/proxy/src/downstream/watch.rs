@@ -80,8 +80,8 @@ pub(crate) enum Upload {
     Client(Tick),
     /// The upstream is to take what there is.
     Upstream(Tick),
-    /// Given up before its end: nobody reads the rest.
-    Abandoned,
+    /// Given up before its end, since then: nobody reads the rest.
+    Abandoned(Tick),
 }
 
 /// The marks of one client connection.
@@ -220,7 +220,7 @@ impl Watch {
         match self.upload.get() {
             Upload::Upstream(_) => self.upload(Upload::Upstream(now)),
             Upload::Client(_) => self.upload(Upload::Client(now)),
-            Upload::Complete(_) | Upload::Abandoned => {}
+            Upload::Complete(_) | Upload::Abandoned(_) => {}
         }
         self.answer(Answer::Upstream(now));
     }
@@ -243,7 +243,7 @@ impl Watch {
         match upload {
             Upload::Client(since) => self.deadline.arm(self.body_due(since)),
             Upload::Upstream(since) => self.deadline.arm(since.after(self.upstream_write.get())),
-            Upload::Complete(_) | Upload::Abandoned => self.settle(),
+            Upload::Complete(_) | Upload::Abandoned(_) => self.settle(),
         }
     }
 

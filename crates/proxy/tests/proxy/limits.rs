@@ -35,6 +35,32 @@ fn a_silent_upstream_is_504() {
     assert_eq!(proxy.log_lines(1)[0]["reason"], "read_timeout");
 }
 
+/// The time to answer begins with the end of the body, which trailers are, too.
+#[test]
+fn an_upload_may_take_longer_than_the_answer_to_it() {
+    let upstream = Upstream::start(|mut connection| {
+        connection.head();
+        let mut body = Vec::new();
+        while !body.ends_with(b"\r\n\r\n") {
+            body.extend(connection.read_exact(1).unwrap());
+        }
+        connection.answer(200, "", "done");
+    });
+    let limit = Duration::from_secs(2);
+    let mut cluster = crate::cluster::Cluster::default();
+    cluster.policy.read_timeout = Some(limit);
+    cluster.service("web", &[upstream.address]);
+    cluster.route(None, "/", "web");
+    let proxy = Proxy::start(cluster);
+    let mut client = Client::connect(proxy.address);
+    client.send(
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n1\r\nx\r\n",
+    );
+    std::thread::sleep(limit + 2 * SHORT);
+    client.send("0\r\nX-Sum: 1\r\n\r\n");
+    assert_eq!(client.response().status, 200);
+}
+
 #[test]
 fn an_upstream_that_falls_silent_in_its_body_cuts_the_response() {
     let upstream = Upstream::start(|mut connection| {

@@ -1,5 +1,8 @@
 //! Who is too slow, and who is told.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -113,19 +116,16 @@ impl Watch {
             Upload::Upstream(since) => {
                 (since.after(self.upstream_write.get()), Stall::UpstreamWrite)
             }
-            Upload::Complete(_) | Upload::Abandoned => NEVER,
+            Upload::Complete(_) | Upload::Abandoned(_) => NEVER,
         }
     }
 
     fn answer_due(&self, answer: Answer) -> (Tick, Stall) {
         match (answer, self.upload.get()) {
-            (Answer::Upstream(since), Upload::Complete(sent)) => (
-                since.max(sent).after(self.upstream_read.get()),
+            (Answer::Upstream(since), Upload::Complete(over) | Upload::Abandoned(over)) => (
+                since.max(over).after(self.upstream_read.get()),
                 Stall::UpstreamRead,
             ),
-            (Answer::Upstream(since), Upload::Abandoned) => {
-                (since.after(self.upstream_read.get()), Stall::UpstreamRead)
-            }
             // Somebody is busy with the request's body, and has a limit for that.
             (Answer::Upstream(_), Upload::Client(_) | Upload::Upstream(_)) => NEVER,
             // The socket knows better, unless other requests use it, too.
