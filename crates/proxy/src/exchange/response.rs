@@ -78,10 +78,6 @@ pub(super) fn finish(
             if let Some(route) = record.route() {
                 HeaderChange::apply_all(&route.response, response.headers_mut());
             }
-            // The rest of the body is not read, so the connection has no next request.
-            if !matches!(wire.watch.upload_state(), Upload::Complete(_)) {
-                client.refuse();
-            }
             complete(client, &mut response, &mut record);
             response.map(|text| ResponseBody::own(text, wire, record))
         }
@@ -105,6 +101,11 @@ pub(super) fn finish(
 
 /// Adds what we have to say ourselves. Nothing changes the head after this.
 fn complete<B>(client: &Client, response: &mut Response<B>, record: &mut Record) {
+    // The rest of the request is not read once the response is over, which leaves no room for another one. That
+    // it may still end first is not known yet; Envoy does not wait to see, either.
+    if !matches!(client.wire.watch.upload_state(), Upload::Complete(_)) {
+        client.refuse();
+    }
     let headers = response.headers_mut();
     if !headers.contains_key(header::SERVER) {
         headers.insert(header::SERVER, HeaderValue::from_static("fairway"));

@@ -192,6 +192,54 @@ fn an_early_answer_reaches_a_client_that_is_still_sending() {
 }
 
 #[test]
+fn who_is_answered_early_is_told_that_there_is_no_next_request() {
+    let upstream = Upstream::start(|mut connection| {
+        connection.head();
+        connection.answer(401, "", "who?");
+        connection.expect_close();
+    });
+    let proxy = Proxy::to(&upstream);
+    let mut client = Client::connect(proxy.address);
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf");
+    let response = client.response();
+    assert_eq!(
+        (response.status, response.header("connection")),
+        (401, Some("close"))
+    );
+    client.expect_close();
+}
+
+#[test]
+fn both_may_go_on_behind_the_head_of_the_response() {
+    let upstream = Upstream::start(|mut connection| {
+        connection.head();
+        connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        loop {
+            let chunk = connection.chunk();
+            connection.send(format!("{:x}\r\n", chunk.len()));
+            connection.send([&chunk[..], b"\r\n"].concat());
+            if chunk.is_empty() {
+                return;
+            }
+        }
+    });
+    let proxy = Proxy::to(&upstream);
+    let mut client = Client::connect(proxy.address);
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let (status, headers) = client.head();
+    assert_eq!(status, 200);
+    assert!(headers.contains(&("connection".to_owned(), "close".to_owned())));
+    for _ in 0..3 {
+        client.send("3\r\nabc\r\n");
+        assert_eq!(client.chunk(), b"abc");
+    }
+    client.send("0\r\n\r\n");
+    assert_eq!(client.chunk(), b"");
+    client.expect_close();
+    assert_eq!(proxy.log_lines(1)[0]["reason"], serde_json::Value::Null);
+}
+
+#[test]
 fn a_client_that_goes_away_ends_the_upstreams_work() {
     let (closed, wait) = mpsc::channel();
     let upstream = Upstream::start(move |mut connection| {
