@@ -249,6 +249,13 @@ fn a_secret_that_appears_late_is_used_at_once(feed: Feed) {
     site.said(
         "Secret default/web does not exist; web.example is served with the default certificate",
     );
+    if feed == Feed::Api {
+        let server = site.site.api_server();
+        becomes(3, "the Events", || server.events("SecretNotFound").len());
+        for event in server.events("SecretNotFound") {
+            assert_eq!(event["regarding"]["kind"], "Ingress", "{event}");
+        }
+    }
     let late = site.root.server(&["web.example"]).unwrap();
     site.site.apply("late", [tls_secret("web", &late)]);
     site.shows("web.example", &late);
@@ -328,6 +335,13 @@ fn broken_secrets_hurt_nobody_else(feed: Feed) {
             "CertificateHostMismatch",
         ] {
             becomes(true, reason, || !server.events(reason).is_empty());
+            // Where its owner looks, not at the Secret.
+            for event in server.events(reason) {
+                let regarding = &event["regarding"];
+                assert_eq!(regarding["kind"], "Ingress", "{event}");
+                assert_eq!(regarding["name"], "web", "{event}");
+                assert!(regarding["uid"].is_string(), "{event}");
+            }
         }
     }
     let log = site.site.agent("node-1").stderr();

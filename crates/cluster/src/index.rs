@@ -10,6 +10,7 @@ mod interner;
 mod problems;
 mod secrets;
 mod services;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -188,9 +189,10 @@ impl Index {
             &mut self.secrets,
             &mut self.problems,
         );
-        let renewed =
-            self.secrets
-                .commit(&changes.hosts, &self.snapshot.routes, &mut self.problems);
+        let (routes, ingresses) = (&self.snapshot.routes, &self.ingresses);
+        let renewed = self
+            .secrets
+            .commit(&changes.hosts, routes, ingresses, &mut self.problems);
         changes.tls = renewed.hosts;
         changes.default_certificate = renewed.default;
         changes.node = self.commit_node();
@@ -232,9 +234,12 @@ impl Index {
     /// Problems that came up since this was last asked for, and were logged; and Ingresses that came
     /// into force.
     pub(crate) fn take_news(&mut self) -> impl Iterator<Item = News> {
-        let problems = self.problems.take_news().into_iter();
+        let problems = self.problems.take_news();
         let accepted = std::mem::take(&mut self.accepted);
-        problems.chain(accepted.into_iter().map(News::Accepted))
+        let problems = self.told_to_owners(problems, &accepted);
+        problems
+            .into_iter()
+            .chain(accepted.into_iter().map(News::Accepted))
     }
 
     /// A list is complete: it takes the place of all that was known of the kind.

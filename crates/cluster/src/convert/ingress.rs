@@ -65,6 +65,14 @@ impl Ingress {
         rules.flat_map(|rule| backends(rule).map(|backend| (&rule.id, backend)))
     }
 
+    /// The Secrets that it names, some more than once.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &ObjectName> {
+        let policies = self.hosts.iter().flat_map(|(_, part)| &part.tls);
+        policies
+            .flat_map(|tls| tls.secrets())
+            .map(|SecretRef(name)| name)
+    }
+
     /// Where requests go that none of its rules matches.
     pub(crate) fn default_backends(&self) -> impl Iterator<Item = &Backend> {
         self.default.iter().flat_map(backends)

@@ -1,6 +1,7 @@
 mod backends;
 mod claims;
 mod host;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -184,6 +185,7 @@ impl Ingresses {
             let claim = Claim::new(host, &self.ingresses.get(name)?.ingress)?;
             Some((name, claim))
         });
+        secrets.merged(host);
         let (new, lost) = merge(host, claims, self.default_backend.as_ref(), services);
         let mut losers: BTreeSet<ObjectName> = lost.keys().cloned().collect();
         for (name, lost) in lost {

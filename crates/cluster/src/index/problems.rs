@@ -66,6 +66,11 @@ impl Problems {
         std::mem::take(&mut self.news)
     }
 
+    /// What depends on this aspect.
+    pub(super) fn of(&self, aspect: &Aspect) -> &[Problem] {
+        self.by_aspect.get(aspect).map_or(&[], Vec::as_slice)
+    }
+
     /// Sorted by object.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Problem> {
         let mut problems: Vec<&Problem> = self.by_aspect.values().flatten().collect();

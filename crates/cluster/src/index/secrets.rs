@@ -10,6 +10,7 @@ use fairway_model::{
     CertificateChoice, HostPattern, ObjectName, SecretRef, TlsHandling, TlsPolicy,
 };
 
+use super::ingresses::Ingresses;
 use super::problems::{Aspect, Problems};
 use crate::Kind;
 use crate::problem::{Problem, Quoted, Reason, Report};
@@ -34,6 +35,8 @@ pub(super) struct Secrets {
     wanted_changed: bool,
     /// Secrets that are to be looked at again.
     touched: BTreeSet<ObjectName>,
+    /// Hosts whose Ingresses are others, even where their routes are not.
+    merged: BTreeSet<HostPattern>,
     certificates: Certificates,
     /// Seconds since 1970.
     now: i64,
@@ -151,11 +154,23 @@ impl Secrets {
         self.upstreams.told(name);
     }
 
+    /// A host was merged anew.
+    pub(super) fn merged(&mut self, host: &HostPattern) {
+        self.merged.insert(host.clone());
+    }
+
+    /// The hosts that need a Secret.
+    pub(super) fn hosts_with(&self, name: &ObjectName) -> impl Iterator<Item = &HostPattern> {
+        let users = self.users.get(name).into_iter().flatten();
+        users.chain(self.upstreams.users.get(name).into_iter().flatten())
+    }
+
     /// Takes in what became of the hosts in `changed`, and then of Secrets.
     pub(super) fn commit(
         &mut self,
         changed: &BTreeSet<HostPattern>,
         routes: &RouteTable,
+        ingresses: &Ingresses,
         problems: &mut Problems,
     ) -> Changed {
         for host in changed {
@@ -185,8 +200,8 @@ impl Secrets {
                 renewed.hosts.extend(hosts.cloned());
             }
         }
-        for host in changed.union(&renewed.hosts) {
-            let found = self.uncovered(host, routes);
+        for host in std::mem::take(&mut self.merged).union(&renewed.hosts) {
+            let found = self.uncovered(host, ingresses);
             problems.set(Aspect::Certificate(host.clone()), found);
         }
         renewed
@@ -231,7 +246,7 @@ impl Secrets {
     }
 
     /// A host whose certificate there is, but for other names.
-    fn uncovered(&self, host: &HostPattern, routes: &RouteTable) -> Vec<Problem> {
+    fn uncovered(&self, host: &HostPattern, ingresses: &Ingresses) -> Vec<Problem> {
         let policy = self.policies.get(host).map(|policy| &policy.handling);
         let Some(TlsHandling::Terminate {
             certificate: CertificateChoice::Secret([SecretRef(name)]),
@@ -244,15 +259,10 @@ impl Secrets {
         let Some(certificate) = certificate.filter(|certificate| !certificate.covers(host)) else {
             return Vec::new();
         };
-        let routes = routes.hosts.get(host);
-        let rules = routes.into_iter().flat_map(|routes| routes.rules.first());
-        let Some(rule) = rules
-            .chain(routes.and_then(|routes| routes.default.as_ref()))
-            .next()
-        else {
+        let Some(ingress) = ingresses.with_tls_of(host) else {
             return Vec::new();
         };
-        let mut report = Report::new(rule.id.object.kind, rule.id.object.name.clone());
+        let mut report = Report::new(Kind::Ingress.as_str(), ingress.clone());
         report.add(
             Reason::CertificateHostMismatch,
             "spec.tls",

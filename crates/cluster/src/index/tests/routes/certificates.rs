@@ -4,7 +4,7 @@ use fairway_model::{ClientAuthPolicy, RoutePolicies, RoutePolicy, SecretRef};
 use fairway_testkit::certificates::Authority;
 
 use super::*;
-use crate::HostCertificates;
+use crate::{HostCertificates, News, Reason};
 
 fn with_tls(name: &str, age: u32, hosts: &[&str], secret: &str) -> String {
     let served: Vec<String> = hosts
@@ -74,6 +74,65 @@ fn a_certificate_for_others_is_told_of_the_ingress_that_is_served() {
     assert_eq!(mismatches(&index), [mismatch("old")]);
     delete(&mut index, Kind::Ingress, "default/old");
     assert_eq!(mismatches(&index), [mismatch("young")]);
+    // Older, and without any.
+    let plain = rules(&[rule("a.com", &["Prefix /plain web"])]);
+    apply(&mut index, &ingress("plain", 10, &plain));
+    assert_eq!(mismatches(&index), [mismatch("young")]);
+    // Without a path: routes stay what they were.
+    let listed = "rules: [{host: a.com}], tls: [{hosts: [a.com], secretName: tls}]";
+    apply(&mut index, &ingress("bare", 10, listed));
+    assert_eq!(mismatches(&index), [mismatch("bare")]);
+    delete(&mut index, Kind::Ingress, "default/bare");
+    assert_eq!(mismatches(&index), [mismatch("young")]);
+}
+
+/// Owners look at their Ingress: a Secret that does not exist cannot be looked at.
+#[test]
+fn what_is_wrong_with_a_secret_is_told_of_every_ingress_that_names_it() {
+    let mut index = with(&[
+        with_tls("a", 10, &["a.com", "b.com"], "tls"),
+        with_tls("b", 20, &["b.com"], "tls"),
+        with_tls("other", 30, &["c.com"], "other"),
+        ingress(
+            "plain",
+            40,
+            &rules(&[rule("a.com", &["Prefix /plain web"])]),
+        ),
+    ]);
+    let news = |index: &mut Index, secret: &str| -> Vec<(String, String)> {
+        let secret = format!("Secret default/{secret} ");
+        let news = index.take_news().filter_map(|news| match news {
+            News::Problem(problem) if problem.reason == Reason::SecretNotFound => {
+                Some((problem.object.to_string(), problem.message))
+            }
+            _ => None,
+        });
+        news.filter(|(_, message)| message.starts_with(&secret))
+            .collect()
+    };
+    let missing = "Secret default/tls does not exist; a.com, b.com are served with the default certificate until it does";
+    let at = |name: &str| (format!("Ingress default/{name}"), missing.to_owned());
+    assert_eq!(news(&mut index, "tls"), [at("a"), at("b")]);
+    // It changes nothing of what is wrong.
+    apply(&mut index, &with_tls("late", 50, &["b.com"], "tls"));
+    assert_eq!(news(&mut index, "tls"), [at("late")]);
+    apply(&mut index, &with_tls("late", 50, &["b.com"], "tls"));
+    assert_eq!(news(&mut index, "tls"), []);
+}
+
+#[test]
+fn the_default_certificate_is_told_of_its_secret() {
+    let options = Options {
+        default_certificate: Some(ObjectName::new("default", "tls")),
+        ..Options::default()
+    };
+    let mut index = index(options, CLASS);
+    index.update().unwrap();
+    let news: Vec<_> = index.take_news().collect();
+    let [News::Problem(problem)] = &news[..] else {
+        panic!("{news:?}");
+    };
+    assert_eq!(problem.object.to_string(), "Secret default/tls");
 }
 
 /// What was known of a Secret also serves who comes to need it only then.
