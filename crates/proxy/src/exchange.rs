@@ -75,8 +75,10 @@ fn reader(client: &Client, request: &Request<Incoming>) -> Reader {
 fn rescue(client: &Client, error: &ProxyError, reader: &Reader, record: &mut Record) -> Answer {
     if let Kind::Rejected(rejection) = error.kind {
         client.worker.shard.rejected(rejection);
-        // A misdirected request is well understood, and others on the connection are welcome.
-        if rejection != Rejection::Misdirected {
+        // A misdirected request is well understood, and others on the connection are welcome, unless it is the
+        // connection that is out of date.
+        let outdated = client.tls.as_ref().is_some_and(|tls| tls.is_outdated());
+        if rejection != Rejection::Misdirected || outdated {
             client.refuse();
         }
     }

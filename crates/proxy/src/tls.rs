@@ -7,7 +7,8 @@
 //!
 //! The ClientHello is read first, because the name in it decides not only the certificate but also
 //! whether clients must have one, and whether the connection is ours to terminate at all. All hosts are
-//! in one immutable [`TlsTable`]; a new one is for new handshakes, open connections keep what they have.
+//! in one immutable [`TlsTable`]; a new one is for new handshakes. Open connections keep what they have, for as
+//! long as who was let in then would be now.
 
 mod cipher;
 mod failure;

@@ -1,5 +1,8 @@
 //! What becomes of a policy that cannot be used: without it, a host that it protects must not be open.
 
+#[cfg(test)]
+mod tests;
+
 use fairway_model::{RoutePolicy, RouteSelector, RouteSettings, TlsSettings};
 use serde_json::{Map, Value};
 

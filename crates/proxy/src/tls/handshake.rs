@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,12 +31,22 @@ pub(crate) struct Session {
     pub(crate) protocol: Protocol,
     /// Whose policy the client was judged by.
     pub(crate) host: Arc<Host>,
+    /// The name that the client asked for it by.
+    pub(super) name: Option<Box<str>>,
+    /// Whether that host was found to let in others by now.
+    pub(super) outdated: Cell<bool>,
     pub(crate) cipher: Option<Cipher>,
     /// Who the client is, where that was asked for and proven.
     pub(crate) client: Option<Box<Identity>>,
 }
 
 impl Session {
+    /// Whether the client should come again to be judged anew: what it opened the connection for is not to be
+    /// had on it any more.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.outdated.get()
+    }
+
     /// Tells the upstream who the client is, in the words of ingress-nginx; whatever the client said
     /// about that itself has been removed.
     pub(crate) fn identify(&self, headers: &mut HeaderMap) {
@@ -106,7 +117,7 @@ async fn shake(worker: &Worker, mut stream: TcpStream) -> Result<Outcome, Failur
             return Err(Failure::Unavailable);
         }
     };
-    drop((bytes, name));
+    drop(bytes);
     let stream = StartHandshake::from_parts(accepted, stream)
         .into_stream(config)
         .await?;
@@ -120,6 +131,8 @@ async fn shake(worker: &Worker, mut stream: TcpStream) -> Result<Outcome, Failur
         protocol,
         cipher: Cipher::of(connection),
         host,
+        name,
+        outdated: Cell::new(false),
         client,
     };
     Ok(Outcome::Terminated(Box::new(stream.into()), session))

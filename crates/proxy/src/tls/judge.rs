@@ -19,7 +19,8 @@ pub(crate) enum Verdict {
     /// Nobody is served in clear text.
     SendToHttps,
     /// The connection was opened for a host that lets in others than this one does (RFC 9110 section
-    /// 15.5.20). Browsers ask for any host that a connection's certificate names.
+    /// 15.5.20), or that one lets in others by now, and the session is outdated. Browsers ask for any host
+    /// that a connection's certificate names.
     Misdirected,
 }
 
@@ -31,7 +32,11 @@ pub(crate) fn judge(client: &Client, host: &Host, path: &str, headers: &HeaderMa
         return match host.admits(&session.host) {
             true if host.has_certificate() => Verdict::ServeStrictly,
             true => Verdict::Serve,
-            false => Verdict::Misdirected,
+            false => {
+                let current = table.for_server_name(session.name.as_deref());
+                session.outdated.set(!current.admits(&session.host));
+                Verdict::Misdirected
+            }
         };
     }
     match client.sender.is_https(headers) {

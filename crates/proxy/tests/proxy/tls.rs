@@ -1,11 +1,14 @@
 //! TLS from clients: who gets in, by which name, and what of it endpoints see.
 
+mod misdirected;
+mod passthrough;
+
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairway_model::{Filter, HostPattern, WildcardSpan};
+use fairway_model::{Filter, HostPattern};
 use fairway_proxy::{
     ClientAuth, Config, Handling, HostTls, Timeouts, TlsSettings, TlsTable, self_signed,
 };
@@ -216,87 +219,6 @@ fn who_may_come_without_a_certificate_is_told_apart() {
     );
 }
 
-#[test]
-fn a_connection_is_good_for_hosts_with_the_same_demands() {
-    let upstream = Upstream::echo("a");
-    let (server, clients) = (Authority::new(), Authority::new());
-    let auth = ClientAuth {
-        authorities: clients.store(),
-        optional: false,
-    };
-    let open_host = |name: &str| (exact(name), terminate(Some(server.issue(name).0), None));
-    let secure = terminate(Some(server.issue("secure.example").0), Some(auth));
-    let hosts = [
-        open_host("a.example"),
-        open_host("b.example"),
-        (exact("secure.example"), secure),
-    ];
-    let proxy = start(upstream.address, table(hosts));
-    let mut tls = open(&proxy, "a.example", &server.client(None));
-    for (host, status) in [
-        ("a.example", "200"),
-        ("b.example", "200"),
-        ("secure.example", "421"),
-        ("a.example", "200"),
-        ("unknown.example", "200"),
-    ] {
-        let response = ask(&mut tls, host, "").unwrap();
-        assert_eq!(
-            response.split(' ').nth(1),
-            Some(status),
-            "{host}: {response}"
-        );
-    }
-    // What clear text cannot prove is not served in clear text.
-    let response = crate::client::get(proxy.address, "secure.example", "/");
-    assert_eq!(response.status, 308);
-}
-
-/// As browsers do it: they keep to one connection for all hosts of its certificate.
-#[test]
-fn a_stream_for_a_host_with_other_demands_is_misdirected() {
-    let upstream = Upstream::echo("a");
-    let server = Authority::new();
-    let auth = ClientAuth {
-        authorities: Authority::new().store(),
-        optional: false,
-    };
-    let (certificate, _) = server.issue("a.example");
-    let hosts = [
-        (
-            exact("a.example"),
-            terminate(Some(certificate.clone()), None),
-        ),
-        (
-            exact("secure.example"),
-            terminate(Some(certificate), Some(auth)),
-        ),
-    ];
-    let proxy = start(upstream.address, table(hosts));
-    let mut config = Arc::unwrap_or_clone(server.client(None));
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    crate::http2::run(async {
-        let socket = tokio::net::TcpStream::connect(proxy.https.unwrap()).await;
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-        let name = ServerName::try_from("a.example").unwrap();
-        let tls = connector.connect(name, socket.unwrap()).await.unwrap();
-        let (mut client, connection) = h2::client::handshake(tls).await.unwrap();
-        tokio::task::spawn_local(connection);
-        for (host, status) in [
-            ("a.example", 200),
-            ("secure.example", 421),
-            ("a.example", 200),
-        ] {
-            let request = http::Request::get(format!("https://{host}/"))
-                .body(())
-                .unwrap();
-            let (response, _) = client.send_request(request, true).unwrap();
-            assert_eq!(response.await.unwrap().status(), status, "{host}");
-        }
-    });
-    assert_eq!(upstream.requests(), 2);
-}
-
 /// Whoever says more or less than we would, says it alone.
 #[test]
 fn strict_transport_security_is_said_once() {
@@ -423,46 +345,6 @@ fn hello(name: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     connection.write_tls(&mut bytes).unwrap();
     bytes
-}
-
-#[test]
-fn what_is_passed_through_arrives_as_it_was_sent() {
-    let endpoint = TcpListener::bind("127.0.0.1:0").unwrap();
-    let passed = HostTls {
-        handling: Handling::Passthrough,
-        redirect: false,
-    };
-    let wildcard = HostPattern::Wildcard {
-        suffix: "pass.example".into(),
-        span: WildcardSpan::OneLabel,
-    };
-    let proxy = start(endpoint.local_addr().unwrap(), table([(wildcard, passed)]));
-    let sent = hello("a.pass.example");
-    let mut client = connect(&proxy);
-    client.set_nodelay(true).unwrap();
-    for byte in &sent {
-        client.write_all(&[*byte]).unwrap();
-    }
-    let (mut server, _) = endpoint.accept().unwrap();
-    server.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut received = vec![0; sent.len()];
-    server.read_exact(&mut received).unwrap();
-    assert!(received == sent, "the ClientHello changed on its way");
-    server.write_all(b"pong").unwrap();
-    let mut pong = [0; 4];
-    client.read_exact(&mut pong).unwrap();
-    assert_eq!(&pong, b"pong");
-    drop((client, server));
-    let line = &proxy.log_lines(1)[0];
-    assert_eq!(
-        (&line["host"], &line["status"]),
-        (&"a.pass.example".into(), &200.into())
-    );
-    // Nobody is asked in clear text for what only the endpoint can serve.
-    assert_eq!(
-        crate::client::get(proxy.address, "a.pass.example", "/").status,
-        308
-    );
 }
 
 #[test]

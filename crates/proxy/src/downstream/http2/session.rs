@@ -79,6 +79,7 @@ impl Session {
     /// Whether the client should go on over another connection.
     pub(super) fn is_to_leave(&self) -> bool {
         self.worker.draining().is_some()
+            || self.tls.as_ref().is_some_and(|tls| tls.is_outdated())
             || self.requests.get() >= self.worker.config.limits.requests_per_connection
             || self.has_cancelled(CANCELLED)
     }
