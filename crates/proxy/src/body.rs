@@ -263,7 +263,11 @@ impl Body for ResponseBody {
                 Some(stall) => {
                     this.failed(match stall {
                         Stall::ClientWrite => CLIENT_TOO_SLOW,
-                        _ => "read_timeout",
+                        Stall::RequestBody => "body_timeout",
+                        Stall::UpstreamWrite => "write_timeout",
+                        Stall::UpstreamRead | Stall::Connect | Stall::Head | Stall::Idle => {
+                            "read_timeout"
+                        }
                     });
                     Poll::Ready(Some(Err(BodyError::Stalled(stall))))
                 }

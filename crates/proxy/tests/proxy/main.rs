@@ -25,6 +25,7 @@ mod python;
 mod resilience;
 mod retries;
 mod route_policies;
+mod silence;
 mod swap;
 mod tls;
 mod traces;
