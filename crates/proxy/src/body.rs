@@ -221,7 +221,16 @@ impl ResponseBody {
         }
     }
 
-    fn failed(&mut self, reason: &'static str) {
+    /// It breaks off, and the client had no part in that.
+    fn broken(&mut self, reason: &'static str) {
+        if let Some(mut record) = self.record.take() {
+            record.broken(reason);
+            self.wire.watch.answered();
+        }
+    }
+
+    /// It breaks off because of the client, who gives it up by that.
+    fn given_up(&mut self, reason: &'static str) {
         if let Some(record) = &mut self.record {
             record.broken(reason);
         }
@@ -252,7 +261,7 @@ impl Body for ResponseBody {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
-                this.failed("upstream_closed");
+                this.broken("upstream_closed");
                 Poll::Ready(Some(Err(BodyError::Upstream(error.into_source()))))
             }
             Poll::Ready(None) => {
@@ -261,14 +270,14 @@ impl Body for ResponseBody {
             }
             Poll::Pending => match this.wire.watch.take_stall() {
                 Some(stall) => {
-                    this.failed(match stall {
-                        Stall::ClientWrite => CLIENT_TOO_SLOW,
-                        Stall::RequestBody => "body_timeout",
-                        Stall::UpstreamWrite => "write_timeout",
+                    match stall {
+                        Stall::ClientWrite => this.given_up(CLIENT_TOO_SLOW),
+                        Stall::RequestBody => this.given_up("body_timeout"),
+                        Stall::UpstreamWrite => this.broken("write_timeout"),
                         Stall::UpstreamRead | Stall::Connect | Stall::Head | Stall::Idle => {
-                            "read_timeout"
+                            this.broken("read_timeout");
                         }
-                    });
+                    }
                     Poll::Ready(Some(Err(BodyError::Stalled(stall))))
                 }
                 None => {

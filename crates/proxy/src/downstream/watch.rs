@@ -272,7 +272,7 @@ impl Watch {
         self.answer(Answer::Client(self.clock.now()));
     }
 
-    /// The response is complete.
+    /// The response is complete, or as much of it as there will be.
     pub(crate) fn answered(&self) {
         self.answer(Answer::Complete);
     }

@@ -178,3 +178,19 @@ fn the_last_response_arrives_whole_at_a_slow_reader() {
     }
     assert_eq!((length, ledger.ended.contains(&1)), (BODY, true));
 }
+
+/// They are not the client's cancelling, of which a connection bears five hundred.
+#[test]
+fn responses_that_endpoints_break_end_no_connection() {
+    let upstream = Upstream::start(|mut connection| {
+        connection.head();
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+    });
+    let proxy = Proxy::with_h2c(single(&[upstream.address]));
+    let mut client = Frames::connect(proxy.address);
+    for stream in (1..).step_by(2).take(600) {
+        client.request(stream, END_STREAM, &GET);
+        let end = client.next_of(&[RST_STREAM, GOAWAY]).unwrap();
+        assert_eq!((end.kind, end.stream), (RST_STREAM, stream));
+    }
+}
