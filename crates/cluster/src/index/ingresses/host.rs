@@ -1,6 +1,6 @@
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::mem::{Discriminant, discriminant};
 
 use fairway_model::{
     Action, Backend, HostPattern, HostRoutes, ObjectName, ObjectRef, PathMatch, RequestMatch, Rule,
@@ -39,7 +39,7 @@ pub(super) fn merge<'a>(
     services: &ServiceMap,
 ) -> (Option<HostRoutes>, Lost) {
     let mut routes = HostRoutes::default();
-    let mut taken: HashMap<&PathMatch, &RuleId> = HashMap::new();
+    let mut taken: HashMap<Requests<'_>, Takers<'_>> = HashMap::new();
     let mut lost = Losses::default();
     // The controller's own default backend makes every host known.
     let mut known = *host == HostPattern::Any && default_backend.is_some();
@@ -48,25 +48,24 @@ pub(super) fn merge<'a>(
     for (name, claim) in claims {
         known = true;
         for rule in &claim.part.rules {
-            match taken.entry(&rule.matches.path) {
-                Entry::Vacant(free) => {
-                    free.insert(&rule.id);
-                    routes.rules.push(rule.clone());
-                }
-                Entry::Occupied(winner) => {
-                    let (winner, path) = (winner.get(), text(&rule.matches.path));
-                    lost.add(
-                        name,
-                        Reason::PathConflict,
-                        &rule.id.field,
-                        format_args!(
-                            "{host} {} is already served by {} ({}); the oldest keeps it",
-                            Quoted(path),
-                            winner.object,
-                            winner.field
-                        ),
-                    );
-                }
+            let path = text(&rule.matches.path);
+            let requests = Requests::of(&rule.matches.path);
+            let takers = taken.entry(requests).or_default();
+            if let Some(winner) = takers.before(path, &rule.id) {
+                lost.add(
+                    name,
+                    Reason::PathConflict,
+                    &rule.id.field,
+                    format_args!(
+                        "{host} {} is already served by {} ({}); the oldest keeps it",
+                        Quoted(path),
+                        winner.object,
+                        winner.field
+                    ),
+                );
+            } else {
+                takers.add(path, &rule.id);
+                routes.rules.push(rule.clone());
             }
         }
         defaults.extend(claim.default.map(|default| (name, default)));
@@ -112,6 +111,38 @@ pub(super) fn merge<'a>(
     }
     routes.rules.shrink_to_fit();
     (known.then_some(routes), lost.finish())
+}
+
+/// Which requests a path is for: `/foo` and `/foo/` are one prefix.
+#[derive(PartialEq, Eq, Hash)]
+struct Requests<'a>(Discriminant<PathMatch>, &'a str);
+
+impl<'a> Requests<'a> {
+    fn of(path: &'a PathMatch) -> Self {
+        let text = match path {
+            PathMatch::Prefix(text) => text.trim_end_matches('/'),
+            _ => text(path),
+        };
+        Self(discriminant(path), text)
+    }
+}
+
+/// Who asked for them first, without and with a slash at the end. One Ingress may have both: the router
+/// prefers the longer one.
+#[derive(Default)]
+struct Takers<'a>([Option<&'a RuleId>; 2]);
+
+impl<'a> Takers<'a> {
+    /// The rule that has what this one asks for.
+    fn before(&self, path: &str, rule: &RuleId) -> Option<&'a RuleId> {
+        let at = usize::from(path.ends_with('/'));
+        let same = self.0[at];
+        same.or(self.0[1 - at].filter(|other| other.object != rule.object))
+    }
+
+    fn add(&mut self, path: &str, rule: &'a RuleId) {
+        self.0[usize::from(path.ends_with('/'))] = Some(rule);
+    }
 }
 
 /// Reports to those who did not get what they asked for.

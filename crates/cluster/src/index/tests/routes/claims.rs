@@ -75,6 +75,50 @@ fn a_path_named_twice_in_one_ingress_goes_to_the_first() {
     assert_eq!(conflicts.count(), 1);
 }
 
+/// They match the same requests, and the longer text would win.
+#[test]
+fn a_slash_at_the_end_makes_no_other_prefix() {
+    let one = |paths: &[&str]| rules(&[rule("a.com", paths)]);
+    let conflicts = |index: &Index| {
+        let lines = problems(index).into_iter();
+        lines
+            .filter(|line| line.contains("already served"))
+            .collect::<Vec<_>>()
+    };
+    for (older, younger) in [("/api", "/api/"), ("/api/", "/api"), ("/api", "/api//")] {
+        let old = ingress("z-old", 10, &one(&[&format!("Prefix {older} old")]));
+        let young = format!("ImplementationSpecific {younger} young");
+        let mut index = with(&[old, ingress("a-young", 20, &one(&[&young]))]);
+        for path in ["/api", "/api/", "/api/x"] {
+            assert_eq!(get(&index, "a.com", path), "old", "{older} {younger}");
+        }
+        assert_eq!(
+            conflicts(&index),
+            [format!(
+                "Ingress default/a-young spec.rules[0].http.paths[0]: a.com \"{younger}\" is already served by \
+                 Ingress default/z-old (spec.rules[0].http.paths[0]); the oldest keeps it"
+            )]
+        );
+        delete(&mut index, Kind::Ingress, "default/z-old");
+        assert!(conflicts(&index).is_empty());
+    }
+    // To an exact path it matters, and one Ingress may have both.
+    let exact = ["Exact /api exact", "Exact /api/ slash"];
+    let both = [
+        "Prefix /api/ longer",
+        "Prefix /api shorter",
+        "Prefix /api third",
+    ];
+    let index = with(&[
+        ingress("old", 10, &one(&both)),
+        ingress("young", 20, &one(&exact)),
+    ]);
+    assert_eq!(get(&index, "a.com", "/api"), "exact");
+    assert_eq!(get(&index, "a.com", "/api/"), "slash");
+    assert_eq!(get(&index, "a.com", "/api/x"), "longer");
+    assert_eq!(conflicts(&index).len(), 1);
+}
+
 #[test]
 fn default_backends() {
     let host = |host: &str| rule(host, &["Prefix /x x"]);
