@@ -11,10 +11,13 @@ use fairway_testkit::objects::{self, ingress};
 use fairway_testkit::{Agent, Echo, Family, Lab};
 use tempfile::NamedTempFile;
 
-use super::site::Site;
+use super::site::{Site, endpoints};
 use crate::support::{Cluster, Feed, becomes, fairway, fed_both_ways};
 
-fed_both_ways!(only_hosts_outside_are_asked);
+fed_both_ways!(
+    only_hosts_outside_are_asked,
+    a_router_alone_asks_only_hosts_outside
+);
 
 /// Serves DNS on 127.0.0.1 of a namespace until the test ends: these names have these addresses, and there
 /// are no others.
@@ -69,17 +72,35 @@ fn start_with_dns(site: &Site, resolv_conf: &Path) -> Agent {
 
 /// Scenario 30.
 fn only_hosts_outside_are_asked(feed: Feed) {
-    let lab = Lab::builder().nodes(1).pod("outside", "node-1");
-    let site = Site::new(Cluster::new(feed, lab));
+    asks_only_hosts_outside(feed, &[]);
+}
+
+/// Scenario 30. Another program is the service proxy.
+fn a_router_alone_asks_only_hosts_outside(feed: Feed) {
+    asks_only_hosts_outside(feed, &["--service-proxy=false"]);
+}
+
+/// Where there are no ServiceCIDRs, as before Kubernetes 1.33.
+fn asks_only_hosts_outside(feed: Feed, flags: &[&str]) {
+    let lab = Lab::builder().nodes(1);
+    let lab = lab.pod("outside", "node-1").pod("elsewhere", "node-1");
+    let site = Site::new(Cluster::new(feed, lab).with_further_flags(flags));
     let node = site.lab().node("node-1");
     let v4 = |text: std::net::IpAddr| text.to_string().parse::<Ipv4Addr>().unwrap();
     let outside = v4(site.lab().pod("outside").ip(Family::V4));
+    let elsewhere = site.lab().pod("elsewhere").ip(Family::V4);
     let metadata = Ipv4Addr::new(169, 254, 169, 254);
     let names = [
         ("db.example", vec![outside]),
         ("inside.example", vec![Ipv4Addr::LOCALHOST]),
         ("metadata.example", vec![metadata]),
         ("node.example", vec![v4(node.ip(Family::V4))]),
+        ("bridge.example", vec![v4(node.pod_gateway(Family::V4))]),
+        (
+            "service.example",
+            vec![v4(site.lab().cluster_ip(Family::V4, 20))],
+        ),
+        ("elsewhere.example", vec![v4(elsewhere)]),
         (
             "mixed.example",
             vec![Ipv4Addr::LOCALHOST, metadata, outside],
@@ -96,20 +117,27 @@ fn only_hosts_outside_are_asked(feed: Feed) {
         ("inside", "inside.example", "503"),
         ("metadata", "metadata.example", "503"),
         ("node", "node.example", "503"),
+        ("bridge", "bridge.example", "503"),
+        ("service", "service.example", "503"),
+        ("elsewhere", "elsewhere.example", "elsewhere"),
         ("missing", "missing.example", "503"),
         ("localhost", "localhost", "503"),
         ("address", "127.0.0.1", "503"),
     ];
     let services = hosts.map(|(name, host, _)| objects::service(name).external_name(host));
     site.apply("services", services);
-    let elsewhere = objects::service("elsewhere").tcp("http", 80);
-    let elsewhere = elsewhere.target_port(port).external_name("db.example");
-    site.apply("elsewhere", [elsewhere]);
+    let translated = objects::service("translated").tcp("http", 80);
+    let translated = translated.target_port(port).external_name("db.example");
+    site.apply("translated", [translated]);
+    let pods = site.pods(&["outside"]);
+    let mut inside = vec![site.service("inside-service", 20).tcp("http", port).build()];
+    inside.extend(endpoints("inside-service", &pods));
+    site.apply("inside", inside);
     let web = ingress("web").class("fairway");
     let web = hosts
         .into_iter()
         .fold(web, |web, (name, _, _)| web.prefix(name, "/", name, port));
-    let web = web.prefix("elsewhere", "/", "elsewhere", "http");
+    let web = web.prefix("translated", "/", "translated", "http");
     site.apply("web", [web]);
 
     let resolv_conf = NamedTempFile::new().unwrap();
@@ -118,12 +146,13 @@ fn only_hosts_outside_are_asked(feed: Feed) {
     for (name, _, expected) in hosts {
         site.becomes(name, "/", expected);
     }
-    site.becomes("elsewhere", "/", "outside");
+    site.becomes("translated", "/", "outside");
     let patience = Duration::from_secs(10);
     for told in [
         "a link-local address, which is never asked",
         "a loopback address, which is never asked",
         "an address of this node, which is never asked",
+        "an address of a Service, which is never asked",
         "cannot find the host of an ExternalName",
         "no DNS name",
     ] {
@@ -139,6 +168,13 @@ fn only_hosts_outside_are_asked(feed: Feed) {
     let answer = site.get("alias", "/").answer().unwrap();
     assert_eq!(answer.header("host"), ["alias"], "as with other backends");
     assert!(!agent.stderr().contains("BackendPortNotFound"));
+
+    // An answer is judged again when a Service gets the address, and when it goes.
+    let late = objects::service("late").tcp("http", 81);
+    site.apply("late", [late.external_ip(elsewhere)]);
+    site.becomes("elsewhere", "/", "503");
+    site.delete("late");
+    site.becomes("elsewhere", "/", "elsewhere");
 }
 
 /// The owner of a Service does not read the agent's log.
@@ -149,6 +185,8 @@ fn events_tell_of_each(site: &Site) {
         ("mixed", "127.0.0.1, a loopback address"),
         ("mixed", "169.254.169.254, a link-local address"),
         ("node", "an address of this node"),
+        ("bridge", "an address of this node"),
+        ("service", "an address of a Service"),
     ];
     becomes(Vec::new(), "the Events that are missing", || {
         let events = site.api_server().events("AddressRefused");
@@ -166,7 +204,7 @@ fn events_tell_of_each(site: &Site) {
         missing.collect::<Vec<_>>()
     });
     let events = site.api_server().events("AddressRefused");
-    for asked in ["alias", "dotted", "elsewhere", "missing"] {
+    for asked in ["alias", "dotted", "translated", "missing"] {
         let told = events
             .iter()
             .find(|event| event["regarding"]["name"] == asked);

@@ -133,6 +133,9 @@ impl Ingress {
         }
         self.tls.apply(update, certificates);
         self.report_problems();
+        if let Some(hosts) = &mut self.external_hosts {
+            hosts.review(&self.snapshot, update);
+        }
         self.snapshot = update.snapshot.clone();
         self.follow_external_hosts();
     }
@@ -143,16 +146,18 @@ impl Ingress {
         }
     }
 
-    /// Waits until a host outside of the cluster has been looked up, and sends requests there. Returns what
-    /// the Services that are aliases of it do not get. Cancel safe.
-    pub(crate) async fn locate_external_host(&mut self) -> Vec<Problem> {
+    /// Waits until hosts outside of the cluster are found elsewhere or judged otherwise than before, and sends
+    /// requests there. Returns what the Services that are aliases of them do not get. Cancel safe.
+    pub(crate) async fn locate_external_hosts(&mut self) -> Vec<Problem> {
         let Some(hosts) = &mut self.external_hosts else {
             return std::future::pending().await;
         };
-        let located = hosts.next(&self.snapshot.node).await;
-        let problems = self.refused(&located);
-        self.builder
-            .locate_host(&located.host, located.addresses, &self.snapshot);
+        let mut problems = Vec::new();
+        for located in hosts.next(&self.snapshot).await {
+            problems.extend(self.refused(&located));
+            self.builder
+                .locate_host(&located.host, located.addresses, &self.snapshot);
+        }
         problems
     }
 

@@ -76,9 +76,9 @@ impl RouterHalf {
         }
     }
 
-    /// As [`Ingress::locate_external_host`]; never returns without a router.
-    pub(super) async fn locate_external_host(&mut self) -> Vec<Problem> {
-        optional(self.ingress.as_mut().map(Ingress::locate_external_host)).await
+    /// As [`Ingress::locate_external_hosts`]; never returns without a router.
+    pub(super) async fn locate_external_hosts(&mut self) -> Vec<Problem> {
+        optional(self.ingress.as_mut().map(Ingress::locate_external_hosts)).await
     }
 
     /// The routes in force.

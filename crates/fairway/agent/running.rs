@@ -98,7 +98,7 @@ impl Running<'_> {
                     }
                     self.apply(update).await;
                 }
-                problems = self.router.locate_external_host() => {
+                problems = self.router.locate_external_hosts() => {
                     problems.into_iter().for_each(|problem| self.cluster.tell(problem));
                 }
                 due = self.services.due() => self.services.attend(due).await,

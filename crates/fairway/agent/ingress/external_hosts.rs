@@ -3,7 +3,8 @@
 //! They are looked up by the system's resolver, which reads the `resolv.conf` that Kubernetes writes, and
 //! again and again at a fixed interval: the system does not tell how long an answer is good for. What
 //! comes back is judged address by address, and endpoints are made of addresses, never of names, so that
-//! nobody can answer the judge with one address and the router with another.
+//! nobody can answer the judge with one address and the router with another. It is judged again whenever
+//! what is inside changes.
 
 mod judge;
 #[cfg(test)]
@@ -15,13 +16,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairway_model::{HostPattern, Node};
+use fairway_model::{HostPattern, ObjectName, Snapshot, Update};
+use tokio::sync::watch::Receiver;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
-use self::judge::judge;
+use self::judge::Judge;
+use crate::agent::interfaces::{self, Addresses};
 
 /// Between two lookups: the longest time for which CoreDNS keeps an answer in its default configuration.
 const EVERY: Duration = Duration::from_secs(30);
@@ -45,6 +48,10 @@ pub(super) struct ExternalHosts {
     slots: Arc<Semaphore>,
     found: mpsc::Receiver<(Box<str>, Vec<IpAddr>)>,
     sender: mpsc::Sender<(Box<str>, Vec<IpAddr>)>,
+    /// Those of this machine, for as long as anybody is followed.
+    interfaces: Option<Receiver<Addresses>>,
+    /// What is known of all hosts is to be judged again.
+    is_due: bool,
 }
 
 /// Where a host is.
@@ -59,6 +66,8 @@ pub(super) struct Located {
 struct Followed {
     /// None for one that is not looked up.
     task: Option<AbortHandle>,
+    /// The last answer.
+    found: Vec<IpAddr>,
     /// Addresses that must not be asked, as reported.
     refused: BTreeSet<IpAddr>,
 }
@@ -80,6 +89,8 @@ impl ExternalHosts {
             slots: Arc::new(Semaphore::new(LOOKUPS)),
             found,
             sender,
+            interfaces: None,
+            is_due: false,
         }
     }
 
@@ -91,13 +102,29 @@ impl ExternalHosts {
             if self.followed.contains_key(host) {
                 continue;
             }
-            let task = self.lookups_of(host);
             let followed = Followed {
-                task,
+                task: self.lookups_of(host),
+                found: Vec::new(),
                 refused: BTreeSet::new(),
             };
             self.followed.insert(host.into(), followed);
         }
+        match self.followed.is_empty() {
+            true => self.interfaces = None,
+            false => drop(self.interfaces.get_or_insert_with(interfaces::follow)),
+        }
+    }
+
+    /// Sees to it that hosts are judged again where an update changes what is inside.
+    pub(super) fn review(&mut self, before: &Snapshot, update: &Update) {
+        let addresses = |snapshot: &Snapshot, name: &ObjectName| -> Vec<IpAddr> {
+            let service = snapshot.services.get(name);
+            let addresses = service.map(|service| judge::addresses(service));
+            addresses.into_iter().flatten().collect()
+        };
+        let mut services = update.changes.services.iter();
+        self.is_due |= update.changes.node
+            || services.any(|name| addresses(before, name) != addresses(&update.snapshot, name));
     }
 
     fn lookups_of(&self, host: &str) -> Option<AbortHandle> {
@@ -122,35 +149,73 @@ impl ExternalHosts {
         Some(tokio::spawn(watch(host, lookup, sender)).abort_handle())
     }
 
-    /// The next host that has other addresses than before. Cancel safe.
-    pub(super) async fn next(&mut self, node: &Node) -> Located {
+    /// The next hosts that have other addresses than before. Cancel safe.
+    pub(super) async fn next(&mut self, snapshot: &Snapshot) -> Vec<Located> {
         loop {
-            let Some((host, mut addresses)) = self.found.recv().await else {
-                return std::future::pending().await; // we hold a sender
+            let Some(interfaces) = &mut self.interfaces else {
+                return std::future::pending().await;
             };
-            let Some(followed) = self.followed.get_mut(&host) else {
-                continue; // found after nobody wanted it any more
-            };
-            addresses.truncate(ADDRESSES);
-            let mut refused = BTreeSet::new();
-            let mut newly_refused = Vec::new();
-            addresses.retain(|address| match judge(*address, node) {
-                Ok(()) => true,
-                Err(what) => {
-                    if !followed.refused.contains(address) {
-                        warn!(%host, %address, "the host of an ExternalName is {what}, which is never asked");
-                        newly_refused.push((*address, what));
-                    }
-                    refused.insert(*address);
-                    false
+            // Also while nobody waited here.
+            self.is_due |= interfaces.has_changed().unwrap_or_default();
+            let ours = interfaces.borrow_and_update().clone();
+            // Every machine has some: nobody is judged before they are known.
+            let is_known = !ours.is_empty();
+            if is_known && std::mem::take(&mut self.is_due) {
+                let located = self.judge_again(snapshot, &ours);
+                if !located.is_empty() {
+                    return located;
                 }
-            });
-            followed.refused = refused;
-            return Located {
-                host,
-                addresses,
-                newly_refused,
-            };
+                continue;
+            }
+            tokio::select! {
+                Ok(()) = interfaces.changed() => self.is_due = true, // which marks it as seen
+                Some((host, mut addresses)) = self.found.recv(), if is_known => {
+                    let Some(followed) = self.followed.get_mut(&host) else {
+                        continue; // found after nobody wanted it any more
+                    };
+                    addresses.truncate(ADDRESSES);
+                    let judge = Judge::new(snapshot, &ours, addresses.iter().copied());
+                    followed.found = addresses;
+                    return vec![followed.judge(&host, &judge)];
+                }
+                else => return std::future::pending().await, // we hold a sender
+            }
+        }
+    }
+
+    fn judge_again(&mut self, snapshot: &Snapshot, interfaces: &[IpAddr]) -> Vec<Located> {
+        let found = self.followed.values().flat_map(|it| &it.found).copied();
+        let judge = Judge::new(snapshot, interfaces, found);
+        let hosts = self.followed.iter_mut().filter_map(|(host, followed)| {
+            let before = followed.refused.clone();
+            let located = followed.judge(host, &judge);
+            (followed.refused != before).then_some(located)
+        });
+        hosts.collect()
+    }
+}
+
+impl Followed {
+    fn judge(&mut self, host: &str, judge: &Judge<'_>) -> Located {
+        let mut addresses = self.found.clone();
+        let mut refused = BTreeSet::new();
+        let mut newly_refused = Vec::new();
+        addresses.retain(|address| match judge.judge(*address) {
+            Ok(()) => true,
+            Err(what) => {
+                if !self.refused.contains(address) {
+                    warn!(%host, %address, "the host of an ExternalName is {what}, which is never asked");
+                    newly_refused.push((*address, what));
+                }
+                refused.insert(*address);
+                false
+            }
+        });
+        self.refused = refused;
+        Located {
+            host: host.into(),
+            addresses,
+            newly_refused,
         }
     }
 }

@@ -1,26 +1,67 @@
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use fairway_model::Node;
+use fairway_model::{Node, Service, Snapshot};
 
-/// Whether an address outside of the cluster may be asked for those who can only name a host. An error says
-/// what it is, as the rest of a sentence.
+/// Says of addresses whether they may be asked for those who can only name a host.
 ///
 /// An application's owner must not reach by way of the router what network policies and the node keep from
 /// the application itself: the node, its cloud's metadata, and Services of other namespaces.
-pub(super) fn judge(address: IpAddr, node: &Node) -> Result<(), &'static str> {
-    let address = embedded(address);
-    let what = match address {
-        IpAddr::V4(address) => of_ipv4(address),
-        IpAddr::V6(address) => of_ipv6(address),
-    };
-    match what {
-        Some(what) => Err(what),
-        None if node.addresses.contains(&address) => Err("an address of this node"),
-        None if node.service_cidrs.iter().any(|it| it.contains(&address)) => {
-            Err("an address of a Service")
+pub(super) struct Judge<'a> {
+    node: &'a Node,
+    interfaces: &'a [IpAddr],
+    /// Those of Services among the addresses to be judged.
+    services: BTreeSet<IpAddr>,
+}
+
+impl<'a> Judge<'a> {
+    /// A judge of the addresses in `found`, on a machine whose interfaces have these. Services are looked
+    /// through once for all of them: they have many addresses, and hosts outside have few.
+    pub(super) fn new(
+        snapshot: &'a Snapshot,
+        interfaces: &'a [IpAddr],
+        found: impl Iterator<Item = IpAddr>,
+    ) -> Self {
+        let found: BTreeSet<_> = found.map(embedded).collect();
+        let services = snapshot.services.values();
+        let services = services.flat_map(|service| addresses(service));
+        Self {
+            node: &snapshot.node,
+            interfaces,
+            services: services.filter(|it| found.contains(it)).collect(),
         }
-        None => Ok(()),
     }
+
+    /// An error says what the address is, as the rest of a sentence.
+    pub(super) fn judge(&self, address: IpAddr) -> Result<(), &'static str> {
+        let address = embedded(address);
+        let what = match address {
+            IpAddr::V4(address) => of_ipv4(address),
+            IpAddr::V6(address) => of_ipv6(address),
+        };
+        let is_ours =
+            || self.interfaces.contains(&address) || self.node.addresses.contains(&address);
+        let ranges = &self.node.service_cidrs;
+        let is_a_services =
+            || self.services.contains(&address) || ranges.iter().any(|it| it.contains(&address));
+        match what {
+            Some(what) => Err(what),
+            None if is_ours() => Err("an address of this node"),
+            None if is_a_services() => Err("an address of a Service"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// All addresses that a Service is reached at, whoever captures them.
+pub(super) fn addresses(service: &Service) -> impl Iterator<Item = IpAddr> {
+    let lists = [
+        &service.cluster_ips,
+        &service.external_ips,
+        &service.load_balancer_ips,
+        &service.proxied_ips,
+    ];
+    lists.into_iter().flatten().copied()
 }
 
 /// The IPv4 address inside of an IPv6 one that leads to it: mapped (RFC 4291), translated (NAT64, RFC 6052) or

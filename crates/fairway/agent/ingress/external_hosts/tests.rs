@@ -1,9 +1,22 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
+use fairway_model::{Changes, Node, Service, ServiceMap};
+use futures_util::FutureExt;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::*;
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn services(service: Service) -> ServiceMap {
+    let mut services = ServiceMap::default();
+    services.insert_mut(service.name.clone(), Arc::new(service));
+    services
+}
 
 fn set(addresses: &[&str]) -> BTreeSet<IpAddr> {
     addresses.iter().map(|it| it.parse().unwrap()).collect()
@@ -16,7 +29,22 @@ fn addresses_that_lead_inside_are_refused() {
         service_cidrs: vec!["10.96.0.0/12".parse().unwrap()],
         ..Node::default()
     };
-    let judge = |address: &str| judge(address.parse().unwrap(), &node);
+    let snapshot = Snapshot {
+        node: Arc::new(node),
+        services: services(Service {
+            cluster_ips: vec![ip("10.200.0.1"), ip("fd00:200::1")],
+            external_ips: vec![ip("203.0.113.1")],
+            load_balancer_ips: vec![ip("203.0.113.2")],
+            proxied_ips: vec![ip("203.0.113.3")],
+            ..Service::new(ObjectName::new("default", "web"))
+        }),
+        ..Snapshot::default()
+    };
+    let interfaces = [ip("10.244.1.1"), ip("fe80::5")];
+    let judge = |address: &str| {
+        let judge = Judge::new(&snapshot, &interfaces, [ip(address)].into_iter());
+        judge.judge(ip(address))
+    };
     for address in [
         "127.0.0.1",
         "127.9.9.9",
@@ -27,6 +55,12 @@ fn addresses_that_lead_inside_are_refused() {
         "255.255.255.255",
         "192.0.2.9",
         "10.96.0.10",
+        "10.200.0.1",
+        "fd00:200::1",
+        "203.0.113.1",
+        "203.0.113.2",
+        "203.0.113.3",
+        "10.244.1.1",
         "::",
         "::1",
         "::7f00:1",
@@ -38,6 +72,8 @@ fn addresses_that_lead_inside_are_refused() {
         "64:ff9b::a9fe:a9fe",
         "2002:7f00:1::1",
         "::ffff:10.96.0.10",
+        "64:ff9b::10.200.0.1",
+        "::ffff:10.244.1.1",
     ] {
         assert!(judge(address).is_err(), "{address}");
     }
@@ -50,6 +86,83 @@ fn addresses_that_lead_inside_are_refused() {
     ] {
         assert_eq!(judge(address), Ok(()), "{address}");
     }
+}
+
+/// Hosts that were found at these addresses, on a machine whose interfaces are not known yet.
+fn found(hosts: &[(&str, &str)]) -> (ExternalHosts, watch::Sender<Addresses>) {
+    let mut external = ExternalHosts::new();
+    let (ours, interfaces) = watch::channel(Addresses::default());
+    external.interfaces = Some(interfaces);
+    for (host, address) in hosts {
+        let followed = Followed {
+            task: None,
+            found: vec![ip(address)],
+            refused: BTreeSet::new(),
+        };
+        external.followed.insert((*host).into(), followed);
+    }
+    (external, ours)
+}
+
+/// What comes of it without any waiting for the network.
+fn told(external: &mut ExternalHosts, snapshot: &Snapshot) -> Vec<(String, usize)> {
+    let located = external.next(snapshot).now_or_never().unwrap_or_default();
+    let told = located.into_iter();
+    told.map(|it| (it.host.into(), it.addresses.len()))
+        .collect()
+}
+
+#[test]
+fn what_is_known_is_judged_again_when_what_is_inside_changes() {
+    let (mut external, ours) = found(&[("a.example", "192.0.2.1"), ("b.example", "192.0.2.2")]);
+    ours.send(["127.0.0.1"].map(ip).into()).unwrap();
+    let empty = Snapshot::default();
+    assert_eq!(told(&mut external, &empty), []);
+
+    // A Service gets the address of one, and loses it.
+    let service = Service {
+        external_ips: vec![ip("192.0.2.2")],
+        ..Service::new(ObjectName::new("default", "web"))
+    };
+    let changes = Changes {
+        services: [service.name.clone()].into(),
+        ..Changes::default()
+    };
+    let with_service = Snapshot {
+        services: services(service),
+        ..Snapshot::default()
+    };
+    let mut becomes = |before: &Snapshot, after: &Snapshot| {
+        let update = Update {
+            snapshot: Arc::new(after.clone()),
+            changes: changes.clone(),
+        };
+        external.review(before, &update);
+        told(&mut external, after)
+    };
+    let gone = ("b.example".to_owned(), 0);
+    assert_eq!(becomes(&empty, &with_service), [gone]);
+    assert_eq!(becomes(&with_service, &with_service), []);
+    let back = ("b.example".to_owned(), 1);
+    assert_eq!(becomes(&with_service, &empty), [back]);
+
+    // This machine gets that of the other.
+    ours.send(["127.0.0.1", "192.0.2.1"].map(ip).into())
+        .unwrap();
+    let gone = ("a.example".to_owned(), 0);
+    assert_eq!(told(&mut external, &empty), [gone]);
+}
+
+#[test]
+fn nobody_is_judged_before_this_machines_addresses_are_known() {
+    let (mut external, ours) = found(&[("a.example", "192.0.2.1")]);
+    let answer = ("a.example".into(), vec![ip("192.0.2.3")]);
+    external.sender.try_send(answer).unwrap();
+    let empty = Snapshot::default();
+    assert_eq!(told(&mut external, &empty), []);
+    ours.send(["127.0.0.1", "192.0.2.3"].map(ip).into())
+        .unwrap();
+    assert_eq!(told(&mut external, &empty), [("a.example".to_owned(), 0)]);
 }
 
 #[test]
