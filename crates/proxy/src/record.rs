@@ -24,7 +24,8 @@ use crate::worker::Worker;
 use about::About;
 pub(crate) use attempt::Attempt;
 
-/// nginx's status for clients that went away before there was an answer; in logs and metrics only.
+/// nginx's status for clients that went away before there was an answer, or that the end of a drain cut off;
+/// in logs and metrics only.
 const CLIENT_CLOSED: u16 = 499;
 
 /// Collects what log, metrics and traces tell about a request, and tells it when dropped: a client that
@@ -293,7 +294,10 @@ impl Drop for Record {
     fn drop(&mut self) {
         self.worker.requests.set(self.worker.requests.get() - 1);
         if !self.complete && self.reason.is_none() {
-            self.reason = Some("client_closed");
+            self.reason = Some(match self.worker.is_cut() {
+                true => "drained",
+                false => "client_closed",
+            });
         }
         let duration = self.elapsed();
         let last = self.attempts.last_mut();

@@ -96,6 +96,8 @@ pub(crate) struct Worker {
     /// More memory is in use than may be.
     memory_exceeded: Cell<bool>,
     draining: Cell<Option<Tick>>,
+    /// The drain is over, and with it what is left.
+    cut: Cell<bool>,
     connections: Cell<usize>,
     /// When it was last said that connections cannot be accepted.
     complained: Cell<Option<Tick>>,
@@ -161,6 +163,7 @@ async fn work(seed: Seed) -> Rc<Worker> {
         biased;
         () = all_closed => {}
         _ = commands.wait_for(|command| *command == Command::Cut) => {
+            worker.cut.set(true);
             let left = worker.connections.get();
             tracing::info!(left, "cutting the connections that outlived the drain");
         }
@@ -206,6 +209,7 @@ impl Worker {
             requests: Cell::new(0),
             memory_exceeded: Cell::new(false),
             draining: Cell::new(None),
+            cut: Cell::new(false),
             complained: Cell::new(None),
             connections: Cell::new(0),
             changed: Notify::new(),
@@ -221,6 +225,11 @@ impl Worker {
     /// Since when the worker drains.
     pub(crate) fn draining(&self) -> Option<Tick> {
         self.draining.get()
+    }
+
+    /// Whether what ends now ends because the drain is over.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.get()
     }
 
     /// Whether a request, already counted, is one too many for the memory that is left.

@@ -168,5 +168,9 @@ fn nothing_outlives_the_grace() {
     upstream.next_head();
     proxy.begin_drain(Duration::from_millis(50)).join().unwrap();
     client.expect_close();
-    assert_eq!(proxy.log()[0]["status"], 499);
+    let line = &proxy.log()[0];
+    assert_eq!(
+        (&line["status"], &line["reason"]),
+        (&499.into(), &"drained".into())
+    );
 }

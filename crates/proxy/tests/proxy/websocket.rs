@@ -116,6 +116,11 @@ fn a_drain_that_is_over_cuts_it() {
     let mut client = open(&proxy);
     proxy.begin_drain(Duration::from_millis(50)).join().unwrap();
     client.expect_close();
+    let line = &proxy.log()[0];
+    assert_eq!(
+        (&line["status"], &line["reason"]),
+        (&101.into(), &"drained".into())
+    );
 }
 
 #[test]
