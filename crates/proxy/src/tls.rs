@@ -11,6 +11,7 @@
 //! long as who was let in then would be now.
 
 mod cipher;
+mod distinguished_name;
 mod failure;
 mod handshake;
 mod hello;

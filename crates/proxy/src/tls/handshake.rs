@@ -58,9 +58,16 @@ impl Session {
             None => "NONE",
         };
         headers.insert(SSL_CLIENT_VERIFY, HeaderValue::from_static(verified));
-        if let Some(client) = &self.client {
-            headers.insert(SSL_CLIENT_SUBJECT_DN, client.subject.clone());
-            headers.insert(SSL_CLIENT_ISSUER_DN, client.issuer.clone());
+        let Some(client) = &self.client else {
+            return;
+        };
+        for (header, name) in [
+            (SSL_CLIENT_SUBJECT_DN, &client.subject),
+            (SSL_CLIENT_ISSUER_DN, &client.issuer),
+        ] {
+            if let Some(name) = name {
+                headers.insert(header, name.clone());
+            }
         }
     }
 }
@@ -139,5 +146,5 @@ async fn shake(worker: &Worker, mut stream: TcpStream) -> Result<Outcome, Failur
 }
 
 fn identity(chain: &[CertificateDer<'_>]) -> Option<Box<Identity>> {
-    Identity::of(chain.first()?).map(Box::new)
+    chain.first().map(|own| Box::new(Identity::of(own)))
 }

@@ -12,7 +12,7 @@ use fairway_model::{Filter, HostPattern};
 use fairway_proxy::{
     ClientAuth, Config, Handling, HostTls, Timeouts, TlsSettings, TlsTable, self_signed,
 };
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, DnValue, IsCa, KeyPair};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::sign::CertifiedKey;
@@ -40,9 +40,17 @@ impl Authority {
     }
 
     pub(crate) fn issue(&self, name: &str) -> (CertifiedKey, PrivateKeyDer<'static>) {
+        self.issue_to(name, name)
+    }
+
+    fn issue_to(
+        &self,
+        name: &str,
+        subject: impl Into<DnValue>,
+    ) -> (CertifiedKey, PrivateKeyDer<'static>) {
         let mut parameters = CertificateParams::new(vec![name.to_owned()]).unwrap();
         parameters.distinguished_name = rcgen::DistinguishedName::new();
-        parameters.distinguished_name.push(DnType::CommonName, name);
+        (parameters.distinguished_name).push(DnType::CommonName, subject);
         let key = KeyPair::generate().unwrap();
         let certificate = parameters.signed_by(&key, &self.0).unwrap();
         let der = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
@@ -185,15 +193,21 @@ fn only_clients_of_the_right_authority_get_in() {
         failures(&proxy, "no_client_certificate") + failures(&proxy, "client_certificate") == 2.0
     });
 
-    let alice = server.client(Some(clients.issue("alice")));
     let forged = "ssl-client-verify: SUCCESS\r\nssl-client-subject-dn: CN=root\r\n";
-    let mut tls = open(&proxy, "secure.example", &alice);
-    let response = ask(&mut tls, "secure.example", forged).unwrap();
-    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
-    let head = upstream.next_head();
-    assert_eq!(head.header("ssl-client-verify"), Some("SUCCESS"));
-    assert_eq!(head.header("ssl-client-subject-dn"), Some("CN=alice"));
-    assert_eq!(head.header("x-forwarded-proto"), Some("https"));
+    for subject in [
+        DnValue::from("alice"),
+        // As authorities of Windows write names.
+        DnValue::BmpString("alice".try_into().unwrap()),
+    ] {
+        let alice = server.client(Some(clients.issue_to("alice", subject)));
+        let mut tls = open(&proxy, "secure.example", &alice);
+        let response = ask(&mut tls, "secure.example", forged).unwrap();
+        assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+        let head = upstream.next_head();
+        assert_eq!(head.header("ssl-client-verify"), Some("SUCCESS"));
+        assert_eq!(head.header("ssl-client-subject-dn"), Some("CN=alice"));
+        assert_eq!(head.header("x-forwarded-proto"), Some("https"));
+    }
 }
 
 #[test]
