@@ -22,3 +22,4 @@ pub(crate) mod site;
 mod status;
 mod streaming;
 mod tls;
+mod unusable;

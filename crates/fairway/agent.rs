@@ -45,6 +45,7 @@ use self::handover::Successor;
 pub(crate) use self::lock::AgentLock;
 use self::process::Process;
 pub(crate) use self::questions::admin_address;
+use self::running::Running;
 use self::starting::Starting;
 use crate::config::{Config, Loader, Source};
 
@@ -70,6 +71,7 @@ pub(crate) fn run(config: Config, loader: Loader) -> anyhow::Result<()> {
                 if runtime.block_on(process.hand_over(successor, &config))? {
                     return Ok(());
                 }
+                config = process.in_force(&config);
             }
             Next::End => return Ok(()),
         }
@@ -88,13 +90,25 @@ enum Next {
 
 /// Runs the agent with one configuration, and returns what comes next.
 async fn serve_config(config: &Config, process: &mut Process) -> anyhow::Result<Next> {
+    match start(config, process).await {
+        Ok(ControlFlow::Continue(running)) => running.until_next(process).await,
+        Ok(ControlFlow::Break(next)) => Ok(next),
+        Err(error) => process.go_back(config, error).await,
+    }
+}
+
+/// Returns once it serves, or what comes instead.
+async fn start<'a>(
+    config: &'a Config,
+    process: &mut Process,
+) -> anyhow::Result<ControlFlow<Next, Running<'a>>> {
     let mut starting = Starting::begin(config, process).await?;
-    let first = match starting.first_state(process).await? {
-        ControlFlow::Continue(first) => first,
-        ControlFlow::Break(next) => return Ok(next),
-    };
-    let running = starting.serve(first, process).await?;
-    running.until_next(process).await
+    Ok(match starting.first_state(process).await? {
+        ControlFlow::Continue(first) => {
+            ControlFlow::Continue(starting.serve(first, process).await?)
+        }
+        ControlFlow::Break(next) => ControlFlow::Break(next),
+    })
 }
 
 /// Where objects come from, and where Events about them go.

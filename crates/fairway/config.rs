@@ -30,6 +30,7 @@ use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
+pub(crate) use self::address::overlap;
 pub(crate) use self::conntrack::Conntrack;
 pub(crate) use self::fairway::FairwayConfiguration;
 pub(crate) use self::go_duration::GoDuration;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::handover::{Predecessor, Successor};
@@ -14,7 +14,12 @@ use super::lock::AgentLock;
 use super::reload::Reload;
 use super::retiring::Retiring;
 use super::signals::Signals;
+use super::{LOG, Next};
+use crate::causes::with_causes;
 use crate::config::{Config, Loader};
+
+/// Before a configuration is tried again that has been served, and now cannot be.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// What outlives a configuration.
 pub(super) struct Process {
@@ -27,6 +32,8 @@ pub(super) struct Process {
     pub(super) retiring: Retiring,
     /// The router of the configuration of before.
     pub(super) former: Option<Ingress>,
+    /// The last configuration that was served: the one to go back to.
+    pub(super) served: Option<Config>,
 }
 
 impl Process {
@@ -42,6 +49,7 @@ impl Process {
             reload: Reload::follow(loader, config).context("cannot start a thread")?,
             retiring: Retiring::default(),
             former: None,
+            served: None,
         })
     }
 
@@ -70,14 +78,47 @@ impl Process {
         successors.context("cannot listen for another fairway")
     }
 
-    /// Our router serves.
+    /// All that is wanted of us is served.
     pub(super) async fn serving(&mut self, config: &Config) {
+        self.served = Some(config.clone());
         self.retire_former(config.drain);
         if let Some(predecessor) = self.predecessor.take()
             && let Err(error) = predecessor.serving().await
         {
             warn!(%error, "cannot tell the fairway of before that it is no longer needed");
         }
+    }
+
+    /// What to do instead of serving a configuration that turned out to be unusable: the one of before
+    /// stays in force, if there is one.
+    pub(super) async fn go_back(
+        &mut self,
+        from: &Config,
+        error: anyhow::Error,
+    ) -> anyhow::Result<Next> {
+        let Some(served) = self.served.clone() else {
+            return Err(error);
+        };
+        let error = with_causes(&*error);
+        if served != *from {
+            warn!(target: LOG, "{error}; the configuration of before stays in force");
+            return Ok(Next::Config(Box::new(served)));
+        }
+        // To end would only cut what still works.
+        warn!(target: LOG, "{error}; nothing that changes is followed until this is mended; trying again");
+        tokio::select! {
+            changed = self.reload.next() => Ok(Next::Config(Box::new(changed))),
+            () = sleep(AGAIN) => Ok(Next::Config(Box::new(served))),
+            _ = self.signals.stop() => {
+                self.drain(from.drain).await;
+                Ok(Next::End)
+            }
+        }
+    }
+
+    /// What `config` has become since it is served: policies change without a new start.
+    pub(super) fn in_force(&self, config: &Config) -> Config {
+        self.served.as_ref().unwrap_or(config).clone()
     }
 
     /// Gives way to another agent; false when that one did not come to serve.

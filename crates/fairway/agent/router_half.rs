@@ -23,19 +23,21 @@ pub(super) struct RouterHalf {
 }
 
 impl RouterHalf {
-    /// Starts the router, if it can have its ports: `shared` are those of the router before it, which are
-    /// open for a while beside its own. Where it cannot, Services can do without.
+    /// Starts the router, if it can have its ports. Where it cannot, Services can do without, but not who
+    /// was served by a router before it: `shared` are the addresses at which that one listens, too.
     pub(super) fn open(
         &mut self,
         context: &Context<'_>,
         update: &Update,
         cluster: &Cluster,
         missing: &mut Missing,
-        shared: Vec<SocketAddr>,
+        shared: Option<Vec<SocketAddr>>,
     ) -> anyhow::Result<()> {
         let (config, instruments) = (context.config, &context.instruments);
         let (metrics, tracing) = (instruments.proxy.clone(), instruments.tracing.clone());
         let certificates = cluster.certificates();
+        let is_first = shared.is_none();
+        let shared = shared.unwrap_or_default();
         match Ingress::start(config, update, certificates, metrics, tracing, shared) {
             Ok(ingress) => {
                 missing.regain_ingress();
@@ -44,7 +46,7 @@ impl RouterHalf {
                 Ok(())
             }
             Err(error) => match error.downcast_ref::<BindError>() {
-                Some(cause) if config.service_proxy && missing.has_service_proxy() => {
+                Some(cause) if is_first && config.service_proxy && missing.has_service_proxy() => {
                     missing.lose_ingress(cause);
                     instruments.health.set_router_serving(false);
                     Ok(())

@@ -77,6 +77,7 @@ impl Running<'_> {
                         process.former = self.router.take();
                         return Ok(Next::Config(Box::new(changed)));
                     }
+                    process.served = Some(changed.clone());
                     self.follow_policies(changed);
                 }
                 Some(successor) = self.successors.recv(), if self.ending.is_none() => {
@@ -94,7 +95,8 @@ impl Running<'_> {
                 update = self.cluster.next() => {
                     if self.may_route_now() {
                         info!(target: LOG, "the router starts, now that Ingresses may be listed");
-                        return Ok(Next::Config(Box::new(self.context.config.clone())));
+                        let config = process.in_force(self.context.config);
+                        return Ok(Next::Config(Box::new(config)));
                     }
                     self.apply(update).await;
                 }
@@ -170,10 +172,9 @@ impl Running<'_> {
             changes: Changes::everything(&self.snapshot),
         };
         let (context, missing) = (&self.context, &mut self.missing);
-        // Those of a router before are closed by now.
-        let shared = Vec::new();
+        // Any router before is closed by now.
         self.router
-            .open(context, &now, &self.cluster, missing, shared)?;
+            .open(context, &now, &self.cluster, missing, None)?;
         Ok(self.router.speak(context, &mut self.cluster)?)
     }
 }

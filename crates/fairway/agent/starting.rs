@@ -13,7 +13,6 @@ use fairway_model::{Snapshot, Update};
 use tracing::{info, warn};
 
 use super::context::Context;
-use super::ingress::Ingress;
 use super::instruments::Instruments;
 use super::lock::AgentLock;
 use super::missing::Missing;
@@ -23,7 +22,7 @@ use super::router_half::RouterHalf;
 use super::running::Running;
 use super::service_half::ServiceHalf;
 use super::{LOG, Next, cluster_options, node_events, questions, source, status};
-use crate::config::{Config, Source};
+use crate::config::{Config, Source, overlap};
 use crate::kernel::Kernel;
 use crate::memory;
 
@@ -139,6 +138,8 @@ impl<'a> Starting<'a> {
             pages.serve(&context).await?;
         }
         context.instruments.tell_node(config, &first.snapshot);
+        let successors = process.successors()?;
+        let questions = questions::listen()?;
 
         let mut missing = Missing::nothing(&config.node_name, &context.instruments.health);
         let services = ServiceHalf::start(&context, &first, &mut missing, routes).await?;
@@ -146,15 +147,14 @@ impl<'a> Starting<'a> {
         if routes {
             let shared = shared_addresses(config, process);
             router.open(&context, &first, &cluster, &mut missing, shared)?;
+            router.speak(&context, &mut cluster)?;
         }
         context.instruments.routes_applied(&first, &cluster);
+        // Last: until here the one before serves, and goes on if this one cannot.
         process.serving(config).await;
-        let successors = process.successors()?;
         context
             .recorder
             .record(node_events::starting(&config.node_name));
-        router.speak(&context, &mut cluster)?;
-        let questions = questions::listen()?;
         pages.ready(&context);
         info!(target: LOG, "ready");
         let snapshot = first.snapshot.clone();
@@ -176,13 +176,13 @@ impl<'a> Starting<'a> {
     }
 }
 
-/// Those of the router before, which are open until ours are.
-fn shared_addresses(config: &Config, process: &Process) -> Vec<SocketAddr> {
-    match process.predecessor {
-        Some(_) => config.router.addresses().collect(),
-        None => {
-            let former = process.former.as_ref();
-            former.map_or_else(Vec::new, Ingress::addresses)
-        }
+/// Those of ours on which the router before listens, if there is one, until ours does.
+fn shared_addresses(config: &Config, process: &Process) -> Option<Vec<SocketAddr>> {
+    let ours = config.router.addresses();
+    if process.predecessor.is_some() {
+        return Some(ours.collect());
     }
+    let former = process.former.as_ref()?.addresses();
+    let is_shared = |ours: &SocketAddr| former.iter().any(|former| overlap(*ours, *former));
+    Some(ours.filter(is_shared).collect())
 }

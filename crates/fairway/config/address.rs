@@ -31,7 +31,7 @@ pub(super) fn admin(
 }
 
 /// Whether both cannot be had at once. A wildcard counts for both families.
-pub(super) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+pub(crate) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     // Port 0 asks for any that is free.
     a.port() == b.port()
         && a.port() != 0
