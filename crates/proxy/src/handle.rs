@@ -36,7 +36,7 @@ impl Bound {
     ) -> Result<Handle, ServeError> {
         let (commands, listen) = watch::channel(Command::Run);
         let (done, finished) = mpsc::channel(1);
-        let log = Writer::start(&self.config.access_log)?;
+        let log = Writer::start(&self.config.access_log, metrics.shard())?;
         let batches = log.as_ref().map(|log| log.sender.clone());
         let limit = self.config.limits.connections_per_client;
         let client_connections = limit.map(|limit| Arc::new(ClientConnections::new(limit)));

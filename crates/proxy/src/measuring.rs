@@ -187,7 +187,7 @@ impl WorkerHere {
     pub fn new(bound: Bound, routes: Arc<Index>, tls: TlsTable) -> io::Result<(Self, Drain)> {
         let (commands, listen) = watch::channel(Command::Run);
         let (done, _) = mpsc::channel(1);
-        let log = Writer::start(&bound.config.access_log)?;
+        let log = Writer::start(&bound.config.access_log, Metrics::default().shard())?;
         let seed = Seed {
             config: bound.config,
             routes: Arc::new(ArcSwap::from(routes)),

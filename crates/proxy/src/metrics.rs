@@ -97,7 +97,7 @@ impl Metrics {
         }
     }
 
-    /// A shard for one worker.
+    /// A shard for one worker, or for the thread that writes the log.
     pub(crate) fn shard(&self) -> Arc<Shard> {
         let shard = Arc::new(Shard::new(self.shards.known.clone()));
         self.shards.all().push(shard.clone());

@@ -1,19 +1,19 @@
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+mod output;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use self::output::Output;
 use crate::config::AccessLog;
+use crate::metrics::Shard;
 
 /// Batches that may wait for the writer: about 1 MiB.
 const WAITING: usize = 64;
-
-/// Who may read a log that we create: requests are nobody else's business.
-const MODE: u32 = 0o640;
 
 /// Complete lines.
 #[derive(Debug, Default)]
@@ -49,13 +49,10 @@ impl Reopen {
 }
 
 impl Writer {
-    /// Opens the log and starts the thread; None when the log is off.
-    pub(crate) fn start(log: &AccessLog) -> io::Result<Option<Self>> {
-        let output = match log {
-            AccessLog::Off => return Ok(None),
-            AccessLog::Stdout => Output::Stdout(io::stdout()),
-            AccessLog::File(path) => Output::File(open(path)?, path.clone()),
-            AccessLog::Writer(writer) => Output::Writer(writer.clone()),
+    /// Opens the log and starts the thread, which counts in a shard of its own; None when the log is off.
+    pub(crate) fn start(log: &AccessLog, shard: Arc<Shard>) -> io::Result<Option<Self>> {
+        let Some(output) = Output::open(log)? else {
+            return Ok(None);
         };
         let (sender, batches) = sync_channel(WAITING);
         let asked = Arc::new(AtomicBool::new(false));
@@ -65,7 +62,7 @@ impl Writer {
         };
         let thread = thread::Builder::new()
             .name("access-log".to_owned())
-            .spawn(move || output.write_all(&batches, &asked))?;
+            .spawn(move || write_all(output, &batches, &asked, &shard))?;
         Ok(Some(Self {
             thread,
             sender,
@@ -74,65 +71,31 @@ impl Writer {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.create(true).append(true).mode(MODE);
-    options.open(path).map_err(|error| {
-        let problem = format!("cannot open the access log {}: {error}", path.display());
-        io::Error::new(error.kind(), problem)
-    })
-}
-
-enum Output {
-    Stdout(io::Stdout),
-    File(File, PathBuf),
-    Writer(Arc<std::sync::Mutex<dyn Write + Send>>),
-}
-
-impl Output {
-    fn write_all(mut self, batches: &Receiver<Batch>, reopen: &AtomicBool) {
-        let mut failed = false;
-        for mut batch in batches {
-            if reopen.swap(false, Ordering::Relaxed) {
-                self.reopen();
+fn write_all(mut output: Output, batches: &Receiver<Batch>, reopen: &AtomicBool, shard: &Shard) {
+    let mut failed = false;
+    for mut batch in batches {
+        if reopen.swap(false, Ordering::Relaxed) {
+            shard.log_lines_dropped.add(output.reopen());
+            failed = false;
+        }
+        match output.write(&batch.text) {
+            Ok(()) if batch.lines > 0 && failed => {
                 failed = false;
+                tracing::info!("the access log is written again");
             }
-            // Once is enough: a closed pipe stays closed, and requests go on.
-            if let Err(error) = self.write(&batch.text)
-                && !std::mem::replace(&mut failed, true)
-            {
-                tracing::warn!(%error, "cannot write the access log; is its reader gone, or the disk full?");
-            }
-            if let Some(home) = batch.home.take() {
-                // Its worker has enough of them, or is gone.
-                let _ = home.try_send(batch.text);
-            }
-        }
-    }
-
-    fn write(&mut self, text: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Stdout(stdout) => {
-                let mut stdout = stdout.lock();
-                stdout.write_all(text).and_then(|()| stdout.flush())
-            }
-            Self::File(file, _) => file.write_all(text),
-            Self::Writer(writer) => {
-                let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-                writer.write_all(text).and_then(|()| writer.flush())
-            }
-        }
-    }
-
-    /// A file that cannot be opened leaves the one of before in use.
-    fn reopen(&mut self) {
-        if let Self::File(file, path) = self {
-            match open(path) {
-                Ok(new) => *file = new,
-                Err(error) => {
-                    tracing::warn!(%error, "lines go on to where they went before");
+            Ok(()) => {}
+            Err(lost) => {
+                shard.log_lines_dropped.add(lost.lines);
+                // Once is enough until it works again: requests go on.
+                if !std::mem::replace(&mut failed, true) {
+                    let error = lost.error;
+                    tracing::warn!(%error, "cannot write the access log; is its reader gone, or the disk full?");
                 }
             }
+        }
+        if let Some(home) = batch.home.take() {
+            // Its worker has enough of them, or is gone.
+            let _ = home.try_send(batch.text);
         }
     }
 }

@@ -162,7 +162,7 @@ fn encode_totals(encoder: &mut DescriptorEncoder<'_>, shards: &[Arc<Shard>]) -> 
         ),
         (
             "fairway_proxy_access_log_lines_dropped",
-            "Access log lines dropped because the reader was too slow",
+            "Access log lines dropped because the reader was too slow or nothing could be written",
             sum(|shard| shard.log_lines_dropped.get()),
         ),
         (

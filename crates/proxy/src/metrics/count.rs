@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct Count(AtomicU64);
 
 impl Count {
-    /// Not a read-modify-write: only the shard's worker writes.
+    /// Not a read-modify-write: only the shard's owner writes.
     pub(crate) fn add(&self, count: u64) {
         let value = self.0.load(Ordering::Relaxed).wrapping_add(count);
         self.0.store(value, Ordering::Relaxed);

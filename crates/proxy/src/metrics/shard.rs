@@ -6,7 +6,7 @@ use crate::downstream::proxy_protocol;
 use crate::error::Rejection;
 use crate::tls::Failure;
 
-/// What one worker has counted.
+/// What one thread has counted.
 #[derive(Debug)]
 pub(crate) struct Shard {
     pub(crate) accepted: Count,

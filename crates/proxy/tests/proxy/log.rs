@@ -171,6 +171,22 @@ fn a_file_is_opened_anew_when_asked() {
 }
 
 #[test]
+fn lines_that_a_full_disk_costs_are_counted() {
+    let upstream = Upstream::echo("a");
+    let config = Config {
+        access_log: AccessLog::File("/dev/full".into()),
+        ..Config::default()
+    };
+    let proxy = Proxy::configured(single(&[upstream.address]), config);
+    for _ in 0..3 {
+        assert_eq!(get(proxy.address, "a", "/").status, 200);
+    }
+    wait_for("three lines that are lost", || {
+        proxy.metric("fairway_proxy_access_log_lines_dropped_total") == 3.0
+    });
+}
+
+#[test]
 fn a_file_that_cannot_be_opened_is_said_at_start() {
     let mut cluster = single(&[]);
     let bound = fairway_proxy::bind(Config {
