@@ -6,10 +6,11 @@
 //!
 //! Written when it differs and at no other time, with a field manager of its own. Nothing is taken
 //! back at a restart, nor while nobody knows the addresses; only from an Ingress that leaves our
-//! class, and only what this agent has written.
+//! class, and only what this router has written, whichever of its agents did.
 
 mod address;
 mod ledger;
+pub(crate) mod manager;
 mod refusals;
 #[cfg(test)]
 mod tests;
@@ -106,7 +107,8 @@ async fn lead(
         let select = |kind| selection(kind, &publish);
         let watch = api::watch_selected(&connection.client, select, api::Pace::default(), &sender);
         let ledger = Ledger::new(&options, publish.clone());
-        Writer::new(&connection, ledger, leadership.clone())
+        let manager = manager::of(&options);
+        Writer::new(&connection, ledger, manager, leadership.clone())
             .run(events)
             .await;
         drop(watch);

@@ -4,6 +4,7 @@ use k8s_openapi::api::networking::v1::{Ingress, IngressClass, IngressClassSpec, 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::annotations;
+use crate::status::manager;
 
 /// Drops what the model does not use, before an object is buffered: of 100,000 objects in a list
 /// the larger part is bookkeeping of others.
@@ -111,7 +112,9 @@ impl Prune for ServiceCIDR {
 
 impl Prune for Ingress {
     fn prune(&mut self) {
+        let managers = self.metadata.managed_fields.take();
         prune_metadata(&mut self.metadata);
+        self.metadata.managed_fields = manager::keep_ours(managers);
         self.metadata.labels = None;
         annotations::keep_ingress(&mut self.metadata.annotations);
         // Its load balancer is what the leader compares before it writes.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fairway_model::ObjectName;
 
 use super::address::{of_ingress, of_node, of_service, sorted};
-use super::{Publish, StatusAddress};
+use super::{Publish, StatusAddress, manager};
 use crate::classes::Classes;
 use crate::convert::ingress::{Class, class};
 use crate::convert::object_name;
@@ -30,6 +30,8 @@ pub(super) struct Ledger {
     options: Options,
     classes: Classes,
     publish: Publish,
+    /// Our field manager.
+    manager: String,
     names: Interner,
     /// Kinds whose first list is still to come.
     awaited: BTreeSet<Kind>,
@@ -46,7 +48,7 @@ pub(super) struct Ledger {
 struct Entry {
     class: Class,
     says: Addresses,
-    /// Written by us, as far as this ledger remembers.
+    /// Written by us, and something that could be taken back.
     written: bool,
 }
 
@@ -60,6 +62,7 @@ impl Ledger {
             options: options.clone(),
             classes: Classes::new(options),
             publish,
+            manager: manager::of(options),
             names: Interner::default(),
             awaited: Kind::LISTED.into(),
             listed: BTreeMap::new(),
@@ -130,8 +133,8 @@ impl Ledger {
                 let says = self.share(of_ingress(object));
                 let entry = Entry {
                     class: class(object, &mut self.names),
+                    written: !says.is_empty() && manager::wrote(&self.manager, object),
                     says,
-                    written: self.ingresses.get(&name).is_some_and(|old| old.written),
                 };
                 self.ingresses.insert(name.clone(), entry);
                 self.review(&name);

@@ -17,8 +17,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 struct Bench {
     server: ApiServer,
     connection: Connection,
-    _candidate: Candidate,
-    _publisher: Publisher,
+    candidate: Candidate,
+    publisher: Publisher,
 }
 
 impl Bench {
@@ -27,22 +27,29 @@ impl Bench {
         class(&server, "fairway", "fairway.dev/ingress");
         class(&server, "other", "example.com/other");
         prepare(&server);
+        Self::lead(server, "fairway", &Options::default(), publish).await
+    }
+
+    async fn lead(server: ApiServer, lease: &str, options: &Options, publish: Publish) -> Self {
         let connection = Connection::from(Client::new(server.service(), "fairway"));
-        let candidate = Candidate::stand(&connection, "fairway-ingress", "node-1");
-        let publisher = Publisher::start(
-            &Source::Api(connection.clone()),
-            &Options::default(),
-            publish,
-            candidate.leadership(),
-        );
+        let candidate = Candidate::stand(&connection, lease, "node-1");
+        let source = Source::Api(connection.clone());
+        let publisher = Publisher::start(&source, options, publish, candidate.leadership());
         let bench = Self {
             server,
             connection,
-            _candidate: candidate,
-            _publisher: publisher.unwrap(),
+            candidate,
+            publisher: publisher.unwrap(),
         };
         sleep(SETTLED).await;
+        assert!(bench.candidate.leadership().is_held());
         bench
+    }
+
+    async fn step_down(self) -> ApiServer {
+        drop(self.publisher);
+        self.candidate.step_down().await;
+        self.server
     }
 
     async fn change(&self, change: impl FnOnce(&ApiServer)) {
@@ -85,6 +92,13 @@ fn ingress(server: &ApiServer, name: &str, class: &str) {
         "spec": { "ingressClassName": class },
     });
     server.apply(ingress).unwrap();
+}
+
+/// Leaves the status as it is.
+fn change_class(server: &ApiServer, name: &str, class: &str) {
+    let mut object = server.get("Ingress", "default", name).unwrap();
+    object["spec"]["ingressClassName"] = class.into();
+    server.apply(object).unwrap();
 }
 
 fn balancer(server: &ApiServer, ingress: Value) {
@@ -141,30 +155,46 @@ async fn a_restart_writes_nothing() {
         ingress(server, "ours", "fairway");
     })
     .await;
-    let Bench {
-        server,
-        _candidate: candidate,
-        _publisher: publisher,
-        ..
-    } = bench;
-    drop(publisher);
-    candidate.step_down().await;
+    let server = bench.step_down().await;
     assert_eq!(server.count(Verb::Patch, "ingresses"), 1);
 
-    let connection = Connection::from(Client::new(server.service(), "fairway"));
-    let candidate = Candidate::stand(&connection, "fairway-ingress", "node-2");
-    let publish = addresses(&["203.0.113.7"]);
-    let source = Source::Api(connection);
-    let _publisher = Publisher::start(
-        &source,
-        &Options::default(),
-        publish,
-        candidate.leadership(),
-    )
-    .unwrap();
+    let options = Options::default();
+    let bench = Bench::lead(server, "fairway", &options, addresses(&["203.0.113.7"])).await;
     sleep(MINUTE).await;
-    assert!(candidate.leadership().is_held());
-    assert_eq!(server.count(Verb::Patch, "ingresses"), 1);
+    assert_eq!(bench.writes(), 1);
+}
+
+/// Who led before may have written what the next leader has to take back.
+#[tokio::test(start_paused = true)]
+async fn what_leaves_our_class_is_let_go_by_whoever_leads_then() {
+    let bench = Bench::start(addresses(&["203.0.113.7"]), |server| {
+        for name in ["stays", "leaves", "left"] {
+            ingress(server, name, "fairway");
+        }
+    })
+    .await;
+    let server = bench.step_down().await;
+    change_class(&server, "left", "other");
+    // Of another router, which has other classes and the same address.
+    let router = Options {
+        ingress_class: "internal".to_owned(),
+        controllers: vec!["example.com/internal".to_owned()],
+        ..Options::default()
+    };
+    let other = Bench::lead(server, "internal", &router, addresses(&["203.0.113.7"])).await;
+    assert_eq!(other.says("left"), "203.0.113.7");
+    let server = other.step_down().await;
+
+    let options = Options::default();
+    let bench = Bench::lead(server, "fairway", &options, addresses(&["203.0.113.7"])).await;
+    assert_eq!(bench.says("left"), "");
+    bench
+        .change(|server| change_class(server, "leaves", "other"))
+        .await;
+    assert_eq!(bench.says("leaves"), "");
+    sleep(10 * MINUTE).await;
+    assert_eq!(bench.says("stays"), "203.0.113.7");
+    assert_eq!(bench.writes(), 5, "three, and two taken back");
 }
 
 #[tokio::test(start_paused = true)]
@@ -221,11 +251,11 @@ async fn what_leaves_our_class_is_let_go() {
     .await;
     assert_eq!(bench.says("ours"), "203.0.113.7");
     bench
-        .change(|server| ingress(server, "ours", "other"))
+        .change(|server| change_class(server, "ours", "other"))
         .await;
     assert_eq!(bench.says("ours"), "");
     bench
-        .change(|server| ingress(server, "ours", "fairway"))
+        .change(|server| change_class(server, "ours", "fairway"))
         .await;
     sleep(MINUTE).await;
     assert_eq!(bench.says("ours"), "203.0.113.7");
@@ -295,7 +325,7 @@ async fn who_does_not_lead_neither_watches_nor_writes() {
     let bench = Bench::start(addresses(&["203.0.113.7"]), |_| {}).await;
     let lists = bench.server.count(Verb::List, "ingresses");
     let connection = Connection::from(Client::new(bench.server.service(), "fairway"));
-    let candidate = Candidate::stand(&connection, "fairway-ingress", "node-2");
+    let candidate = Candidate::stand(&connection, "fairway", "node-2");
     let source = Source::Api(connection);
     let publish = addresses(&["198.51.100.1"]);
     let _publisher = Publisher::start(

@@ -25,14 +25,13 @@ const AT_ONCE: usize = 16;
 /// two controllers that fight over a status should not do so at full speed.
 const TRUCE: Duration = Duration::from_secs(60);
 
-/// Who the API server says wrote these fields.
-const MANAGER: &str = "fairway-ingress-status";
-
 /// Does what the ledger finds due.
 pub(super) struct Writer {
     client: Client,
     report: Arc<Report>,
     ledger: Ledger,
+    /// Who the API server is to say wrote these fields.
+    manager: String,
     leadership: Leadership,
     /// When something was last written to an Ingress, for as long as that matters.
     recent: BTreeMap<ObjectName, (Instant, Addresses)>,
@@ -44,11 +43,17 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(connection: &Connection, ledger: Ledger, leadership: Leadership) -> Self {
+    pub(super) fn new(
+        connection: &Connection,
+        ledger: Ledger,
+        manager: String,
+        leadership: Leadership,
+    ) -> Self {
         Self {
             client: connection.client.clone(),
             report: connection.report.clone(),
             ledger,
+            manager,
             leadership,
             recent: BTreeMap::new(),
             refusals: Refusals::default(),
@@ -118,9 +123,7 @@ impl Writer {
     }
 
     async fn work(&mut self, due: Vec<(ObjectName, Task)>) {
-        let patches = due
-            .iter()
-            .map(|(name, task)| patch(&self.client, name, task));
+        let patches = due.iter().map(|(name, task)| self.patch(name, task));
         let results = join_all(patches).await;
         let mut failure = None;
         for ((name, task), result) in due.into_iter().zip(results) {
@@ -157,6 +160,22 @@ impl Writer {
                 self.complaint = None;
             }
         }
+    }
+
+    /// Server-side apply: takes over what another controller left behind, and touches nothing else.
+    async fn patch(&self, name: &ObjectName, task: &Task) -> Result<(), kube::Error> {
+        let api: Api<Ingress> = Api::namespaced(self.client.clone(), &name.namespace);
+        let mut parameters = PatchParams::apply(&self.manager);
+        let mut body = json!({ "apiVersion": "networking.k8s.io/v1", "kind": "Ingress" });
+        if let Task::Write(addresses) = task {
+            let addresses = addresses.iter();
+            let ingress: Vec<_> = addresses.map(IngressLoadBalancerIngress::from).collect();
+            body["status"] = json!({ "loadBalancer": { "ingress": ingress } });
+            parameters = parameters.force();
+        }
+        let patch = Patch::Apply(&body);
+        api.patch_status(&name.name, &parameters, &patch).await?;
+        Ok(())
     }
 
     fn done(&mut self, name: &ObjectName, task: &Task) {
@@ -197,20 +216,4 @@ enum Next {
     Work(Vec<(ObjectName, Task)>),
     At(Instant),
     Idle,
-}
-
-/// Server-side apply: takes over what another controller left behind, and touches nothing else.
-async fn patch(client: &Client, name: &ObjectName, task: &Task) -> Result<(), kube::Error> {
-    let api: Api<Ingress> = Api::namespaced(client.clone(), &name.namespace);
-    let mut parameters = PatchParams::apply(MANAGER);
-    let mut body = json!({ "apiVersion": "networking.k8s.io/v1", "kind": "Ingress" });
-    if let Task::Write(addresses) = task {
-        let addresses = addresses.iter();
-        let ingress: Vec<_> = addresses.map(IngressLoadBalancerIngress::from).collect();
-        body["status"] = json!({ "loadBalancer": { "ingress": ingress } });
-        parameters = parameters.force();
-    }
-    let patch = Patch::Apply(&body);
-    api.patch_status(&name.name, &parameters, &patch).await?;
-    Ok(())
 }
