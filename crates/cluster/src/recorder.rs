@@ -57,10 +57,19 @@ pub struct EventRecorder {
 
 #[derive(Debug)]
 enum Message {
-    /// With the time when it happened.
-    Event(ObjectEvent, Timestamp),
+    /// With the time when it happened, and whether it is the same as one that says the same.
+    Event(ObjectEvent, Timestamp, Sameness),
     /// Answered when everything before it is sent or given up.
     Flush(oneshot::Sender<()>),
+}
+
+/// What an Event has to do with one that says the same.
+#[derive(Clone, Copy, Debug)]
+enum Sameness {
+    /// It happened once more.
+    Another,
+    /// It tells of the same again.
+    Same,
 }
 
 /// What waits while the API server is away. More would be of no help to anybody.
@@ -105,7 +114,17 @@ impl EventRecorder {
     }
 
     /// Sends an Event that the log tells of in its own way. Does nothing without an API server.
-    pub fn send(&self, mut event: ObjectEvent) {
+    pub fn send(&self, event: ObjectEvent) {
+        self.queue(event, Sameness::Another);
+    }
+
+    /// The same about something that stands. For as long as the API server keeps an Event that says so,
+    /// whichever agent sent it, there is no second one.
+    pub fn send_standing(&self, event: ObjectEvent) {
+        self.queue(event, Sameness::Same);
+    }
+
+    fn queue(&self, mut event: ObjectEvent, sameness: Sameness) {
         let Some(queue) = &self.queue else {
             return;
         };
@@ -117,7 +136,7 @@ impl EventRecorder {
             return;
         }
         drop(limiter);
-        if let Err(error) = queue.try_send(Message::Event(event, Timestamp::now())) {
+        if let Err(error) = queue.try_send(Message::Event(event, Timestamp::now(), sameness)) {
             tracing::debug!(%error, "an Event is lost");
         }
     }

@@ -98,7 +98,7 @@ impl Announcer {
             match news {
                 news if due > now => self.waiting.push_back(Waiting { due, news }),
                 // The log has it.
-                News::Problem(problem) => self.recorder.send(of_problem(problem)),
+                News::Problem(problem) => self.recorder.send_standing(of_problem(problem)),
                 News::Accepted(accepted) => self.recorder.record(of_accepted(accepted)),
                 News::Over(_) => {}
             }

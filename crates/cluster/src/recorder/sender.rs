@@ -1,3 +1,4 @@
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::debug;
 
-use super::{Message, ObjectEvent};
+use super::{Message, ObjectEvent, Sameness};
 use crate::api::{Backoff, Pace, Report};
 use crate::{Connection, Right};
 
@@ -65,9 +66,9 @@ impl Sender {
         let mut next = Instant::now();
         while let Some(message) = messages.recv().await {
             match message {
-                Message::Event(event, time) => {
+                Message::Event(event, time, sameness) => {
                     sleep_until(next).await;
-                    self.deliver(&event, time).await;
+                    self.deliver(&event, time, sameness).await;
                     next = Instant::now() + PAUSE;
                 }
                 // Nobody waits any more.
@@ -76,10 +77,10 @@ impl Sender {
         }
     }
 
-    async fn deliver(&mut self, event: &ObjectEvent, time: Timestamp) {
+    async fn deliver(&mut self, event: &ObjectEvent, time: Timestamp, sameness: Sameness) {
         let mut backoff = Backoff::new(Pace::default());
         for _ in 0..ATTEMPTS {
-            match self.attempt(event, time).await {
+            match self.attempt(event, time, sameness).await {
                 Outcome::Done => return,
                 Outcome::Later(error) => {
                     debug!(%error, object = %event.regarding, "an Event has to wait");
@@ -89,7 +90,12 @@ impl Sender {
         }
     }
 
-    async fn attempt(&mut self, event: &ObjectEvent, time: Timestamp) -> Outcome {
+    async fn attempt(
+        &mut self,
+        event: &ObjectEvent,
+        time: Timestamp,
+        sameness: Sameness,
+    ) -> Outcome {
         let uid = match self.uid(&event.regarding).await {
             Ok(Uid::Known(uid)) => Some(uid),
             Ok(Uid::Unknown) => None,
@@ -102,11 +108,17 @@ impl Sender {
             namespace => namespace,
         };
         let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
-        let event = self.document(event, namespace, uid, time);
+        let id = match sameness {
+            Sameness::Another => format!("{:x}", time.as_nanosecond()),
+            Sameness::Same => format!("{:016x}", digest(&(&uid, event))),
+        };
+        let event = self.document(event, namespace, uid, time, &id);
         let created = events.create(&PostParams::default(), &event).await;
         self.report.wrote(Right::Events, &created);
         match created {
             Ok(_) => Outcome::Done,
+            // Another agent was first, or we before a restart; it may be read for as long as it is kept.
+            Err(kube::Error::Api(status)) if status.code == 409 => Outcome::Done,
             // 429 and what concerns the server itself pass.
             Err(kube::Error::Api(status)) if status.code < 500 && status.code != 429 => {
                 debug!(
@@ -151,6 +163,7 @@ impl Sender {
         namespace: &str,
         uid: Option<String>,
         time: Timestamp,
+        id: &str,
     ) -> Event {
         let object = &event.regarding;
         let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
@@ -159,7 +172,7 @@ impl Sender {
         Event {
             metadata: ObjectMeta {
                 namespace: text(namespace),
-                name: Some(format!("{prefix}.{:x}", time.as_nanosecond())),
+                name: Some(format!("{prefix}.{id}")),
                 ..ObjectMeta::default()
             },
             regarding: Some(ObjectReference {
@@ -180,6 +193,13 @@ impl Sender {
             ..Event::default()
         }
     }
+}
+
+/// The same in every agent of one version.
+fn digest(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 enum Uid {

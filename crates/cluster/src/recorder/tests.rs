@@ -190,6 +190,31 @@ async fn what_the_server_refuses_is_given_up() {
     assert!(connection.report.troubles().is_empty());
 }
 
+/// As agents do that come to lead one after the other.
+#[tokio::test(start_paused = true)]
+async fn what_stands_is_told_once_by_all_of_them() {
+    let server = server();
+    for _ in 0..3 {
+        let recorder = recorder(&server);
+        recorder.send_standing(about_web("a"));
+        recorder.send_standing(about_web("b"));
+        recorder.send(about_web("happened"));
+        recorder.flush().await;
+    }
+    assert_eq!(server.count(Verb::Create, "events"), 9);
+    let mut notes = notes(&server);
+    notes.sort();
+    assert_eq!(notes, ["a", "b", "happened", "happened", "happened"]);
+    // Another object of the same name.
+    let web = server.get("Service", "shop", "web").unwrap();
+    assert!(server.delete("Service", "shop", "web"));
+    server.apply(web).unwrap();
+    let recorder = recorder(&server);
+    recorder.send_standing(about_web("a"));
+    recorder.flush().await;
+    assert_eq!(server.events("Broken").len(), 6);
+}
+
 /// As it is when a namespace goes away with all it has.
 #[tokio::test(start_paused = true)]
 async fn what_admission_refuses_is_no_missing_permission() {
