@@ -244,7 +244,8 @@ pub struct Timeouts {
     pub ping_answer: Duration,
     /// In which nothing moves on a connection whose TLS is passed through.
     pub passthrough: Duration,
-    /// For which an idle upstream connection is kept. Shorter than common server limits (60 s).
+    /// For which an idle upstream connection is kept, unless its endpoint says that it keeps it for less.
+    /// Shorter than common server limits (60 s).
     pub upstream_idle: Duration,
 }
 

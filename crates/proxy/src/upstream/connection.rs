@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -98,6 +99,14 @@ impl Connection {
         match &self.sender {
             Sender::Http1(connection) => connection.has_answered(),
             Sender::Http2(_) => false,
+        }
+    }
+
+    /// For how long its endpoint lets it have nothing to do, where it says so.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        match &self.sender {
+            Sender::Http1(connection) => connection.patience(),
+            Sender::Http2(_) => None,
         }
     }
 

@@ -22,6 +22,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -63,6 +64,8 @@ pub(crate) struct Connection {
     answered: bool,
     /// Both sides are willing to use the connection again.
     keep_alive: bool,
+    /// For how long the endpoint is, where it says so.
+    patience: Option<Duration>,
     /// How the response broke off, to be told in a moment.
     broken: Option<Error>,
 }
@@ -82,6 +85,7 @@ impl Connection {
             decoder: Decoder::Empty,
             answered: false,
             keep_alive: true,
+            patience: None,
             broken: None,
         }
     }
@@ -101,6 +105,7 @@ impl Connection {
             let head = poll_fn(|context| self.poll_head(request, kept, context)).await?;
             self.decoder = head.decoder;
             self.keep_alive = head.keep_alive;
+            self.patience = head.patience;
             let response = head.response;
             if !response.status().is_informational()
                 || response.status() == StatusCode::SWITCHING_PROTOCOLS
@@ -254,6 +259,11 @@ impl Connection {
             && self.decoder.is_over()
             // Nobody asked for more.
             && self.received.is_empty()
+    }
+
+    /// For how long the endpoint waits for another one, where it says so.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        self.patience
     }
 
     /// It had nothing to do for a while: gives back what large bodies needed.

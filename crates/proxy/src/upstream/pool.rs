@@ -39,6 +39,8 @@ struct Idle {
     /// None when it has something to do again.
     connection: Option<Connection>,
     since: Tick,
+    /// Then its endpoint may close it.
+    until: Tick,
 }
 
 impl Idle {
@@ -88,7 +90,7 @@ impl Pool {
         while let Some(at) = connections.iter().rposition(|idle| idle.is(transport)) {
             let mut idle = connections.remove(at)?;
             self.count.set(self.count.get() - 1);
-            if idle.is_open() && self.clock.now().since(idle.since) < self.keep {
+            if idle.is_open() && self.clock.now() < idle.until {
                 return idle.connection.take();
             }
         }
@@ -127,9 +129,13 @@ impl Pool {
     pub(super) fn put(&self, mut connection: Connection) {
         connection.reused = true;
         let endpoint = connection.endpoint;
+        let patience = connection.patience();
+        let keep = patience.map_or(self.keep, |it| it.min(self.keep));
+        let now = self.clock.now();
         let kept = Idle {
             connection: Some(connection),
-            since: self.clock.now(),
+            since: now,
+            until: now.after(keep),
         };
         if self.per_endpoint == 0 || self.total == 0 {
             return;
@@ -160,7 +166,7 @@ impl Pool {
                 {
                     connection.rest();
                 }
-                idle.is_open() && now.since(idle.since) < self.keep
+                idle.is_open() && now < idle.until
             });
             count += connections.len();
             !connections.is_empty()

@@ -163,6 +163,43 @@ fn too_large_a_response_head_is_502() {
     assert_eq!(get(proxy.address, "a", "/").status, 502);
 }
 
+/// Says how long it keeps a connection that has nothing to do, as Node does.
+fn impatient(seconds: u64) -> Upstream {
+    Upstream::start(move |mut connection| {
+        let fields = format!("Connection: keep-alive\r\nKeep-Alive: timeout={seconds}\r\n");
+        while connection.head().is_some() {
+            connection.answer(200, &fields, "");
+        }
+    })
+}
+
+#[test]
+fn a_connection_is_kept_for_as_long_as_its_endpoint_keeps_it() {
+    for (seconds, connections) in [(0, 3), (1, 3), (600, 1)] {
+        let upstream = impatient(seconds);
+        let proxy = Proxy::to(&upstream);
+        for _ in 0..3 {
+            assert_eq!(get(proxy.address, "a", "/").status, 200);
+        }
+        assert_eq!(upstream.connections(), connections, "{seconds} s");
+    }
+}
+
+#[test]
+fn an_idle_connection_is_closed_before_its_endpoint_does() {
+    let (closed, wait) = std::sync::mpsc::channel();
+    let upstream = Upstream::start(move |mut connection| {
+        connection.head().unwrap();
+        let fields = "Connection: keep-alive\r\nKeep-Alive: timeout=2\r\n";
+        connection.answer(200, fields, "");
+        connection.expect_close();
+        closed.send(()).unwrap();
+    });
+    let proxy = Proxy::to(&upstream);
+    assert_eq!(get(proxy.address, "a", "/").status, 200);
+    wait.recv_timeout(2 * crate::client::PATIENCE).unwrap();
+}
+
 #[test]
 fn idle_connections_to_endpoints_that_left_are_closed() {
     let (closed, wait) = std::sync::mpsc::channel();

@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -15,12 +16,17 @@ use super::error::Invalid;
 /// Fields in a head or in trailers. What hyper takes, and Apache.
 pub(super) const MOST_FIELDS: usize = 100;
 
+/// What a request may be on its way while the endpoint's patience ends.
+const MARGIN: Duration = Duration::from_secs(1);
+
 /// A response head.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) response: Response<()>,
     /// The endpoint will take another request on the connection (RFC 9112 section 9.3).
     pub(super) keep_alive: bool,
+    /// For how long it will, where it says so.
+    pub(super) patience: Option<Duration>,
     /// Of its body.
     pub(super) decoder: Decoder,
 }
@@ -64,10 +70,13 @@ pub(super) fn parse(
     fill(response.headers_mut(), &places, &head)?;
     let told = Told::by(response.headers());
     let keep_alive = !told.close && (told.keep_alive || response.version() == Version::HTTP_11);
+    // The field is nothing without the option (RFC 2068 section 19.7.1.1).
+    let patience = told.keep_alive.then(|| patience(response.headers()));
     let decoder = told.decoder(&response, is_head)?;
     Ok(Some(Head {
         response,
         keep_alive,
+        patience: patience.flatten(),
         decoder,
     }))
 }
@@ -189,6 +198,20 @@ impl<'a> Told<'a> {
             false => decoder,
         })
     }
+}
+
+/// How long a connection may have nothing to do before the endpoint closes it, less what a request needs to get
+/// there. Node says `Keep-Alive: timeout=5`; others add `max=100`.
+fn patience(headers: &HeaderMap) -> Option<Duration> {
+    let lines = headers.get_all("keep-alive").iter();
+    let mut parameters = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let seconds = parameters.find_map(|parameter| {
+        let text = std::str::from_utf8(parameter.trim_ascii()).ok()?;
+        let (name, value) = text.split_once('=')?;
+        let is_timeout = name.eq_ignore_ascii_case("timeout");
+        is_timeout.then(|| value.parse().ok())?
+    })?;
+    Some(Duration::from_secs(seconds).saturating_sub(MARGIN))
 }
 
 /// A number of HTTP; "+5" is one for Rust alone.

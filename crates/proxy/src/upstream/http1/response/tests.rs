@@ -96,6 +96,34 @@ fn connections_are_kept_as_both_the_version_and_the_header_say() {
 }
 
 #[test]
+fn a_connection_is_kept_for_less_than_the_endpoint_says() {
+    let cases = [
+        ("keep-alive: timeout=5\r\n", Some(4)),
+        ("Keep-Alive: max=100, Timeout=5\r\n", Some(4)),
+        (
+            "keep-alive: max=100\r\nkeep-alive: timeout=72\r\n",
+            Some(71),
+        ),
+        ("keep-alive: timeout=1\r\n", Some(0)),
+        ("keep-alive: timeout=0\r\n", Some(0)),
+        ("", None),
+        ("keep-alive: timeout\r\n", None),
+        ("keep-alive: timeout=\r\n", None),
+        ("keep-alive: timeout=-1\r\n", None),
+        ("keep-alive: timeout=99999999999999999999\r\n", None),
+        ("keep-alive: xtimeout=5\r\n", None),
+    ];
+    for (fields, seconds) in cases {
+        let of = |option: &str| {
+            let head = parsed(&format!("HTTP/1.1 200 OK\r\n{option}{fields}\r\n"));
+            head.unwrap().patience.map(|it| it.as_secs())
+        };
+        assert_eq!(of("connection: keep-alive\r\n"), seconds, "{fields}");
+        assert_eq!(of(""), None, "{fields}");
+    }
+}
+
+#[test]
 fn the_end_of_the_body_is_found_in_the_order_of_the_specification() {
     let of = |fields: &str| decoder(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n"));
     assert_eq!(of(""), Ok(Decoder::UntilClose));
