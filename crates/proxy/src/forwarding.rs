@@ -42,18 +42,23 @@ pub(crate) struct Sender {
 impl Sender {
     /// Whether the client speaks TLS, if not with us then with a proxy that we trust.
     pub(crate) fn is_https(&self, headers: &HeaderMap) -> bool {
-        self.secure || is_https(&self.scheme(headers))
+        let told = self.scheme_told(headers);
+        self.secure || told.map_or_else(|| is_https(&self.scheme()), is_https)
     }
 
-    /// The scheme that the upstream is told.
-    fn scheme(&self, headers: &HeaderMap) -> HeaderValue {
-        let told = headers.get(X_FORWARDED_PROTO).filter(|_| self.trusted);
+    /// The client's scheme in the words of a proxy that we trust.
+    fn scheme_told<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
+        let told = self.trusted.then(|| headers.get(X_FORWARDED_PROTO));
+        told.flatten()
+    }
+
+    /// The client's scheme where nobody tells.
+    fn scheme(&self) -> HeaderValue {
         // By the PROXY protocol, which has nothing else to say about it.
         let by_port = || self.port.as_ref().is_some_and(|port| port == "443");
-        match told {
-            Some(scheme) => scheme.clone(),
-            None if self.secure || by_port() => HeaderValue::from_static("https"),
-            None => HeaderValue::from_static("http"),
+        match self.secure || by_port() {
+            true => HeaderValue::from_static("https"),
+            false => HeaderValue::from_static("http"),
         }
     }
 }
@@ -90,10 +95,16 @@ pub(crate) fn rewrite(
     let real = client.clone().unwrap_or_else(|| sender.peer.clone());
     headers.insert(X_REAL_IP, real);
     let host = headers.get(header::HOST).cloned();
-    let scheme = sender.scheme(headers);
+    let scheme = match sender.scheme_told(headers) {
+        Some(told) => told.clone(),
+        None => {
+            let scheme = sender.scheme();
+            headers.insert(X_FORWARDED_PROTO, scheme.clone());
+            scheme
+        }
+    };
     let told = sender.port.clone().or_else(|| public_port(host.as_ref()));
     let port = told.unwrap_or_else(|| port(if is_https(&scheme) { 443 } else { 80 }));
-    set(headers, X_FORWARDED_PROTO, scheme.clone(), sender.trusted);
     set(headers, X_FORWARDED_PORT, port, sender.trusted);
     if let Some(host) = host {
         set(headers, X_FORWARDED_HOST, host, sender.trusted);
