@@ -15,7 +15,7 @@ mod limits;
 mod observability;
 mod policies;
 mod proxy_protocol;
-mod reload;
+pub(crate) mod reload;
 mod routing;
 mod scale;
 pub(crate) mod site;

@@ -1,12 +1,16 @@
 //! An API server that forbids one kind: what can be done without it is done, and what cannot is said and shown.
 
+use std::fs;
+
 use fairway_model::Protocol;
 use fairway_testkit::apiserver::Fault;
 use fairway_testkit::objects::{endpoint_slices, ingress};
 use fairway_testkit::{Agent, Echo, Family, Lab, ask, lab};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::Told;
+use crate::ingress::reload::configuration;
 use crate::ingress::site::Site;
 use crate::support::shown::{problems, shows_problem};
 use crate::support::{Cluster, Feed, becomes, who};
@@ -14,19 +18,28 @@ use crate::support::{Cluster, Feed, becomes, who};
 /// A Service with a ClusterIP, and an Ingress that leads to it.
 fn site() -> Site {
     let lab = Lab::builder().nodes(1).pod("web", "node-1");
-    let site = Site::new(Cluster::new(Feed::Api, lab));
-    let ports = [
-        ("http", Protocol::Tcp, Echo::HTTP),
-        ("lines", Protocol::Tcp, Echo::LINES),
-    ];
-    let service = site.service("web", 10).tcp("http", 80).tcp("lines", 81);
-    let slices = endpoint_slices("web", &ports, &site.lab().pods());
-    site.apply("web", slices.into_iter().chain([service.build()]));
+    site_of(Cluster::new(Feed::Api, lab))
+}
+
+fn site_of(cluster: Cluster) -> Site {
+    let site = Site::new(cluster);
+    leads_to(&site, "web");
     let web = ingress("web")
         .class("fairway")
         .prefix("web", "/", "web", 80);
     site.apply("ingress", [web]);
     site
+}
+
+/// Makes a pod the only endpoint of the Service.
+fn leads_to(site: &Site, pod: &str) {
+    let ports = [
+        ("http", Protocol::Tcp, Echo::HTTP),
+        ("lines", Protocol::Tcp, Echo::LINES),
+    ];
+    let service = site.service("web", 10).tcp("http", 80).tcp("lines", 81);
+    let slices = endpoint_slices("web", &ports, &site.pods(&[pod]));
+    site.apply("web", slices.into_iter().chain([service.build()]));
 }
 
 /// Who answers at the Service, from the node and from a pod.
@@ -81,6 +94,80 @@ fn services_work_while_ingresses_may_not_be_listed() {
             Told(&agent).once(&[&why, waits]);
         });
     }
+}
+
+/// A change of the configuration comes together with one of the ClusterRole. Nobody but the router knows its
+/// routes then, and nobody but the agent moves endpoints.
+#[test]
+fn a_router_keeps_its_routes_while_ingresses_may_not_be_listed_any_more() {
+    lab::test(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("fairway.yaml");
+        fs::write(&file, configuration("")).unwrap();
+        let lab = Lab::builder()
+            .nodes(1)
+            .pod("web", "node-1")
+            .pod("other", "node-1");
+        let cluster = Cluster::new(Feed::Api, lab);
+        let site = site_of(cluster.with_further_flags(&["--config", file.to_str().unwrap()]));
+        let agent = site.start_agent("node-1");
+        site.becomes("web", "/", "web");
+
+        let server = site.api_server();
+        server.inject(Fault::forbid("ingresses"));
+        fs::write(&file, configuration("0.0.0.0/0")).unwrap();
+        let waits = "the router waits for the permission to list Ingresses";
+        Told(&agent).wait(&[waits]);
+        leads_to(&site, "other");
+        becomes(
+            [Ok("other".to_owned()), Ok("other".to_owned())],
+            "who answers",
+            || asks_the_service(&site),
+        );
+        site.becomes("web", "/", "other");
+        let (status, text) = health(&site).unwrap();
+        assert_eq!(status, 200, "{text}");
+
+        // Routes are followed again.
+        server.heal();
+        let more = ingress("more")
+            .class("fairway")
+            .prefix("more", "/", "web", 80);
+        site.apply("more", [more]);
+        site.becomes("more", "/", "other");
+        assert_eq!(site.answers("web", "/"), "other");
+        assert!(agent.terminate().unwrap().success());
+    });
+}
+
+/// The router of before serves on until load balancers have noticed.
+#[test]
+fn an_agent_that_waits_with_another_configuration_ends_as_one_that_serves() {
+    lab::test(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("fairway.yaml");
+        let configuration = |trusted| {
+            let text = configuration(trusted).replace("drainSeconds: 1", "drainSeconds: 60");
+            text.replace("drainDelaySeconds: 0", "drainDelaySeconds: 60")
+        };
+        fs::write(&file, configuration("")).unwrap();
+        let lab = Lab::builder().nodes(1).pod("web", "node-1");
+        let flags = ["--config", file.to_str().unwrap()];
+        let site = site_of(Cluster::new(Feed::Api, lab).with_further_flags(&flags));
+        let agent = site.start_agent("node-1");
+        site.becomes("web", "/", "web");
+
+        site.api_server().inject(Fault::forbid("services"));
+        fs::write(&file, configuration("0.0.0.0/0")).unwrap();
+        Told(&agent).wait(&["not allowed to list services"]);
+        agent.signal(Signal::TERM);
+        becomes(Some(503), "health", || {
+            health(&site).map(|(status, _)| status)
+        });
+        assert_eq!(site.answers("web", "/"), "web");
+        agent.signal(Signal::TERM);
+        assert!(agent.wait().unwrap().success());
+    });
 }
 
 #[test]

@@ -1,74 +1,25 @@
 //! Services that are aliases of hosts outside of the cluster.
 
-use std::collections::BTreeMap;
+mod dns;
+
 use std::fs;
-use std::net::{Ipv4Addr, UdpSocket};
-use std::path::Path;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use fairway_testkit::lab::Namespace;
 use fairway_testkit::objects::{self, ingress};
-use fairway_testkit::{Agent, Echo, Family, Lab};
-use tempfile::NamedTempFile;
+use fairway_testkit::{Echo, Family, Lab, ask, eventually};
 
-use super::site::{Site, endpoints};
-use crate::support::{Cluster, Feed, becomes, fairway, fed_both_ways};
+use self::dns::{Dns, start_with_dns};
+use super::reload::configuration;
+use super::site::{Site, endpoints, outcome};
+use crate::support::{Cluster, Feed, becomes, fed_both_ways};
 
 fed_both_ways!(
     only_hosts_outside_are_asked,
-    a_router_alone_asks_only_hosts_outside
+    a_router_alone_asks_only_hosts_outside,
+    what_is_known_of_a_host_outlives_a_configuration,
+    nobody_is_let_in_before_hosts_are_found,
 );
-
-/// Serves DNS on 127.0.0.1 of a namespace until the test ends: these names have these addresses, and there
-/// are no others.
-fn serve_dns(namespace: &Namespace, names: BTreeMap<String, Vec<Ipv4Addr>>) {
-    let socket = namespace.run(|| UdpSocket::bind("127.0.0.1:53")).unwrap();
-    std::thread::spawn(move || {
-        let mut query = [0; 512];
-        while let Ok((length, client)) = socket.recv_from(&mut query) {
-            // Whoever is gone does not wait for an answer.
-            let _ = socket.send_to(&answer(&query[..length], &names), client);
-        }
-    });
-}
-
-/// RFC 1035 section 4.1.
-fn answer(query: &[u8], names: &BTreeMap<String, Vec<Ipv4Addr>>) -> Vec<u8> {
-    let mut labels = Vec::new();
-    let mut at = 12;
-    while query[at] > 0 {
-        let next = at + 1 + usize::from(query[at]);
-        labels.push(String::from_utf8_lossy(&query[at + 1..next]).into_owned());
-        at = next;
-    }
-    let question = &query[12..at + 5];
-    let is_a = query[at + 2] == 1;
-    let known = names.get(&labels.join("."));
-    let code = if known.is_some() { 0 } else { 3 };
-    let addresses: Vec<_> = known.filter(|_| is_a).into_iter().flatten().collect();
-    let mut answer = query[..2].to_vec();
-    let count = u8::try_from(addresses.len()).unwrap();
-    answer.extend([0x81, 0x80 | code, 0, 1, 0, count, 0, 0, 0, 0]);
-    answer.extend(question);
-    for address in addresses {
-        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 30, 0, 4]);
-        answer.extend(address.octets());
-    }
-    answer
-}
-
-/// Starts the agent of the first node with 127.0.0.1 as its only name server.
-fn start_with_dns(site: &Site, resolv_conf: &Path) -> Agent {
-    let mount = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
-    let mut arguments = ["--mount", "sh", "-c", mount].map(str::to_owned).to_vec();
-    arguments.push(resolv_conf.to_str().unwrap().to_owned());
-    arguments.push(fairway().to_str().unwrap().to_owned());
-    arguments.extend(site.run_arguments("node-1"));
-    let node = site.lab().node("node-1").ns();
-    let agent = Agent::spawn(node, Path::new("unshare"), arguments).unwrap();
-    agent.wait_ready().unwrap();
-    agent
-}
 
 /// Scenario 30.
 fn only_hosts_outside_are_asked(feed: Feed) {
@@ -107,7 +58,7 @@ fn asks_only_hosts_outside(feed: Feed, flags: &[&str]) {
         ),
     ];
     let names = names.map(|(name, addresses)| (name.to_owned(), addresses));
-    serve_dns(node.ns(), names.into());
+    let _dns = Dns::serve(node.ns(), names.into(), Duration::ZERO);
 
     let port = Echo::HTTP;
     let hosts = [
@@ -140,9 +91,8 @@ fn asks_only_hosts_outside(feed: Feed, flags: &[&str]) {
     let web = web.prefix("translated", "/", "translated", "http");
     site.apply("web", [web]);
 
-    let resolv_conf = NamedTempFile::new().unwrap();
-    fs::write(&resolv_conf, "nameserver 127.0.0.1\noptions timeout:1\n").unwrap();
-    let agent = start_with_dns(&site, resolv_conf.path());
+    let agent = start_with_dns(&site);
+    agent.wait_ready().unwrap();
     for (name, _, expected) in hosts {
         site.becomes(name, "/", expected);
     }
@@ -210,4 +160,54 @@ fn events_tell_of_each(site: &Site) {
             .find(|event| event["regarding"]["name"] == asked);
         assert_eq!(told, None);
     }
+}
+
+/// A Service that is an alias of a host outside, and its name server.
+fn site_with_alias(feed: Feed, flags: &[&str], delay: Duration) -> (Site, Dns) {
+    let lab = Lab::builder().nodes(1).pod("outside", "node-1");
+    let site = Site::new(Cluster::new(feed, lab).with_flags(flags));
+    let outside = site.lab().pod("outside").ip(Family::V4).to_string();
+    let names = [("db.example".to_owned(), vec![outside.parse().unwrap()])];
+    let dns = Dns::serve(site.lab().node("node-1").ns(), names.into(), delay);
+    let alias = objects::service("alias").external_name("db.example");
+    site.apply("alias", [alias]);
+    let web = ingress("web").class("fairway");
+    site.apply("web", [web.prefix("alias", "/", "alias", Echo::HTTP)]);
+    (site, dns)
+}
+
+/// A change of the configuration that has nothing to do with it, while names cannot be looked up.
+fn what_is_known_of_a_host_outlives_a_configuration(feed: Feed) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("fairway.yaml");
+    fs::write(&file, configuration("")).unwrap();
+    let flags = ["--config", file.to_str().unwrap()];
+    let (site, dns) = site_with_alias(feed, &flags, Duration::ZERO);
+    let agent = start_with_dns(&site);
+    agent.wait_ready().unwrap();
+    site.becomes("alias", "/", "outside");
+
+    dns.fall_silent();
+    // To and fro: what was inherited is handed on.
+    for (count, trusted) in [(2, "0.0.0.0/0"), (3, "")] {
+        fs::write(&file, configuration(trusted)).unwrap();
+        becomes(count, "started with so many configurations", || {
+            assert_eq!(site.answers("alias", "/"), "outside");
+            agent.stderr().matches("fairway::agent: ready").count()
+        });
+        for _ in 0..50 {
+            assert_eq!(site.answers("alias", "/"), "outside");
+        }
+    }
+}
+
+fn nobody_is_let_in_before_hosts_are_found(feed: Feed) {
+    // Longer than it takes to open a router.
+    let (site, _dns) = site_with_alias(feed, &[], Duration::from_millis(100));
+    let _agent = start_with_dns(&site);
+    let client = site.lab().client().ns();
+    let first = eventually("the router answers", || {
+        ask::http_get(client, site.router("node-1"), "alias", "/")
+    });
+    assert_eq!(outcome(&first), "outside");
 }

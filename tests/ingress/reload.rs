@@ -21,7 +21,7 @@ fed_both_ways!(
 );
 
 /// Which clients are believed can be seen by what a pod is told of them.
-pub(super) fn configuration(trusted: &str) -> String {
+pub(crate) fn configuration(trusted: &str) -> String {
     format!(
         "apiVersion: fairway.dev/v1alpha1\n\
          kind: FairwayConfiguration\n\

@@ -10,20 +10,41 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use fairway_cluster::{Certificates, Problem, Reason};
-use fairway_model::{Changes, ObjectRef, Service, ServiceKind, Snapshot, Update};
+use fairway_cluster::{Certificates, Problem};
+use fairway_model::{Changes, Snapshot, Update};
 use fairway_proxy::{Handle, Metrics, Tracing};
 use fairway_router::{Builder, Index};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
-use self::external_hosts::{ExternalHosts, Located};
+use self::external_hosts::{Answers, ExternalHosts};
 pub(crate) use self::retired::Retired;
 use self::tls::Tls;
 use super::open_files::room_for_connections;
-use crate::config::Config;
+use crate::config::{Config, overlap};
 
-/// Most refused addresses that are told at a time; the log has all.
-const MOST_REFUSED: usize = 20;
+/// How long hosts outside of the cluster are looked up before clients are let in: longer than a resolver takes
+/// that works, shorter than one takes to give up.
+const FIRST_LOOKUPS: Duration = Duration::from_secs(2);
+
+/// What a router finds of the one before it, which serves until the new one does.
+#[derive(Default)]
+pub(crate) struct Before {
+    /// Where both listen for a while.
+    shared: Vec<SocketAddr>,
+    /// Where hosts outside of the cluster are.
+    known: Answers,
+}
+
+impl Before {
+    /// One of another process.
+    pub(crate) fn elsewhere(ours: impl Iterator<Item = SocketAddr>) -> Self {
+        Self {
+            shared: ours.collect(),
+            known: Answers::new(),
+        }
+    }
+}
 
 /// The running router.
 pub(crate) struct Ingress {
@@ -32,6 +53,8 @@ pub(crate) struct Ingress {
     tls: Tls,
     /// None where they are not wanted.
     external_hosts: Option<ExternalHosts>,
+    /// What [`Self::locate_external_hosts`] is to return before anything else.
+    refused: Vec<Problem>,
     snapshot: Arc<Snapshot>,
     handle: Handle,
     metrics: Metrics,
@@ -41,18 +64,19 @@ pub(crate) struct Ingress {
     last_request: Duration,
     /// Rules that cannot match, as reported.
     problems: BTreeSet<String>,
+    /// Which routes there are cannot be known: those of before stay.
+    keeps_routes: bool,
 }
 
 impl Ingress {
-    /// Compiles the first routes, then opens the listeners: the shared ones beside those of the router
-    /// before.
-    pub(crate) fn start(
+    /// Compiles the first routes, then opens the listeners: some beside those of the router before.
+    pub(crate) async fn start(
         config: &Config,
         first: &Update,
         certificates: &Certificates,
         metrics: Metrics,
         tracing: Tracing,
-        shared: Vec<SocketAddr>,
+        before: Before,
     ) -> anyhow::Result<Self> {
         let first = Update {
             changes: Changes::everything(&first.snapshot),
@@ -61,6 +85,19 @@ impl Ingress {
         let mut builder = Builder::new();
         let index = builder.apply(&first.snapshot, &first.changes);
         let routes = Arc::new(ArcSwap::new(index));
+        let external_hosts = config.router.external_hosts;
+        let mut external_hosts = external_hosts.then(|| ExternalHosts::new(before.known));
+        let mut refused = Vec::new();
+        if let Some(hosts) = &mut external_hosts {
+            hosts.follow(builder.external_hosts());
+            let all = async {
+                while hosts.awaits_answers() {
+                    refused.extend(locate(hosts, &mut builder, &first.snapshot).await);
+                }
+            };
+            // Those that take longer are found later.
+            let _ = timeout(FIRST_LOOKUPS, all).await;
+        }
         let mut tls = Tls::new(config.router.redirects())?;
         tls.apply(&first, certificates);
         let mut limits = config.router.limits();
@@ -87,7 +124,7 @@ impl Ingress {
             access_log: (&config.observation.access_log).into(),
             log_format: config.observation.access_log_format.clone(),
             tracing,
-            taken_over: shared,
+            taken_over: before.shared,
         })?;
         for address in bound.local_addresses() {
             info!(%address, "serving HTTP");
@@ -102,14 +139,15 @@ impl Ingress {
             builder,
             routes,
             tls,
-            external_hosts: config.router.external_hosts.then(ExternalHosts::new),
+            external_hosts,
+            refused,
             snapshot: first.snapshot,
             handle,
             metrics,
             problems: BTreeSet::new(),
+            keeps_routes: false,
         };
         ingress.report_problems();
-        ingress.follow_external_hosts();
         Ok(ingress)
     }
 
@@ -118,13 +156,11 @@ impl Ingress {
         self.routes.load_full()
     }
 
-    /// Where it listens, as configured.
-    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        self.addresses.clone()
-    }
-
     /// Swaps in the routes and certificates of an update. Open connections are not touched.
     pub(crate) fn apply(&mut self, update: &Update, certificates: &Certificates) {
+        if self.keeps_routes {
+            return self.apply_services(update);
+        }
         let index = self.builder.apply(&update.snapshot, &update.changes);
         self.routes.store(index);
         for host in &update.changes.hosts {
@@ -133,17 +169,48 @@ impl Ingress {
         }
         self.tls.apply(update, certificates);
         self.report_problems();
-        if let Some(hosts) = &mut self.external_hosts {
-            hosts.review(&self.snapshot, update);
-        }
-        self.snapshot = update.snapshot.clone();
-        self.follow_external_hosts();
+        self.follow_services(update);
     }
 
-    fn follow_external_hosts(&mut self) {
+    /// Goes on with the routes and certificates that there are, for a configuration that knows no routes
+    /// yet, and with the Services that it knows.
+    pub(crate) fn keep_routes(&mut self, first: &Update) {
+        self.keeps_routes = true;
+        // Of the configuration before, like what looks hosts up.
+        let gone = self.snapshot.services.keys();
+        let mut first = first.clone();
+        first.changes = Changes::everything(&first.snapshot);
+        first.changes.services.extend(gone.cloned());
         if let Some(hosts) = &mut self.external_hosts {
+            *hosts = ExternalHosts::new(hosts.answers());
+        }
+        self.apply_services(&first);
+    }
+
+    fn apply_services(&mut self, update: &Update) {
+        let snapshot = Snapshot {
+            routes: self.snapshot.routes.clone(),
+            ..Snapshot::clone(&update.snapshot)
+        };
+        let changes = Changes {
+            services: update.changes.services.clone(),
+            node: update.changes.node,
+            ..Changes::default()
+        };
+        // No routes change, and so it is the index of before.
+        self.builder.apply(&snapshot, &changes);
+        self.follow_services(&Update {
+            snapshot: Arc::new(snapshot),
+            changes,
+        });
+    }
+
+    fn follow_services(&mut self, update: &Update) {
+        if let Some(hosts) = &mut self.external_hosts {
+            hosts.review(&self.snapshot, update);
             hosts.follow(self.builder.external_hosts());
         }
+        self.snapshot = update.snapshot.clone();
     }
 
     /// Waits until hosts outside of the cluster are found elsewhere or judged otherwise than before, and sends
@@ -152,38 +219,20 @@ impl Ingress {
         let Some(hosts) = &mut self.external_hosts else {
             return std::future::pending().await;
         };
-        let mut problems = Vec::new();
-        for located in hosts.next(&self.snapshot).await {
-            problems.extend(self.refused(&located));
-            self.builder
-                .locate_host(&located.host, located.addresses, &self.snapshot);
+        if !self.refused.is_empty() {
+            return std::mem::take(&mut self.refused);
         }
-        problems
+        locate(hosts, &mut self.builder, &self.snapshot).await
     }
 
-    fn refused(&self, located: &Located) -> Vec<Problem> {
-        if located.newly_refused.is_empty() {
-            return Vec::new();
+    /// What a router that listens at `ours` inherits.
+    pub(crate) fn precedes(&self, ours: impl Iterator<Item = SocketAddr>) -> Before {
+        let is_shared = |ours: &SocketAddr| self.addresses.iter().any(|it| overlap(*ours, *it));
+        let hosts = self.external_hosts.as_ref();
+        Before {
+            shared: ours.filter(is_shared).collect(),
+            known: hosts.map(ExternalHosts::answers).unwrap_or_default(),
         }
-        let is_alias = |service: &Service| match &service.kind {
-            ServiceKind::ExternalName(host) => **host == *located.host,
-            _ => false,
-        };
-        let aliases = self.snapshot.services.values();
-        let aliases = aliases.filter(|service| is_alias(service));
-        let problems = aliases.flat_map(|service| {
-            let refused = located.newly_refused.iter();
-            refused.map(|(address, what)| Problem {
-                object: ObjectRef {
-                    kind: "Service",
-                    name: service.name.clone(),
-                },
-                field: "spec.externalName".to_owned(),
-                message: format!("has the address {address}, {what}, which is never asked"),
-                reason: Reason::AddressRefused,
-            })
-        });
-        problems.take(MOST_REFUSED).collect()
     }
 
     /// Tells once which rules can match nothing.
@@ -210,4 +259,19 @@ impl Ingress {
             last_request: self.last_request,
         }
     }
+}
+
+/// Waits until hosts are found elsewhere or judged otherwise than before, and sends requests there. Returns
+/// what the Services that are aliases of them do not get. Cancel safe.
+async fn locate(
+    hosts: &mut ExternalHosts,
+    builder: &mut Builder,
+    snapshot: &Snapshot,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for located in hosts.next(snapshot).await {
+        problems.extend(located.problems(snapshot));
+        builder.locate_host(&located.host, located.addresses, snapshot);
+    }
+    problems
 }

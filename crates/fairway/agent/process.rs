@@ -8,12 +8,13 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
+use super::ending::Ending;
 use super::handover::{Predecessor, Successor};
 use super::ingress::Ingress;
 use super::lock::AgentLock;
 use super::reload::Reload;
 use super::retiring::Retiring;
-use super::signals::Signals;
+use super::signals::{Signals, Stop};
 use super::{LOG, Next};
 use crate::causes::with_causes;
 use crate::config::{Config, Loader};
@@ -109,11 +110,27 @@ impl Process {
         tokio::select! {
             changed = self.reload.next() => Ok(Next::Config(Box::new(changed))),
             () = sleep(AGAIN) => Ok(Next::Config(Box::new(served))),
-            _ = self.signals.stop() => {
-                self.drain(from.drain).await;
+            stop = self.signals.stop() => {
+                self.end(from, stop).await;
                 Ok(Next::End)
             }
         }
+    }
+
+    /// Told to stop while nothing but the router of before serves: it serves on until load balancers have
+    /// noticed.
+    pub(super) async fn end(&mut self, config: &Config, stop: Stop) {
+        if self.former.is_none() {
+            return self.drain(config.drain).await;
+        }
+        let mut ending = Ending::begin(config, stop);
+        tokio::select! {
+            () = ending.noticed() => {}
+            _ = self.signals.stop() => {}
+        }
+        ending.drain();
+        let grace = ending.cut_at().saturating_duration_since(Instant::now());
+        self.drain(grace).await;
     }
 
     /// What `config` has become since it is served: policies change without a new start.

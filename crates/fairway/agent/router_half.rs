@@ -1,4 +1,3 @@
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fairway_cluster::{Cluster, Problem, StartError};
@@ -8,7 +7,7 @@ use fairway_router::Index;
 use tokio::task::JoinHandle;
 
 use super::context::Context;
-use super::ingress::Ingress;
+use super::ingress::{Before, Ingress};
 use super::missing::Missing;
 use super::optional;
 use super::speaker::Speaker;
@@ -24,21 +23,22 @@ pub(super) struct RouterHalf {
 
 impl RouterHalf {
     /// Starts the router, if it can have its ports. Where it cannot, Services can do without, but not who
-    /// was served by a router before it: `shared` are the addresses at which that one listens, too.
-    pub(super) fn open(
+    /// was served by a router before it.
+    pub(super) async fn open(
         &mut self,
         context: &Context<'_>,
         update: &Update,
         cluster: &Cluster,
         missing: &mut Missing,
-        shared: Option<Vec<SocketAddr>>,
+        before: Option<Before>,
     ) -> anyhow::Result<()> {
         let (config, instruments) = (context.config, &context.instruments);
         let (metrics, tracing) = (instruments.proxy.clone(), instruments.tracing.clone());
         let certificates = cluster.certificates();
-        let is_first = shared.is_none();
-        let shared = shared.unwrap_or_default();
-        match Ingress::start(config, update, certificates, metrics, tracing, shared) {
+        let is_first = before.is_none();
+        let before = before.unwrap_or_default();
+        let started = Ingress::start(config, update, certificates, metrics, tracing, before);
+        match started.await {
             Ok(ingress) => {
                 missing.regain_ingress();
                 instruments.health.set_router_serving(true);
@@ -54,6 +54,12 @@ impl RouterHalf {
                 _ => Err(error),
             },
         }
+    }
+
+    /// Goes on with the router of before and its routes, because Ingresses may not be listed.
+    pub(super) fn keep(&mut self, mut former: Ingress, first: &Update) {
+        former.keep_routes(first);
+        self.ingress = Some(former);
     }
 
     /// Stands for election, if there is a router.

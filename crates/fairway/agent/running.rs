@@ -95,6 +95,7 @@ impl Running<'_> {
                 update = self.cluster.next() => {
                     if self.may_route_now() {
                         info!(target: LOG, "the router starts, now that Ingresses may be listed");
+                        process.former = self.router.take();
                         let config = process.in_force(self.context.config);
                         return Ok(Next::Config(Box::new(config)));
                     }
@@ -104,7 +105,7 @@ impl Running<'_> {
                     problems.into_iter().for_each(|problem| self.cluster.tell(problem));
                 }
                 due = self.services.due() => self.services.attend(due).await,
-                () = self.missing.ingress_due(), if self.ending.is_none() => self.open_router()?,
+                () = self.missing.ingress_due(), if self.ending.is_none() => self.open_router().await?,
             }
             self.services
                 .start_late(&self.context, &self.snapshot, &mut self.missing)?;
@@ -166,7 +167,7 @@ impl Running<'_> {
     }
 
     /// Tries again to have the router's ports.
-    fn open_router(&mut self) -> anyhow::Result<()> {
+    async fn open_router(&mut self) -> anyhow::Result<()> {
         let now = Update {
             snapshot: self.snapshot.clone(),
             changes: Changes::everything(&self.snapshot),
@@ -174,7 +175,8 @@ impl Running<'_> {
         let (context, missing) = (&self.context, &mut self.missing);
         // Any router before is closed by now.
         self.router
-            .open(context, &now, &self.cluster, missing, None)?;
+            .open(context, &now, &self.cluster, missing, None)
+            .await?;
         Ok(self.router.speak(context, &mut self.cluster)?)
     }
 }

@@ -3,7 +3,6 @@
 //! Nothing is programmed or served before the first complete state: rules and routes that a former run left
 //! behind are better than half of the new ones.
 
-use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -13,6 +12,7 @@ use fairway_model::{Snapshot, Update};
 use tracing::{info, warn};
 
 use super::context::Context;
+use super::ingress::Before;
 use super::instruments::Instruments;
 use super::lock::AgentLock;
 use super::missing::Missing;
@@ -22,7 +22,7 @@ use super::router_half::RouterHalf;
 use super::running::Running;
 use super::service_half::ServiceHalf;
 use super::{LOG, Next, cluster_options, node_events, questions, source, status};
-use crate::config::{Config, Source, overlap};
+use crate::config::{Config, Source};
 use crate::kernel::Kernel;
 use crate::memory;
 
@@ -31,9 +31,6 @@ pub(super) struct Starting<'a> {
     context: Context<'a>,
     pages: Pages,
     cluster: Cluster,
-    /// Another configuration was served before. Who was healthy need not prove it again: the tables are in
-    /// force and the router serves.
-    anew: bool,
     /// Another agent may serve on this node.
     takes_over: bool,
 }
@@ -47,6 +44,7 @@ impl<'a> Starting<'a> {
             warn!(target: LOG, "{warning}");
         }
         Kernel::default().prepare(config);
+        // Who was healthy need not prove it again: the tables are in force and the router serves.
         let anew = process.former.is_some();
         let takes_over = process.lock.is_none();
 
@@ -77,7 +75,6 @@ impl<'a> Starting<'a> {
             context,
             pages,
             cluster,
-            anew,
             takes_over,
         })
     }
@@ -100,13 +97,14 @@ impl<'a> Starting<'a> {
                 changed = process.reload.next() => {
                     return Ok(ControlFlow::Break(Next::Config(Box::new(changed))));
                 }
-                _ = process.signals.stop() => {
-                    process.drain(config.drain).await;
+                stop = process.signals.stop() => {
+                    self.context.instruments.health.set_draining();
+                    process.end(config, stop).await;
                     return Ok(ControlFlow::Break(Next::End));
                 }
             };
-            // A router that has routes is not replaced by one that may not know any.
-            let router_serves = self.anew || (self.takes_over && AgentLock::try_take()?.is_none());
+            // An agent that has routes is not replaced by one that may not know any.
+            let router_serves = self.takes_over && AgentLock::try_take()?.is_none();
             if !(config.ingress && self.cluster.withholds_routes() && router_serves) {
                 return Ok(ControlFlow::Continue(first));
             }
@@ -141,13 +139,20 @@ impl<'a> Starting<'a> {
         let successors = process.successors()?;
         let questions = questions::listen()?;
 
+        let router_serves = routes || (config.ingress && process.former.is_some());
         let mut missing = Missing::nothing(&config.node_name, &context.instruments.health);
-        let services = ServiceHalf::start(&context, &first, &mut missing, routes).await?;
+        let services = ServiceHalf::start(&context, &first, &mut missing, router_serves).await?;
         let mut router = RouterHalf::default();
         if routes {
-            let shared = shared_addresses(config, process);
-            router.open(&context, &first, &cluster, &mut missing, shared)?;
+            let before = before(config, process);
+            let opened = router.open(&context, &first, &cluster, &mut missing, before);
+            opened.await?;
             router.speak(&context, &mut cluster)?;
+        } else if config.ingress
+            && let Some(former) = process.former.take()
+        {
+            router.keep(former, &first);
+            context.instruments.health.set_router_serving(true);
         }
         context.instruments.routes_applied(&first, &cluster);
         // Last: until here the one before serves, and goes on if this one cannot.
@@ -176,13 +181,11 @@ impl<'a> Starting<'a> {
     }
 }
 
-/// Those of ours on which the router before listens, if there is one, until ours does.
-fn shared_addresses(config: &Config, process: &Process) -> Option<Vec<SocketAddr>> {
+/// The router that serves until ours does.
+fn before(config: &Config, process: &Process) -> Option<Before> {
     let ours = config.router.addresses();
-    if process.predecessor.is_some() {
-        return Some(ours.collect());
+    match &process.predecessor {
+        Some(_) => Some(Before::elsewhere(ours)),
+        None => Some(process.former.as_ref()?.precedes(ours)),
     }
-    let former = process.former.as_ref()?.addresses();
-    let is_shared = |ours: &SocketAddr| former.iter().any(|former| overlap(*ours, *former));
-    Some(ours.filter(is_shared).collect())
 }

@@ -7,33 +7,24 @@
 //! what is inside changes.
 
 mod judge;
+mod lookups;
+mod refused;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use fairway_model::{HostPattern, ObjectName, Snapshot, Update};
-use tokio::sync::watch::Receiver;
+use tokio::sync::watch::{Receiver, Sender, channel};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use self::judge::Judge;
+use self::lookups::{Answer, watch};
 use crate::agent::interfaces::{self, Addresses};
-
-/// Between two lookups: the longest time for which CoreDNS keeps an answer in its default configuration.
-const EVERY: Duration = Duration::from_secs(30);
-
-/// Before one that failed is tried again.
-const AGAIN: Duration = Duration::from_secs(5);
-
-/// For how long the last good answer is used while there is no other one.
-const STALE: Duration = Duration::from_secs(300);
 
 /// Lookups at once: each blocks a thread, for as long as servers do not answer.
 const LOOKUPS: usize = 4;
@@ -52,7 +43,12 @@ pub(super) struct ExternalHosts {
     interfaces: Option<Receiver<Addresses>>,
     /// What is known of all hosts is to be judged again.
     is_due: bool,
+    /// What is known of those that nobody asked for yet.
+    known: Answers,
 }
+
+/// By host.
+pub(super) type Answers = BTreeMap<Box<str>, Answer>;
 
 /// Where a host is.
 pub(super) struct Located {
@@ -60,14 +56,16 @@ pub(super) struct Located {
     /// Those that may be asked.
     pub(super) addresses: Vec<IpAddr>,
     /// Those that may not and were not there before, with what they are, as the rest of a sentence.
-    pub(super) newly_refused: Vec<(IpAddr, &'static str)>,
+    newly_refused: Vec<(IpAddr, &'static str)>,
 }
 
 struct Followed {
     /// None for one that is not looked up.
     task: Option<AbortHandle>,
-    /// The last answer.
-    found: Vec<IpAddr>,
+    /// What the resolver said last, if it said anything of use.
+    answer: Receiver<Option<Answer>>,
+    /// Where it is, none if nobody knows, and None for as long as it is looked up for the first time.
+    found: Option<Vec<IpAddr>>,
     /// Addresses that must not be asked, as reported.
     refused: BTreeSet<IpAddr>,
 }
@@ -81,7 +79,8 @@ impl Drop for Followed {
 }
 
 impl ExternalHosts {
-    pub(super) fn new() -> Self {
+    /// Knows what another one has found out, and its age.
+    pub(super) fn new(known: Answers) -> Self {
         // Whoever looks up waits for the reader.
         let (sender, found) = mpsc::channel(LOOKUPS);
         Self {
@@ -91,7 +90,25 @@ impl ExternalHosts {
             sender,
             interfaces: None,
             is_due: false,
+            known,
         }
+    }
+
+    /// What is known of the hosts that are followed, for whoever follows them next.
+    pub(super) fn answers(&self) -> Answers {
+        let followed = self.followed.iter();
+        let answers = followed.filter_map(|(host, followed)| {
+            let answer = followed.answer.borrow().clone();
+            let answer = answer.filter(|answer| !answer.is_stale());
+            answer.map(|answer| (host.clone(), answer))
+        });
+        answers.collect()
+    }
+
+    /// Whether a host is looked up for the first time.
+    pub(super) fn awaits_answers(&self) -> bool {
+        let mut followed = self.followed.values();
+        followed.any(|followed| followed.task.is_some() && followed.found.is_none())
     }
 
     /// Follows these hosts and no others.
@@ -102,9 +119,11 @@ impl ExternalHosts {
             if self.followed.contains_key(host) {
                 continue;
             }
+            let (teller, answer) = channel(self.known.remove(host).filter(|it| !it.is_stale()));
             let followed = Followed {
-                task: self.lookups_of(host),
-                found: Vec::new(),
+                task: self.lookups_of(host, teller),
+                answer,
+                found: None,
                 refused: BTreeSet::new(),
             };
             self.followed.insert(host.into(), followed);
@@ -127,7 +146,7 @@ impl ExternalHosts {
             || services.any(|name| addresses(before, name) != addresses(&update.snapshot, name));
     }
 
-    fn lookups_of(&self, host: &str) -> Option<AbortHandle> {
+    fn lookups_of(&self, host: &str, answer: Sender<Option<Answer>>) -> Option<AbortHandle> {
         let Some(name) = absolute(host) else {
             warn!(host = %host.escape_debug(), "no DNS name: requests for Services that are aliases of it are answered with 503");
             return None;
@@ -146,7 +165,7 @@ impl ExternalHosts {
             drop(slot);
             found.map(|addresses| addresses.map(|it| it.ip()).collect())
         };
-        Some(tokio::spawn(watch(host, lookup, sender)).abort_handle())
+        Some(tokio::spawn(watch(host, lookup, answer, sender)).abort_handle())
     }
 
     /// The next hosts that have other addresses than before. Cancel safe.
@@ -175,7 +194,7 @@ impl ExternalHosts {
                     };
                     addresses.truncate(ADDRESSES);
                     let judge = Judge::new(snapshot, &ours, addresses.iter().copied());
-                    followed.found = addresses;
+                    followed.found = Some(addresses);
                     return vec![followed.judge(&host, &judge)];
                 }
                 else => return std::future::pending().await, // we hold a sender
@@ -184,7 +203,11 @@ impl ExternalHosts {
     }
 
     fn judge_again(&mut self, snapshot: &Snapshot, interfaces: &[IpAddr]) -> Vec<Located> {
-        let found = self.followed.values().flat_map(|it| &it.found).copied();
+        let found = self
+            .followed
+            .values()
+            .flat_map(|it| it.found.iter().flatten())
+            .copied();
         let judge = Judge::new(snapshot, interfaces, found);
         let hosts = self.followed.iter_mut().filter_map(|(host, followed)| {
             let before = followed.refused.clone();
@@ -197,7 +220,7 @@ impl ExternalHosts {
 
 impl Followed {
     fn judge(&mut self, host: &str, judge: &Judge<'_>) -> Located {
-        let mut addresses = self.found.clone();
+        let mut addresses = self.found.clone().unwrap_or_default();
         let mut refused = BTreeSet::new();
         let mut newly_refused = Vec::new();
         addresses.retain(|address| match judge.judge(*address) {
@@ -217,39 +240,6 @@ impl Followed {
             addresses,
             newly_refused,
         }
-    }
-}
-
-/// Looks a host up for as long as somebody wants to know, and tells when the answer is another one.
-async fn watch(
-    host: Box<str>,
-    lookup: impl AsyncFn() -> io::Result<BTreeSet<IpAddr>>,
-    sender: mpsc::Sender<(Box<str>, Vec<IpAddr>)>,
-) {
-    let mut known: Option<BTreeSet<IpAddr>> = None;
-    let mut good = Instant::now();
-    loop {
-        let (found, pause) = match lookup().await {
-            Ok(found) => {
-                good = Instant::now();
-                (Some(found), EVERY)
-            }
-            Err(error) => {
-                if known.is_none() {
-                    warn!(%host, %error, "cannot find the host of an ExternalName: requests for it are answered with 503");
-                }
-                let is_stale = known.is_none() || good.elapsed() >= STALE;
-                (is_stale.then(BTreeSet::new), AGAIN)
-            }
-        };
-        if let Some(found) = found.filter(|found| known.as_ref() != Some(found)) {
-            known = Some(found.clone());
-            let addresses = found.into_iter().collect();
-            if sender.send((host.clone(), addresses)).await.is_err() {
-                return;
-            }
-        }
-        sleep(pause).await;
     }
 }
 

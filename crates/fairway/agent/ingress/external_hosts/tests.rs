@@ -1,11 +1,14 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
 
 use fairway_model::{Changes, Node, Service, ServiceMap};
 use futures_util::FutureExt;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
+use super::lookups::STALE;
 use super::*;
 
 fn ip(text: &str) -> IpAddr {
@@ -90,13 +93,14 @@ fn addresses_that_lead_inside_are_refused() {
 
 /// Hosts that were found at these addresses, on a machine whose interfaces are not known yet.
 fn found(hosts: &[(&str, &str)]) -> (ExternalHosts, watch::Sender<Addresses>) {
-    let mut external = ExternalHosts::new();
+    let mut external = ExternalHosts::new(Answers::new());
     let (ours, interfaces) = watch::channel(Addresses::default());
     external.interfaces = Some(interfaces);
     for (host, address) in hosts {
         let followed = Followed {
             task: None,
-            found: vec![ip(address)],
+            answer: channel(None).1,
+            found: Some(vec![ip(address)]),
             refused: BTreeSet::new(),
         };
         external.followed.insert((*host).into(), followed);
@@ -199,7 +203,6 @@ fn answers(
 
 #[tokio::test(start_paused = true)]
 async fn a_host_is_looked_up_again_and_a_failure_keeps_the_last_answer_for_a_while() {
-    let (sender, mut found) = mpsc::channel(1);
     let failed = || Err(io::ErrorKind::TimedOut.into());
     let lookup = answers(vec![
         failed(),
@@ -208,8 +211,34 @@ async fn a_host_is_looked_up_again_and_a_failure_keeps_the_last_answer_for_a_whi
         Ok(set(&["192.0.2.2"])),
         failed(),
     ]);
+    let expected = [
+        (0, vec![]),
+        (5, vec![ip("192.0.2.1")]),
+        (65, vec![ip("192.0.2.2")]),
+        (365, vec![]),
+    ];
+    assert_eq!(tells(lookup, None).await, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_one_has_found_out_is_used_for_the_rest_of_its_time() {
+    let answer = Answer {
+        addresses: set(&["192.0.2.1"]),
+        since: Instant::now(),
+    };
+    sleep(Duration::from_secs(100)).await;
+    let told = tells(answers(Vec::new()), Some(answer)).await;
+    assert_eq!(told, [(0, vec![ip("192.0.2.1")]), (200, vec![])]);
+}
+
+/// What a host's watch tells, and after how many seconds.
+async fn tells(
+    lookup: impl AsyncFn() -> io::Result<BTreeSet<IpAddr>>,
+    known: Option<Answer>,
+) -> Vec<(u64, Vec<IpAddr>)> {
+    let (sender, mut found) = mpsc::channel(1);
     let begun = Instant::now();
-    let watched = watch("db.example".into(), lookup, sender);
+    let watched = watch("db.example".into(), lookup, channel(known).0, sender);
     let told = async {
         let mut told = Vec::new();
         while let Ok(Some((_, addresses))) = timeout(STALE * 2, found.recv()).await {
@@ -217,16 +246,8 @@ async fn a_host_is_looked_up_again_and_a_failure_keeps_the_last_answer_for_a_whi
         }
         told
     };
-    let told = tokio::select! {
+    tokio::select! {
         () = watched => panic!("it goes on for ever"),
         told = told => told,
-    };
-    let addresses = |text: &str| set(&[text]).into_iter().collect::<Vec<_>>();
-    let expected = [
-        (0, Vec::new()),
-        (5, addresses("192.0.2.1")),
-        (65, addresses("192.0.2.2")),
-        (365, Vec::new()),
-    ];
-    assert_eq!(told, expected);
+    }
 }
