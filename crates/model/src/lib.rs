@@ -33,10 +33,10 @@ pub use policy::{
 };
 pub use route::{
     Action, Backend, BackendPort, CertificateChoice, ClientAuthPolicy, EjectionPolicy, Filter,
-    HashKey, HostPattern, HostRoutes, LoadBalancing, NameMatch, PathMatch, PathRewrite, Redirect,
-    RequestMatch, RequestPolicy, RetryBudget, RetryPolicy, RouteTable, Rule, RuleId, SecretRef,
-    TextMatch, TlsHandling, TlsPolicy, UpstreamLimits, UpstreamPolicy, UpstreamProtocol,
-    UpstreamTls, WildcardSpan,
+    HashKey, HostPattern, HostRoutes, LoadBalancing, MatchedPaths, NameMatch, PathMatch,
+    PathRewrite, Redirect, RequestMatch, RequestPolicy, RetryBudget, RetryPolicy, RouteTable, Rule,
+    RuleId, SecretRef, TextMatch, TlsHandling, TlsPolicy, UpstreamLimits, UpstreamPolicy,
+    UpstreamProtocol, UpstreamTls, WildcardSpan,
 };
 pub use service::{
     Affinity, Balance, Port, Protocol, Service, ServiceKind, ServicePort, TrafficPolicy,

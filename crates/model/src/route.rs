@@ -15,7 +15,7 @@ mod upstream;
 pub use action::{Action, Backend, BackendPort, Redirect};
 pub use balancing::{HashKey, LoadBalancing};
 pub use filter::{Filter, PathRewrite};
-pub use matches::{NameMatch, PathMatch, RequestMatch, TextMatch};
+pub use matches::{MatchedPaths, NameMatch, PathMatch, RequestMatch, TextMatch};
 pub use requests::RequestPolicy;
 pub use resilience::{EjectionPolicy, RetryBudget, RetryPolicy, UpstreamLimits};
 pub use tls::{CertificateChoice, ClientAuthPolicy, SecretRef, TlsHandling, TlsPolicy};

@@ -62,7 +62,7 @@ fn lost(
         return None;
     }
     let mut rules = routes.rules.iter();
-    let winner = rules.find(|it| it.matches.path == rule.matches.path);
+    let winner = rules.find(|it| it.matches.path.matched() == rule.matches.path.matched());
     let matches = winner.is_none_or(|winner| {
         let mut considered = considered.iter();
         considered.any(|it| it.route.id == winner.id)

@@ -1,3 +1,4 @@
+use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 
 /// Conditions on a request; all must hold.
@@ -41,7 +42,20 @@ pub enum PathMatch {
     Regex(Arc<str>),
 }
 
+/// What a path is for: two of the same match the same requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MatchedPaths<'a>(Discriminant<PathMatch>, &'a str);
+
 impl PathMatch {
+    /// To a prefix, slashes at its end make no difference.
+    pub fn matched(&self) -> MatchedPaths<'_> {
+        let text = match self {
+            Self::Prefix(path) => path.trim_end_matches('/'),
+            Self::Exact(text) | Self::Regex(text) => text,
+        };
+        MatchedPaths(discriminant(self), text)
+    }
+
     /// The path or expression, as declared.
     pub fn as_str(&self) -> &Arc<str> {
         match self {

@@ -1,10 +1,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::mem::{Discriminant, discriminant};
 
 use fairway_model::{
-    Action, Backend, HostPattern, HostRoutes, ObjectName, ObjectRef, PathMatch, RequestMatch, Rule,
-    RuleId, ServiceMap,
+    Action, Backend, HostPattern, HostRoutes, MatchedPaths, ObjectName, ObjectRef, RequestMatch,
+    Rule, RuleId, ServiceMap,
 };
 
 use crate::convert::ingress::{HostPart, Ingress};
@@ -39,7 +38,7 @@ pub(super) fn merge<'a>(
     services: &ServiceMap,
 ) -> (Option<HostRoutes>, Lost) {
     let mut routes = HostRoutes::default();
-    let mut taken: HashMap<Requests<'_>, Takers<'_>> = HashMap::new();
+    let mut taken: HashMap<MatchedPaths<'_>, Takers<'_>> = HashMap::new();
     let mut lost = Losses::default();
     // The controller's own default backend makes every host known.
     let mut known = *host == HostPattern::Any && default_backend.is_some();
@@ -48,9 +47,8 @@ pub(super) fn merge<'a>(
     for (name, claim) in claims {
         known = true;
         for rule in &claim.part.rules {
-            let path = text(&rule.matches.path);
-            let requests = Requests::of(&rule.matches.path);
-            let takers = taken.entry(requests).or_default();
+            let path = rule.matches.path.as_str();
+            let takers = taken.entry(rule.matches.path.matched()).or_default();
             if let Some(winner) = takers.before(path, &rule.id) {
                 lost.add(
                     name,
@@ -113,21 +111,7 @@ pub(super) fn merge<'a>(
     (known.then_some(routes), lost.finish())
 }
 
-/// Which requests a path is for: `/foo` and `/foo/` are one prefix.
-#[derive(PartialEq, Eq, Hash)]
-struct Requests<'a>(Discriminant<PathMatch>, &'a str);
-
-impl<'a> Requests<'a> {
-    fn of(path: &'a PathMatch) -> Self {
-        let text = match path {
-            PathMatch::Prefix(text) => text.trim_end_matches('/'),
-            _ => text(path),
-        };
-        Self(discriminant(path), text)
-    }
-}
-
-/// Who asked for them first, without and with a slash at the end. One Ingress may have both: the router
+/// Who asked first for the same requests, without and with a slash at the end. One Ingress may have both: the router
 /// prefers the longer one.
 #[derive(Default)]
 struct Takers<'a>([Option<&'a RuleId>; 2]);
@@ -192,10 +176,4 @@ fn default_rule(backend: &Backend) -> Rule {
         RequestMatch::any(),
         Action::Forward(vec![backend.clone()]),
     )
-}
-
-fn text(path: &PathMatch) -> &str {
-    match path {
-        PathMatch::Exact(text) | PathMatch::Prefix(text) | PathMatch::Regex(text) => text,
-    }
 }
