@@ -135,7 +135,7 @@ pub(crate) fn cluster_options(config: &Config) -> fairway_cluster::Options {
         ingress_class: config.router.ingress_class.clone(),
         controllers: config.router.controllers.clone(),
         watch_ingress_without_class: config.router.watch_ingress_without_class,
-        default_backend: None,
+        default_backend: config.router.default_backend.clone(),
         default_certificate: config.router.default_certificate(),
         policies: config.policies.clone(),
         service_proxy: config.service_proxy,

@@ -3,6 +3,7 @@
 mod address;
 mod check;
 mod conntrack;
+mod default_backend;
 mod document;
 mod fairway;
 mod file;

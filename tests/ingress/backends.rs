@@ -7,10 +7,11 @@ use fairway_testkit::{Agent, Family, Lab};
 use serde_json::json;
 
 use super::site::{Site, app, outcome};
-use crate::support::{Feed, becomes, fed_both_ways};
+use crate::support::{Cluster, Feed, becomes, fed_both_ways};
 
 fed_both_ways!(
     what_is_missing_is_503_until_it_is_there,
+    a_service_of_the_configuration_answers_for_all,
     ports_by_name_and_number,
     endpoints_that_answer_no_more
 );
@@ -60,6 +61,36 @@ fn what_is_missing_is_503_until_it_is_there(feed: Feed) {
     site.becomes("web", "/", "web");
     site.delete("service");
     site.becomes("web", "/", "503");
+}
+
+fn a_service_of_the_configuration_answers_for_all(feed: Feed) {
+    let lab = Lab::builder().nodes(1).pod("web", "node-1");
+    let cluster = Cluster::new(feed, lab.pod("last", "node-1"));
+    let site = Site::new(cluster.with_flags(&["--default-backend-service", "default/last"]));
+    site.apply_apps(&["web"]);
+    let web = ingress("web").class("fairway");
+    site.apply("ingress", [web.prefix("web", "/web", "web", 80)]);
+    Cluster::start(&site);
+    site.becomes("web", "/web", "web");
+    assert_eq!(site.answers("web", "/"), "503");
+    let said = "--default-backend-service: Service \"default/last\" does not exist";
+    let agent = site.agent("node-1");
+    agent.wait_for_log(said, Agent::PATIENCE).unwrap();
+
+    let app = app("last", &site.pods(&["last"]));
+    site.apply("last", app.clone());
+    site.becomes("web", "/", "last");
+    assert_eq!(site.answers("unknown", "/x"), "last");
+    assert_eq!(site.answers("web", "/web"), "web");
+    // That of an Ingress comes first.
+    let own = ingress("own").class("fairway").default_backend("web", 80);
+    site.apply("own", [own]);
+    site.becomes("unknown", "/x", "web");
+    assert_eq!(site.answers("web", "/"), "last");
+    site.delete("own");
+    site.becomes("unknown", "/x", "last");
+    site.delete("last");
+    site.becomes("unknown", "/x", "503");
 }
 
 fn ports_by_name_and_number(feed: Feed) {

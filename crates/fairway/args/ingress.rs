@@ -31,6 +31,12 @@ pub(crate) struct IngressArgs {
     #[arg(long, value_name = "NAMESPACE/NAME")]
     pub(crate) default_tls_secret: Option<String>,
 
+    /// The Service that answers what no rule and no Ingress's default backend does [default: 404]
+    ///
+    /// Its port by number or name; 80 if none is given.
+    #[arg(long, value_name = "NAMESPACE/NAME[:PORT]")]
+    pub(crate) default_backend_service: Option<String>,
+
     /// Forward to Services of type ExternalName
     ///
     /// Never to loopback, link-local (so no metadata service), multicast, this node's or Services' addresses,

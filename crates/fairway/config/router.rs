@@ -5,12 +5,14 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use fairway_cluster::Publish;
-use fairway_model::ObjectName;
+use fairway_model::{Backend, ObjectName};
 use fairway_proxy::{Hsts, Limits, MemoryWatermark, Timeouts};
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::{ConfigError, Environment, address, check, network, publish, seconds, setting};
+use super::{
+    ConfigError, Environment, address, check, default_backend, network, publish, seconds, setting,
+};
 use crate::args::{IngressArgs, ProxyProtocol, StatusArgs};
 
 /// What is accepted, from whom, and for which Ingresses.
@@ -22,6 +24,9 @@ pub(crate) struct Router {
     pub(crate) https_addresses: Vec<SocketAddr>,
     /// Namespace and name; a self-signed certificate where there is none.
     pub(crate) default_tls_secret: Option<(String, String)>,
+    /// Answers what no Ingress does.
+    #[serde(serialize_with = "default_backend::serialize")]
+    pub(crate) default_backend: Option<Backend>,
     /// Whether Services of type ExternalName are forwarded to.
     pub(crate) external_hosts: bool,
     /// Whether clear-text requests for hosts with TLS are sent to https.
@@ -75,6 +80,11 @@ impl Router {
                 .default_tls_secret
                 .as_deref()
                 .map(check::default_tls_secret)
+                .transpose()?,
+            default_backend: args
+                .default_backend_service
+                .as_deref()
+                .map(default_backend::parse)
                 .transpose()?,
             external_hosts: args.external_names,
             redirect_to_https: args.redirect_to_https,

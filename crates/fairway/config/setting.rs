@@ -118,6 +118,7 @@ pub(super) const METRICS: Setting =
     Setting::of_kube_proxy("--metrics-bind-address", "metricsBindAddress");
 pub(super) const HTTPS_ADDRESS: Setting = Setting::own("--ingress-https-address");
 pub(super) const DEFAULT_TLS_SECRET: Setting = Setting::own("--default-tls-secret");
+pub(super) const DEFAULT_BACKEND_SERVICE: Setting = Setting::own("--default-backend-service");
 pub(super) const HTTP_ADDRESS: Setting = Setting::own("--ingress-http-address");
 pub(super) const INGRESS_CLASS: Setting = Setting::own("--ingress-class");
 pub(super) const CONTROLLER: Setting = Setting::own("--controller");

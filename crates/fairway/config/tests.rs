@@ -64,6 +64,7 @@ fn the_defaults_are_those_of_kube_proxy_and_of_the_documentation() {
         http_addresses: vec!["[::]:8080".parse().unwrap()],
         https_addresses: vec!["[::]:8443".parse().unwrap()],
         default_tls_secret: None,
+        default_backend: None,
         external_hosts: true,
         redirect_to_https: true,
         hsts_max_age: Duration::from_secs(31_536_000),
@@ -256,6 +257,20 @@ fn what_cannot_be_meant_is_refused_with_advice() {
         (&["--controller", "nginx"], "fairway.dev/ingress"),
         (&["--controller", "/ingress"], "fairway.dev/ingress"),
         (&["--ingress-http-address", "8080"], "[::]:8080"),
+        (&["--default-backend-service", "web"], "default-backend:80"),
+        (
+            &["--default-backend-service", "a/b:0"],
+            "default-backend:80",
+        ),
+        (
+            &["--default-backend-service", "a/b:70000"],
+            "default-backend:80",
+        ),
+        (&["--default-backend-service", "a/b:"], "default-backend:80"),
+        (
+            &["--default-backend-service", "a/b/c"],
+            "default-backend:80",
+        ),
         (
             &["--ingress=false", "--service-proxy=false"],
             "nothing to do",
@@ -263,6 +278,16 @@ fn what_cannot_be_meant_is_refused_with_advice() {
     ] {
         let problem = problem(arguments);
         assert!(problem.contains(part), "{arguments:?}: {problem}");
+    }
+}
+
+#[test]
+fn the_default_backend_has_a_port() {
+    for (text, port) in [("a/b", "80"), ("a/b:8080", "8080"), (" a/b:http", "http")] {
+        let config = run(&["--default-backend-service", text]).unwrap();
+        let backend = config.router.default_backend.unwrap();
+        assert_eq!(backend.service.to_string(), "a/b", "{text}");
+        assert_eq!(backend.port.to_string(), port);
     }
 }
 

@@ -24,6 +24,8 @@ use host::{Claim, merge};
 pub(super) struct Ingresses {
     classes: Classes,
     default_backend: Option<Backend>,
+    /// Its Service is to be looked at.
+    default_unchecked: bool,
     policies: RoutePolicies,
     ingresses: BTreeMap<ObjectName, Entry>,
     /// Accepted Ingresses by host, oldest first.
@@ -62,6 +64,7 @@ impl Ingresses {
         Self {
             classes: Classes::new(options),
             default_backend: options.default_backend.clone(),
+            default_unchecked: true,
             policies: options.policies.clone(),
             ingresses: BTreeMap::new(),
             hosts: BTreeMap::new(),
@@ -138,6 +141,8 @@ impl Ingresses {
 
     /// A Service came, went, or has other ports.
     pub(super) fn service_changed(&mut self, service: &ObjectName) {
+        let default = self.default_backend.as_ref();
+        self.default_unchecked |= default.is_some_and(|default| default.service == *service);
         let users = self.users.get(service);
         for name in users.into_iter().flatten() {
             self.unchecked.insert(name.clone());
@@ -165,6 +170,12 @@ impl Ingresses {
         }
         for name in std::mem::take(&mut self.unchecked) {
             self.check(&name, services, problems);
+        }
+        if std::mem::take(&mut self.default_unchecked)
+            && let Some(backend) = &self.default_backend
+        {
+            let missing = backends::missing_default(backend, services);
+            problems.set(Aspect::DefaultBackend, missing);
         }
         let mut touched = std::mem::take(&mut self.touched);
         touched.extend(secrets.take_stale_upstreams());

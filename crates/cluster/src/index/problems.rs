@@ -24,6 +24,8 @@ pub(super) enum Aspect {
     Backends(ObjectName),
     /// The Services that policies name for a host.
     PolicyBackends(HostPattern),
+    /// The Service that answers for all of them.
+    DefaultBackend,
     /// The other Ingresses on a host.
     Conflicts(ObjectName, HostPattern),
     /// The IngressClass an Ingress names.

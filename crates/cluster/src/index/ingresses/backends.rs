@@ -30,6 +30,18 @@ pub(super) fn missing(name: &ObjectName, ingress: &Ingress, services: &ServiceMa
     report.finish()
 }
 
+/// What is wrong with the backend that the configuration names.
+pub(super) fn missing_default(backend: &Backend, services: &ServiceMap) -> Vec<Problem> {
+    let mut report = Report::new("Service", backend.service.clone());
+    let flag = "--default-backend-service";
+    let fields = Fields {
+        name: &flag,
+        port: &flag,
+    };
+    check(&mut report, &fields, backend, services, "");
+    report.finish()
+}
+
 /// Backends of routes, by Service: most have one port.
 pub(super) type Named = HashMap<ObjectName, Vec<BackendPort>>;
 

@@ -228,6 +228,33 @@ fn the_controllers_default_backend_comes_last() {
     assert_eq!(get(&index, "unknown.com", "/x"), "any");
     delete(&mut index, Kind::Ingress, "default/all");
     assert_eq!(get(&index, "unknown.com", "/x"), "last");
+
+    let said = |index: &Index| {
+        let lines = problems(index).into_iter();
+        lines
+            .filter(|line| line.starts_with("Service "))
+            .collect::<Vec<_>>()
+    };
+    let service = "Service system/last --default-backend-service:";
+    assert_eq!(
+        said(&index),
+        [format!(
+            "{service} Service \"system/last\" does not exist; answered with 503 until it does"
+        )]
+    );
+    let last = "---\n{apiVersion: v1, kind: Service, metadata: {namespace: system, name: last}, \
+                spec: {clusterIP: 10.96.0.1, ports: [{name: other, port: 80}]}}\n";
+    apply(&mut index, last);
+    assert_eq!(
+        said(&index),
+        [format!(
+            "{service} Service \"system/last\" has no port \"http\"; answered with 503"
+        )]
+    );
+    apply(&mut index, &last.replace("other", "http"));
+    assert!(said(&index)[0].contains("no pod behind"));
+    delete(&mut index, Kind::Service, "system/last");
+    assert!(said(&index)[0].contains("does not exist"));
 }
 
 #[test]
