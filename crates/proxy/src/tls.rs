@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The ClientHello is read first, because the name in it decides not only the certificate but also
-//! whether clients must have one, and whether the connection is ours to terminate at all. All hosts are
+//! whether clients must have one, and whether the connection is ours to terminate at all; so it is found in hellos of clients, too, that
+//! rustls cannot serve. All hosts are
 //! in one immutable [`TlsTable`]; a new one is for new handshakes. Open connections keep what they have, for as
 //! long as who was let in then would be now.
 
@@ -20,6 +21,7 @@ mod identity;
 mod judge;
 mod passthrough;
 mod self_signed;
+mod server_name;
 mod table;
 mod ticket;
 

@@ -110,16 +110,20 @@ enum Outcome {
 }
 
 async fn shake(worker: &Worker, mut stream: TcpStream) -> Result<Outcome, Failure> {
-    let Hello { accepted, bytes } = hello::read(&mut stream).await?;
-    let name = accepted.client_hello().server_name().map(Box::from);
+    let Hello {
+        accepted,
+        name,
+        bytes,
+    } = hello::read(&mut stream).await?;
     let host = worker.tls.load().for_server_name(name.as_deref()).clone();
-    let config = match &host.server {
-        Server::Terminate(config) => config.clone(),
-        Server::Passthrough => {
+    let (config, accepted) = match (&host.server, accepted) {
+        (Server::Passthrough, _) => {
             let name = name.unwrap_or_default();
             return Ok(Outcome::Passthrough(stream, bytes, name));
         }
-        Server::Refuse => {
+        (_, Err(incompatible)) => return Err(incompatible.refuse(&stream)),
+        (Server::Terminate(config), Ok(accepted)) => (config.clone(), accepted),
+        (Server::Refuse, Ok(_)) => {
             let _ = stream.try_write(&ACCESS_DENIED);
             return Err(Failure::Unavailable);
         }

@@ -1,8 +1,9 @@
+use rustls::Error;
 use rustls::server::{Accepted, AcceptedAlert, Acceptor};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use super::Failure;
+use super::{Failure, server_name};
 
 /// Longest ClientHello with its record headers. Browsers send about 2 KiB; a pre-shared key and
 /// post-quantum shares of all sorts fit. It is also what rustls buffers at most.
@@ -20,9 +21,25 @@ const HTTP_ON_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\
 
 /// A client's first message.
 pub(super) struct Hello {
-    pub(super) accepted: Accepted,
+    pub(super) accepted: Result<Accepted, Incompatible>,
+    /// The name that the client asks for, in lower case.
+    pub(super) name: Option<Box<str>>,
     /// All that was read, for an endpoint that does its own TLS.
     pub(super) bytes: Vec<u8>,
+}
+
+/// A client that we have nothing in common with. An endpoint that does its own TLS may have.
+pub(super) struct Incompatible {
+    error: Error,
+    alert: AcceptedAlert,
+}
+
+impl Incompatible {
+    /// Tells the client.
+    pub(super) fn refuse(self, stream: &TcpStream) -> Failure {
+        tell(stream, self.alert);
+        Failure::from(&self.error)
+    }
 }
 
 /// Reads until the ClientHello is complete, however it is cut into records and segments.
@@ -48,8 +65,22 @@ pub(super) async fn read(stream: &mut TcpStream) -> Result<Hello, Failure> {
             acceptor.read_tls(&mut unread)?;
         }
         match acceptor.accept() {
-            Ok(Some(accepted)) => return Ok(Hello { accepted, bytes }),
+            Ok(Some(accepted)) => {
+                let name = accepted.client_hello().server_name().map(Box::from);
+                return Ok(Hello {
+                    accepted: Ok(accepted),
+                    name,
+                    bytes,
+                });
+            }
             Ok(None) => {}
+            Err((error @ Error::PeerIncompatible(_), alert)) => {
+                return Ok(Hello {
+                    accepted: Err(Incompatible { error, alert }),
+                    name: server_name::of_hello(&bytes),
+                    bytes,
+                });
+            }
             Err((error, alert)) => {
                 tell(stream, alert);
                 return Err(Failure::from(&error));
