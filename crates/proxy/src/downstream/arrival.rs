@@ -30,6 +30,8 @@ pub(crate) struct Origin {
     pub(crate) address: SocketAddr,
     /// Whether what its requests say about their way is believed.
     pub(crate) trusted: bool,
+    /// Whether it is one client, with the connections of one. Behind a trusted proxy that does not tell are many.
+    pub(super) limited: bool,
     /// The port that the client connected to, where a load balancer told it.
     pub(crate) port: Option<u16>,
 }
@@ -37,9 +39,11 @@ pub(crate) struct Origin {
 impl Origin {
     /// As the socket tells it.
     pub(super) fn of_peer(config: &Config, peer: SocketAddr) -> Self {
+        let trusted = config.trusts(peer.ip().to_canonical());
         Self {
             address: peer,
-            trusted: config.trusts(peer.ip().to_canonical()),
+            trusted,
+            limited: !trusted,
             port: None,
         }
     }
@@ -66,7 +70,7 @@ impl Arrival {
             }
         };
         let place = match &worker.client_connections {
-            Some(connections) if !origin.trusted => match connections.open(origin.ip()) {
+            Some(connections) if origin.limited => match connections.open(origin.ip()) {
                 Some(place) => Some(Box::new(place)),
                 None => {
                     worker.shard.refused_connections.add(1);

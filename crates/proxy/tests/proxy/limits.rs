@@ -153,14 +153,18 @@ fn a_share_is_that_of_the_client_behind_the_load_balancer() {
     through("192.0.2.1").expect_close();
     let mut two = through("192.0.2.2");
     assert_eq!(two.get("a", "/").status, 200);
-    let own: Vec<_> = (0..3)
-        .map(|_| {
-            let mut client = Client::connect(proxy.address);
-            assert_eq!(client.get("a", "/").status, 200);
-            client
-        })
-        .collect();
-    drop(own);
+    // Of connections without a header, and with one that tells nobody, clients may be many.
+    for header in ["", "PROXY UNKNOWN\r\n"] {
+        let own: Vec<_> = (0..3)
+            .map(|_| {
+                let mut client = Client::connect(proxy.address);
+                client.send(header);
+                assert_eq!(client.get("a", "/").status, 200, "{header:?}");
+                client
+            })
+            .collect();
+        drop(own);
+    }
 }
 
 #[test]
