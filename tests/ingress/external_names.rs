@@ -12,6 +12,7 @@ use fairway_testkit::{Echo, Family, Lab, ask, eventually};
 use self::dns::{Dns, start_with_dns};
 use super::reload::configuration;
 use super::site::{Site, endpoints, outcome};
+use crate::support::shown::problems;
 use crate::support::{Cluster, Feed, becomes, fed_both_ways};
 
 fed_both_ways!(
@@ -123,8 +124,31 @@ fn asks_only_hosts_outside(feed: Feed, flags: &[&str]) {
     let late = objects::service("late").tcp("http", 81);
     site.apply("late", [late.external_ip(elsewhere)]);
     site.becomes("elsewhere", "/", "503");
+    // Six others are refused, too.
+    becomes(7, "what is told", || refused(&site));
     site.delete("late");
     site.becomes("elsewhere", "/", "elsewhere");
+    becomes(6, "what is told", || refused(&site));
+    // Nobody is told of a Service that asks for nothing any more.
+    site.delete("services");
+    becomes(0, "what is told", || refused(&site));
+}
+
+/// How many Services are told that an address is never asked, if metrics and status page say the same.
+fn refused(site: &Site) -> usize {
+    let shown = problems(site).unwrap_or_default().into_iter();
+    let shown = shown
+        .filter(|(reason, _)| reason == "AddressRefused")
+        .count();
+    let metrics = ([127, 0, 0, 1], 10249).into();
+    let answer = ask::http_get(site.lab().node("node-1").ns(), metrics, "node", "/metrics");
+    let series = "fairway_object_problems{kind=\"Service\",reason=\"AddressRefused\"} ";
+    let text = answer.unwrap().text();
+    let counted = text.lines().find_map(|line| line.strip_prefix(series));
+    match counted == Some(shown.to_string().as_str()) {
+        true => shown,
+        false => usize::MAX,
+    }
 }
 
 /// The owner of a Service does not read the agent's log.

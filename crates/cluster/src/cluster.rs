@@ -167,10 +167,7 @@ impl Cluster {
                 }
             }
             let update = self.index.update();
-            for news in self.index.take_news() {
-                // A full queue loses it for Events; the log has problems.
-                let _ = self.news.try_send(news);
-            }
+            self.tell_news();
             if let Some(wanted) = self.index.newly_wanted_secrets() {
                 self.secrets.send_replace(wanted);
             }
@@ -218,9 +215,18 @@ impl Cluster {
         self.untold.take().unwrap_or_else(never)
     }
 
-    /// Adds to the [news](Self::news) what somebody else has found.
-    pub fn tell(&self, problem: Problem) {
-        let _ = self.news.try_send(News::Problem(problem));
+    /// Sets what is wrong with Services as aliases of hosts outside of the cluster: whoever looks them up
+    /// knows. It takes the place of what was set before, and is told and counted as what is found here.
+    pub fn set_external_problems(&mut self, problems: Vec<Problem>) {
+        self.index.set_external_problems(problems);
+        self.tell_news();
+    }
+
+    fn tell_news(&mut self) {
+        for news in self.index.take_news() {
+            // A full queue loses it for Events; the log has problems.
+            let _ = self.news.try_send(news);
+        }
     }
 
     /// The certificates that the hosts of the last update need. They are apart from the snapshot, which

@@ -149,6 +149,11 @@ impl Index {
         self.ingresses.set_policies(policies);
     }
 
+    /// Sets what is wrong with Services as aliases of hosts outside of the cluster.
+    pub(crate) fn set_external_problems(&mut self, problems: Vec<Problem>) {
+        self.problems.set(Aspect::ExternalHosts, problems);
+    }
+
     /// Tells the time in seconds since 1970, by which certificates are judged.
     pub(crate) fn set_now(&mut self, now: i64) {
         self.secrets.set_now(now);

@@ -53,8 +53,6 @@ pub(crate) struct Ingress {
     tls: Tls,
     /// None where they are not wanted.
     external_hosts: Option<ExternalHosts>,
-    /// What [`Self::locate_external_hosts`] is to return before anything else.
-    refused: Vec<Problem>,
     snapshot: Arc<Snapshot>,
     handle: Handle,
     metrics: Metrics,
@@ -87,12 +85,11 @@ impl Ingress {
         let routes = Arc::new(ArcSwap::new(index));
         let external_hosts = config.router.external_hosts;
         let mut external_hosts = external_hosts.then(|| ExternalHosts::new(before.known));
-        let mut refused = Vec::new();
         if let Some(hosts) = &mut external_hosts {
             hosts.follow(builder.external_hosts());
             let all = async {
                 while hosts.awaits_answers() {
-                    refused.extend(locate(hosts, &mut builder, &first.snapshot).await);
+                    locate(hosts, &mut builder, &first.snapshot).await;
                 }
             };
             // Those that take longer are found later.
@@ -140,7 +137,6 @@ impl Ingress {
             routes,
             tls,
             external_hosts,
-            refused,
             snapshot: first.snapshot,
             handle,
             metrics,
@@ -214,15 +210,20 @@ impl Ingress {
     }
 
     /// Waits until hosts outside of the cluster are found elsewhere or judged otherwise than before, and sends
-    /// requests there. Returns what the Services that are aliases of them do not get. Cancel safe.
-    pub(crate) async fn locate_external_hosts(&mut self) -> Vec<Problem> {
+    /// requests there. Cancel safe.
+    pub(crate) async fn locate_external_hosts(&mut self) {
         let Some(hosts) = &mut self.external_hosts else {
             return std::future::pending().await;
         };
-        if !self.refused.is_empty() {
-            return std::mem::take(&mut self.refused);
-        }
-        locate(hosts, &mut self.builder, &self.snapshot).await
+        locate(hosts, &mut self.builder, &self.snapshot).await;
+    }
+
+    /// What Services that are aliases of such hosts do not get.
+    pub(crate) fn problems_of_external_hosts(&self) -> Vec<Problem> {
+        let hosts = self.external_hosts.as_ref();
+        hosts
+            .map(|hosts| hosts.problems(&self.snapshot))
+            .unwrap_or_default()
     }
 
     /// What a router that listens at `ours` inherits.
@@ -261,17 +262,10 @@ impl Ingress {
     }
 }
 
-/// Waits until hosts are found elsewhere or judged otherwise than before, and sends requests there. Returns
-/// what the Services that are aliases of them do not get. Cancel safe.
-async fn locate(
-    hosts: &mut ExternalHosts,
-    builder: &mut Builder,
-    snapshot: &Snapshot,
-) -> Vec<Problem> {
-    let mut problems = Vec::new();
+/// Waits until hosts are found elsewhere or judged otherwise than before, and sends requests there. Cancel
+/// safe.
+async fn locate(hosts: &mut ExternalHosts, builder: &mut Builder, snapshot: &Snapshot) {
     for located in hosts.next(snapshot).await {
-        problems.extend(located.problems(snapshot));
         builder.locate_host(&located.host, located.addresses, snapshot);
     }
-    problems
 }

@@ -85,8 +85,16 @@ impl RouterHalf {
     }
 
     /// As [`Ingress::locate_external_hosts`]; never returns without a router.
-    pub(super) async fn locate_external_hosts(&mut self) -> Vec<Problem> {
-        optional(self.ingress.as_mut().map(Ingress::locate_external_hosts)).await
+    pub(super) async fn locate_external_hosts(&mut self) {
+        optional(self.ingress.as_mut().map(Ingress::locate_external_hosts)).await;
+    }
+
+    /// As [`Ingress::problems_of_external_hosts`]; none without a router.
+    pub(super) fn problems_of_external_hosts(&self) -> Vec<Problem> {
+        let ingress = self.ingress.as_ref();
+        ingress
+            .map(Ingress::problems_of_external_hosts)
+            .unwrap_or_default()
     }
 
     /// The routes in force.

@@ -50,6 +50,7 @@ impl Running<'_> {
     /// Serves until something else has to be done.
     pub(super) async fn until_next(mut self, process: &mut Process) -> anyhow::Result<Next> {
         let mut reopens = process.signals.reopens();
+        self.tell_of_external_hosts();
         loop {
             let draining = self.ending.as_ref().is_some_and(Ending::is_draining);
             tokio::select! {
@@ -101,9 +102,7 @@ impl Running<'_> {
                     }
                     self.apply(update).await;
                 }
-                problems = self.router.locate_external_hosts() => {
-                    problems.into_iter().for_each(|problem| self.cluster.tell(problem));
-                }
+                () = self.router.locate_external_hosts() => self.tell_of_external_hosts(),
                 due = self.services.due() => self.services.attend(due).await,
                 () = self.missing.ingress_due(), if self.ending.is_none() => self.open_router().await?,
             }
@@ -162,8 +161,15 @@ impl Running<'_> {
         // connections that are yet to come.
         self.router.apply(&update, &self.cluster);
         instruments.routes_applied(&update, &self.cluster);
+        // Services may have become aliases of hosts that are known.
+        self.tell_of_external_hosts();
         self.services.apply(&update).await;
         memory::updated(update);
+    }
+
+    fn tell_of_external_hosts(&mut self) {
+        let problems = self.router.problems_of_external_hosts();
+        self.cluster.set_external_problems(problems);
     }
 
     /// Tries again to have the router's ports.
@@ -177,6 +183,8 @@ impl Running<'_> {
         self.router
             .open(context, &now, &self.cluster, missing, None)
             .await?;
+        self.tell_of_external_hosts();
+        let context = &self.context;
         Ok(self.router.speak(context, &mut self.cluster)?)
     }
 }

@@ -32,6 +32,8 @@ pub(super) enum Aspect {
     Class(ObjectName),
     /// The certificate that a host is to show.
     Certificate(HostPattern),
+    /// Where hosts outside of the cluster are.
+    ExternalHosts,
     /// A part of the source, for example a file.
     Source(Arc<str>),
 }

@@ -55,8 +55,6 @@ pub(super) struct Located {
     pub(super) host: Box<str>,
     /// Those that may be asked.
     pub(super) addresses: Vec<IpAddr>,
-    /// Those that may not and were not there before, with what they are, as the rest of a sentence.
-    newly_refused: Vec<(IpAddr, &'static str)>,
 }
 
 struct Followed {
@@ -66,8 +64,8 @@ struct Followed {
     answer: Receiver<Option<Answer>>,
     /// Where it is, none if nobody knows, and None for as long as it is looked up for the first time.
     found: Option<Vec<IpAddr>>,
-    /// Addresses that must not be asked, as reported.
-    refused: BTreeSet<IpAddr>,
+    /// Addresses that must not be asked, with what they are, as the rest of a sentence.
+    refused: BTreeMap<IpAddr, &'static str>,
 }
 
 impl Drop for Followed {
@@ -124,7 +122,7 @@ impl ExternalHosts {
                 task: self.lookups_of(host, teller),
                 answer,
                 found: None,
-                refused: BTreeSet::new(),
+                refused: BTreeMap::new(),
             };
             self.followed.insert(host.into(), followed);
         }
@@ -221,16 +219,11 @@ impl ExternalHosts {
 impl Followed {
     fn judge(&mut self, host: &str, judge: &Judge<'_>) -> Located {
         let mut addresses = self.found.clone().unwrap_or_default();
-        let mut refused = BTreeSet::new();
-        let mut newly_refused = Vec::new();
+        let mut refused = BTreeMap::new();
         addresses.retain(|address| match judge.judge(*address) {
             Ok(()) => true,
             Err(what) => {
-                if !self.refused.contains(address) {
-                    warn!(%host, %address, "the host of an ExternalName is {what}, which is never asked");
-                    newly_refused.push((*address, what));
-                }
-                refused.insert(*address);
+                refused.insert(*address, what);
                 false
             }
         });
@@ -238,7 +231,6 @@ impl Followed {
         Located {
             host: host.into(),
             addresses,
-            newly_refused,
         }
     }
 }

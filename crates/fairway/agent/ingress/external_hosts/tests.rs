@@ -101,7 +101,7 @@ fn found(hosts: &[(&str, &str)]) -> (ExternalHosts, watch::Sender<Addresses>) {
             task: None,
             answer: channel(None).1,
             found: Some(vec![ip(address)]),
-            refused: BTreeSet::new(),
+            refused: BTreeMap::new(),
         };
         external.followed.insert((*host).into(), followed);
     }
