@@ -18,6 +18,7 @@ use crate::support::{Cluster, Feed, becomes, fed_both_ways};
 fed_both_ways!(
     no_request_notices_that_the_configuration_changes,
     what_is_open_stays_until_the_agent_ends,
+    what_is_open_stays_counted,
 );
 
 /// Which clients are believed can be seen by what a pod is told of them.
@@ -148,4 +149,46 @@ fn what_is_open_stays_until_the_agent_ends(feed: Feed) {
     assert_eq!(agent.exit_status(), None, "it waits for the WebSocket");
     assert!(stays.is_cut(), "at the deadline");
     assert!(agent.wait().unwrap().success());
+}
+
+/// Who looks at a node sees all of its traffic, whatever configuration it has begun with.
+fn what_is_open_stays_counted(feed: Feed) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("fairway.yaml");
+    fs::write(&file, configuration("")).unwrap();
+    let lab = Lab::builder().nodes(1).pod("web", "node-1");
+    let flags = ["--config", file.to_str().unwrap()];
+    let site = Site::new(Cluster::new(feed, lab).with_flags(&flags));
+    site.apply_apps(&["web"]);
+    let web = ingress("web").class("fairway");
+    site.apply("web", [web.prefix("web", "/", "web", 80)]);
+    site.start();
+    site.becomes("web", "/", "web");
+    let mut websocket = Conversation::open(site.lab().client().ns(), site.router("node-1"));
+    upgrade(&mut websocket);
+    let agent = site.agent("node-1");
+    let starts = || agent.stderr().matches("fairway::agent: ready").count();
+    for (count, trusted) in [(2, "0.0.0.0/0"), (3, "")] {
+        fs::write(&file, configuration(trusted)).unwrap();
+        becomes(count, "started with so many configurations", starts);
+    }
+    let metrics = "127.0.0.1:10249".parse().unwrap();
+    let metric = |name: &str, label: &str| {
+        let node = site.lab().node("node-1").ns();
+        let text = ask::http_get(node, metrics, "node", "/metrics").unwrap();
+        let text = text.text();
+        let mut lines = text.lines().filter(|line| line.starts_with(name));
+        let line = lines.find(|line| line.contains(label))?;
+        line.rsplit(' ').next()?.parse::<f64>().ok()
+    };
+    let in_flight = || metric("fairway_proxy_requests_in_flight{", "host=\"web\"");
+    becomes(Some(1.0), "requests in flight", in_flight);
+    let requests = |code: &str| metric("fairway_proxy_requests_total{", code);
+    assert_eq!(requests("code=\"101\""), None);
+    assert!(requests("code=\"200\"") >= Some(1.0));
+    drop(websocket);
+    becomes(Some(1.0), "WebSockets that are over", || {
+        requests("code=\"101\"")
+    });
+    becomes(Some(0.0), "requests in flight", in_flight);
 }

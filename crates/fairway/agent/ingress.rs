@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use fairway_cluster::{Certificates, Problem};
-use fairway_model::{Changes, Snapshot, Update};
+use fairway_model::{Changes, RouteTable, Snapshot, Update};
 use fairway_proxy::{Handle, Metrics, Tracing};
 use fairway_router::{Builder, Index};
 use tokio::time::timeout;
@@ -34,6 +34,8 @@ pub(crate) struct Before {
     shared: Vec<SocketAddr>,
     /// Where hosts outside of the cluster are.
     known: Answers,
+    /// What it routes.
+    routes: RouteTable,
 }
 
 impl Before {
@@ -42,6 +44,7 @@ impl Before {
         Self {
             shared: ours.collect(),
             known: Answers::new(),
+            routes: RouteTable::default(),
         }
     }
 }
@@ -130,6 +133,10 @@ impl Ingress {
             info!(%address, "serving HTTPS");
         }
         let handle = bound.serve(routes.clone(), tls.shared(), metrics.clone())?;
+        for host in before.routes.hosts.keys() {
+            let routes = first.snapshot.routes.hosts.get(host);
+            metrics.routes_changed(host, routes.map(Arc::as_ref));
+        }
         let mut ingress = Self {
             addresses: config.router.addresses().collect(),
             last_request: timeouts.proxy_header + timeouts.handshake + timeouts.head,
@@ -233,6 +240,7 @@ impl Ingress {
         Before {
             shared: ours.filter(is_shared).collect(),
             known: hosts.map(ExternalHosts::answers).unwrap_or_default(),
+            routes: self.snapshot.routes.clone(),
         }
     }
 

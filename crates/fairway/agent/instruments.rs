@@ -35,7 +35,8 @@ pub(super) struct Instruments {
 }
 
 impl Instruments {
-    pub(super) fn register(config: &Config) -> Self {
+    /// With `proxy`, which goes on to count what earlier configurations have begun.
+    pub(super) fn register(config: &Config, proxy: &Metrics) -> Self {
         let mut registry = Registry::default();
         register_build_info(&mut registry, env!("CARGO_PKG_VERSION"));
         ProcessMetrics::register(&mut registry);
@@ -46,7 +47,7 @@ impl Instruments {
         let counting = config.rules.count_connections;
         let counting = counting.then(|| ConnectionCounters::register(&mut registry));
         let (connections, refresh) = counting.unzip();
-        let proxy = Metrics::register(&mut registry, &config.observation.metrics());
+        proxy.register_again(&mut registry, &config.observation.metrics());
         let certificates = CertificateMetrics::register(&mut registry);
         let ingress_nginx = IngressNginxMetrics::register(config, &certificates, &mut registry);
         let tracing = traces::tracing(config, &mut registry);
@@ -55,7 +56,7 @@ impl Instruments {
             service_proxy,
             problems,
             connections,
-            proxy,
+            proxy: proxy.clone(),
             certificates,
             tracing,
             ingress_nginx,

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use fairway_proxy::Metrics;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
@@ -33,6 +34,8 @@ pub(super) struct Process {
     pub(super) retiring: Retiring,
     /// The router of the configuration of before.
     pub(super) former: Option<Ingress>,
+    /// What routers have counted, also those that are still finishing.
+    pub(super) traffic: Metrics,
     /// The last configuration that was served: the one to go back to.
     pub(super) served: Option<Config>,
 }
@@ -50,6 +53,7 @@ impl Process {
             reload: Reload::follow(loader, config).context("cannot start a thread")?,
             retiring: Retiring::default(),
             former: None,
+            traffic: Metrics::default(),
             served: None,
         })
     }

@@ -54,7 +54,7 @@ impl<'a> Starting<'a> {
             source,
             options: cluster_options(config),
             recorder,
-            instruments: Instruments::register(config),
+            instruments: Instruments::register(config, &process.traffic),
         };
         let pages = Pages::new(&context);
         // Until then the agent before answers.

@@ -67,12 +67,18 @@ impl Metrics {
     /// Makes the metrics part of what `registry` tells.
     pub fn register(registry: &mut Registry, options: &MetricsOptions) -> Self {
         let metrics = Self::new(options);
-        registry.register_collector(Box::new(collector::Sum::new(metrics.shards.clone())));
+        metrics.register_again(registry, options);
+        metrics
+    }
+
+    /// Makes them part of what another registry tells, from now on with these options.
+    pub fn register_again(&self, registry: &mut Registry, options: &MetricsOptions) {
+        self.shards.known.limit(options.most_routes);
+        registry.register_collector(Box::new(collector::Sum::new(self.shards.clone())));
         if let Some(controller) = &options.ingress_nginx {
-            let collector = IngressNginx::new(metrics.shards.clone(), controller.clone());
+            let collector = IngressNginx::new(self.shards.clone(), controller.clone());
             registry.register_collector(Box::new(collector));
         }
-        metrics
     }
 
     fn new(options: &MetricsOptions) -> Self {
@@ -100,8 +106,30 @@ impl Metrics {
     /// A shard for one worker, or for the thread that writes the log.
     pub(crate) fn shard(&self) -> Arc<Shard> {
         let shard = Arc::new(Shard::new(self.shards.known.clone()));
-        self.shards.all().push(shard.clone());
+        let mut shards = self.shards.all();
+        self.fold(&mut shards);
+        shards.push(shard.clone());
         shard
+    }
+
+    /// Makes one shard of those of threads that have ended. It is a new one: a scrape that has begun adds up
+    /// those that it knows, and must not find their counts in another one as well.
+    fn fold(&self, shards: &mut Vec<Arc<Shard>>) {
+        let mut ended = Vec::new();
+        for shard in std::mem::take(shards) {
+            match Arc::try_unwrap(shard) {
+                Ok(shard) => ended.push(shard),
+                Err(shard) => shards.push(shard),
+            }
+        }
+        if ended.is_empty() {
+            return;
+        }
+        let sum = Shard::new(self.shards.known.clone());
+        for shard in &ended {
+            sum.fold(shard);
+        }
+        shards.push(Arc::new(sum));
     }
 }
 

@@ -60,6 +60,14 @@ impl<const N: usize> Histogram<N> {
         bucket.add(1);
         self.sum.add(value);
     }
+
+    pub(super) fn fold(&self, other: &Self) {
+        for (count, other) in self.buckets.iter().zip(&other.buckets) {
+            count.add(other.get());
+        }
+        self.above.add(other.above.get());
+        self.sum.add(other.sum.get());
+    }
 }
 
 impl Durations {

@@ -148,11 +148,25 @@ pub(super) struct Outcomes(OnceLock<Box<Outcome>>);
 impl Outcomes {
     pub(super) fn add(&self, finished: &Finished) {
         let code = Code::of(finished.status);
+        self.of(finished.method, code).add(finished);
+    }
+
+    pub(super) fn fold(&self, other: &Self) {
+        for other in other.iter() {
+            let outcome = self.of(other.method, other.code);
+            outcome.durations.fold(&other.durations);
+            outcome.upstream.fold(&other.upstream);
+            outcome.received.fold(&other.received);
+            outcome.sent.fold(&other.sent);
+        }
+    }
+
+    fn of(&self, method: Method, code: Code) -> &Outcome {
         let mut place = &self.0;
         loop {
-            let outcome = place.get_or_init(|| Box::new(Outcome::new(finished.method, code)));
-            if outcome.method == finished.method && outcome.code == code {
-                return outcome.add(finished);
+            let outcome = place.get_or_init(|| Box::new(Outcome::new(method, code)));
+            if outcome.method == method && outcome.code == code {
+                return outcome;
             }
             place = &outcome.next;
         }

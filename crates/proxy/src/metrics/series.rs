@@ -1,7 +1,7 @@
 //! The series of declared objects: which there are, and for how long.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fairway_model::{Action, HostPattern, HostRoutes, Rule};
@@ -117,6 +117,14 @@ impl RouteSeries {
         self.outcomes.add(finished);
     }
 
+    /// What nobody counts any more: nothing of it is in flight, however it ended.
+    fn fold(&self, ended: &Self) {
+        let started = ended.started.get();
+        self.started.add(started);
+        self.finished.add(started);
+        self.outcomes.fold(&ended.outcomes);
+    }
+
     pub(super) fn in_flight(&self) -> u64 {
         // In this order, so that a request that starts meanwhile is not counted as -1.
         let finished = self.finished.get();
@@ -151,21 +159,33 @@ impl UpstreamSeries {
             head: Durations::new(DURATIONS),
         }
     }
+
+    fn fold(&self, ended: &Self) {
+        self.tries.add(ended.tries.get());
+        self.connect_failures.add(ended.connect_failures.get());
+        self.connect.fold(&ended.connect);
+        self.head.fold(&ended.head);
+    }
 }
 
 /// The routes that are told apart, in all workers.
 #[derive(Debug)]
 pub(super) struct Known {
-    most: usize,
+    most: AtomicUsize,
     labels: Mutex<BTreeSet<Arc<RouteLabels>>>,
 }
 
 impl Known {
     pub(super) fn new(most: usize) -> Self {
         Self {
-            most,
+            most: AtomicUsize::new(most),
             labels: Mutex::default(),
         }
+    }
+
+    /// Those that are told apart already stay so.
+    pub(super) fn limit(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     /// The labels under which a route is counted.
@@ -175,7 +195,7 @@ impl Known {
             return labels.clone();
         }
         // What has no route is no route.
-        if known.len() >= self.most && labels != RouteLabels::default() {
+        if known.len() >= self.most.load(Ordering::Relaxed) && labels != RouteLabels::default() {
             return Arc::new(RouteLabels::other());
         }
         let labels = Arc::new(labels);
@@ -234,7 +254,21 @@ impl Series {
 
     /// The series of a route, the same for every route with these labels.
     pub(super) fn route(&self, labels: RouteLabels) -> Arc<RouteSeries> {
-        let labels = self.known.admit(labels);
+        self.admitted(self.known.admit(labels))
+    }
+
+    /// Adds what another worker has counted, which has ended.
+    pub(super) fn fold(&self, ended: &Self) {
+        // Routes first: upstreams are forgotten where no route leads to them.
+        for series in ended.routes() {
+            self.admitted(series.labels.clone()).fold(&series);
+        }
+        for series in ended.upstreams() {
+            self.upstream(series.labels.clone()).fold(&series);
+        }
+    }
+
+    fn admitted(&self, labels: Arc<RouteLabels>) -> Arc<RouteSeries> {
         let mut routes = lock(&self.routes);
         let series = routes.entry(labels).or_insert_with_key(|labels| {
             let upstream = labels.upstream().map(|labels| self.upstream(labels));

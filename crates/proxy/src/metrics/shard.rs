@@ -56,6 +56,60 @@ impl Shard {
         }
     }
 
+    /// Adds what another thread has counted, which has ended: all of its connections are closed, however that
+    /// came about.
+    pub(super) fn fold(&self, ended: &Self) {
+        let Self {
+            accepted,
+            closed: _,
+            accept_errors,
+            refused_connections,
+            shed_connections,
+            handshakes,
+            upstream_connections,
+            upstream_retries,
+            retries_over_budget,
+            ejections,
+            upstream_full,
+            requests_shed,
+            underscore_headers,
+            log_lines_dropped,
+            spans_dropped,
+            proxy_protocol_failures,
+            handshake_failures,
+            rejections,
+            series,
+        } = ended;
+        self.closed.add(accepted.get());
+        for (count, ended) in [
+            (&self.accepted, accepted),
+            (&self.accept_errors, accept_errors),
+            (&self.refused_connections, refused_connections),
+            (&self.shed_connections, shed_connections),
+            (&self.handshakes, handshakes),
+            (&self.upstream_connections, upstream_connections),
+            (&self.upstream_retries, upstream_retries),
+            (&self.retries_over_budget, retries_over_budget),
+            (&self.ejections, ejections),
+            (&self.upstream_full, upstream_full),
+            (&self.requests_shed, requests_shed),
+            (&self.underscore_headers, underscore_headers),
+            (&self.log_lines_dropped, log_lines_dropped),
+            (&self.spans_dropped, spans_dropped),
+        ] {
+            count.add(ended.get());
+        }
+        let reasons = self.proxy_protocol_failures.iter();
+        let reasons = reasons.chain(&self.handshake_failures);
+        let reasons = reasons.chain(&self.rejections);
+        let ended = proxy_protocol_failures.iter();
+        let ended = ended.chain(handshake_failures).chain(rejections);
+        for (count, ended) in reasons.zip(ended) {
+            count.add(ended.get());
+        }
+        self.series.fold(series);
+    }
+
     pub(crate) fn rejected(&self, rejection: Rejection) {
         self.rejections[rejection as usize].add(1);
     }

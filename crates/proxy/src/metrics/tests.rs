@@ -7,6 +7,7 @@ use fairway_model::{
 use prometheus_client::encoding::text::encode;
 
 use super::*;
+use crate::error::Rejection;
 
 fn rule(path: &str, service: &str) -> Rule {
     let id = RuleId {
@@ -81,8 +82,9 @@ fn value(registry: &Registry, series: &str) -> Option<f64> {
 #[test]
 fn workers_are_added_up() {
     let (metrics, registry) = metrics(10);
-    for _ in 0..2 {
-        let series = metrics.shard().route(labels("a", "/", "web"));
+    let shards = [(); 2].map(|()| metrics.shard());
+    for shard in &shards {
+        let series = shard.route(labels("a", "/", "web"));
         for status in [200, 200, 599, 999] {
             series.start();
             series.finish(&finished(Method::Get, status));
@@ -260,4 +262,46 @@ fn labels_cannot_break_the_exposition() {
     series.finish(&finished(Method::Get, 200));
     let text = scrape(&registry);
     assert!(text.contains("path=\"/a\\\"} 1\\nb\\\\\""), "{text}");
+}
+
+#[test]
+fn what_threads_have_counted_that_ended_is_told_in_every_registry_and_kept_once() {
+    let (metrics, registry) = metrics(10);
+    let mut another = Registry::default();
+    metrics.register_again(&mut another, &MetricsOptions::default());
+    for _ in 0..3 {
+        let shard = metrics.shard();
+        shard.accepted.add(2);
+        shard.closed.add(1);
+        shard.rejected(Rejection::Misdirected);
+        let series = shard.route(labels("web", "/", "web"));
+        series.start();
+        series.start();
+        series.finish(&finished(Method::Get, 200));
+        series.upstream.as_ref().unwrap().tries.add(1);
+    }
+    let living = metrics.shard();
+    living.accepted.add(1);
+    assert_eq!(
+        metrics.shards.all().len(),
+        2,
+        "one of the dead, one that lives"
+    );
+    for registry in [&registry, &another] {
+        let of_route = "host=\"web\",path=\"/\",namespace=\"shop\",ingress=\"front\",service=\"web\",port=\"80\"";
+        let told = |name: &str| value(registry, &format!("fairway_proxy_{name}"));
+        assert_eq!(told("client_connections_accepted_total"), Some(7.0));
+        assert_eq!(told("client_connections"), Some(1.0), "the living one's");
+        let requests = format!("requests_total{{{of_route},method=\"GET\",code=\"200\"}}");
+        assert_eq!(told(&requests), Some(3.0), "{}", scrape(registry));
+        let in_flight = format!("requests_in_flight{{{of_route}}}");
+        assert_eq!(told(&in_flight), Some(0.0), "whatever cut them off");
+        let rejected = "rejected_requests_total{reason=\"misdirected\"}";
+        assert_eq!(told(rejected), Some(3.0), "{}", scrape(registry));
+    }
+    metrics.routes_changed(&HostPattern::Exact("web".into()), None);
+    assert!(
+        !scrape(&registry).contains("host=\"web\""),
+        "declared no more"
+    );
 }
