@@ -99,8 +99,8 @@ pub(crate) struct Config {
     kube_proxy: KubeProxyConfiguration,
     #[serde(skip)]
     fairway: FairwayConfiguration,
-    /// What is wrong with policies, each a sentence without its end. A start has to live with it; what is in
-    /// force is not replaced by such a configuration.
+    /// What is wrong with policies, or may be meant for some, each a sentence without its end. A start has to live
+    /// with it; what is in force is not replaced by such a configuration.
     #[serde(skip)]
     pub(crate) faults: Vec<String>,
     /// What works, but perhaps not as was meant: a sentence each, for the log.

@@ -49,8 +49,12 @@ impl Governed {
 
     /// Writes the file with these policies.
     fn set(&self, policies: &str) {
+        self.configure(&format!("policies:{policies}\n"));
+    }
+
+    fn configure(&self, fields: &str) {
         let head = "apiVersion: fairway.dev/v1alpha1\nkind: FairwayConfiguration\n";
-        fs::write(&self.file, format!("{head}policies:{policies}\n")).unwrap();
+        fs::write(&self.file, format!("{head}{fields}")).unwrap();
     }
 }
 

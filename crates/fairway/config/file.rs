@@ -23,6 +23,8 @@ pub(crate) struct Documents {
     pub(crate) origins: Origins,
     /// What was read leniently: a sentence each.
     pub(crate) warnings: Vec<String>,
+    /// Those of the `FairwayConfiguration`: what was meant may be policies that protect hosts.
+    pub(crate) faults: Vec<String>,
 }
 
 /// Which files have a say.
@@ -79,6 +81,7 @@ impl Documents {
             fairway: settings.fairway,
             origins: Origins::default(),
             warnings: Vec::new(),
+            faults: Vec::new(),
         };
         for path in &settings.config {
             let text = std::fs::read_to_string(path).map_err(|error| FileError::Read {
@@ -104,13 +107,10 @@ impl Documents {
             content,
             duplicates,
         } = document;
-        for field in duplicates {
-            let line = format!(
-                "{}: {field} is there twice; the last counts",
-                path.display()
-            );
-            self.warnings.push(line);
-        }
+        let twice = |field| format!("{}: {field} is there twice", path.display());
+        let twice: Vec<String> = duplicates.into_iter().map(twice).collect();
+        let told = twice.iter().map(|line| format!("{line}; the last counts"));
+        self.warnings.extend(told);
         let mut fields = match content {
             Value::Object(fields) => fields,
             _ => Map::new(),
@@ -124,6 +124,7 @@ impl Documents {
                 self.lay_kube_proxy(path, fields)
             }
             (FairwayConfiguration::API_VERSION, FairwayConfiguration::KIND) => {
+                self.faults.extend(twice);
                 self.lay_fairway(path, fields)
             }
             _ => Err(FileError::Kind {
@@ -151,7 +152,8 @@ impl Documents {
 
     fn lay_fairway(&mut self, path: &Path, fields: Map<String, Value>) -> Result<(), FileError> {
         let mut content = Value::Object(fields);
-        self.warn_of_unknown(path, &content, &self.fairway.clone());
+        let unknown = self.warn_of_unknown(path, &content, &self.fairway.clone());
+        self.faults.extend(unknown);
         drop_null(&mut content);
         let given: BTreeSet<String> = match &content {
             Value::Object(fields) => fields.keys().cloned().collect(),
@@ -175,16 +177,24 @@ impl Documents {
         Ok(())
     }
 
-    fn warn_of_unknown(&mut self, path: &Path, content: &Value, known: &impl Serialize) {
+    /// Returns what it warned of.
+    fn warn_of_unknown(
+        &mut self,
+        path: &Path,
+        content: &Value,
+        known: &impl Serialize,
+    ) -> Vec<String> {
         let mut unknown = Vec::new();
         // Serialized, a configuration has all its fields, whether they are set or not.
         if let Ok(known) = serde_json::to_value(known) {
             find_unknown(content, &known, "", &mut unknown);
         }
-        for field in unknown {
-            let line = format!("{}: no field {field}: it is ignored", path.display());
-            self.warnings.push(line);
+        for field in &mut unknown {
+            *field = format!("{}: no field {field}", path.display());
         }
+        let told = unknown.iter().map(|line| format!("{line}: it is ignored"));
+        self.warnings.extend(told);
+        unknown
     }
 }
 

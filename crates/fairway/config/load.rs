@@ -108,7 +108,12 @@ impl Loader {
             admin: Admin::try_from(&kube_proxy)?,
             kube_proxy,
             fairway,
-            faults: faults.iter().map(located).collect(),
+            faults: documents
+                .faults
+                .iter()
+                .cloned()
+                .chain(faults.iter().map(located))
+                .collect(),
             warnings,
         };
         config.check()?;

@@ -205,6 +205,12 @@ fn a_mistake_lets_nobody_in(feed: Feed) {
     agent.wait_for_log(told, Duration::from_secs(10)).unwrap();
     assert!(!is_in(site, "admin.example", &["-k"]));
     assert!(is_in(site, "admin.example", &alice));
+    // Nor does one in the name of all policies.
+    running.configure("polices: []\n");
+    agent
+        .wait_for_log("no field polices", Duration::from_secs(10))
+        .unwrap();
+    assert!(!is_in(site, "admin.example", &["-k"]));
     drop(running);
 
     let started = governed(&faulty);

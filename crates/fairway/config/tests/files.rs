@@ -224,16 +224,21 @@ fn what_is_strange_is_told_and_ignored() {
         assert!(warning.contains(part), "{warning}");
     }
     assert_eq!(warnings.len(), 4, "{warnings:?}");
+    assert!(config.faults.is_empty(), "{:?}", config.faults);
 
-    let config = run_with(
-        &format!("{FAIRWAY}drainMinutes: 1\n"),
-        &["--masquerade-all"],
-    );
-    let warnings = config.unwrap().warnings;
-    assert!(
-        warnings[0].contains("no field drainMinutes"),
-        "{warnings:?}"
-    );
+    // Of ours, it does not replace what is in force.
+    for (fields, part) in [
+        ("drainMinutes: 1", "no field drainMinutes"),
+        ("policies: []\npolices: []", "no field polices"),
+        ("policies: []\npolicies: []", "policies is there twice"),
+    ] {
+        let config = run_with(&format!("{FAIRWAY}{fields}\n"), &["--masquerade-all"]);
+        let config = config.unwrap();
+        for told in [&config.warnings, &config.faults] {
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert!(told[0].contains(part), "{told:?}");
+        }
+    }
 }
 
 #[test]
