@@ -108,15 +108,23 @@ fn a_removed_pod_is_gone_and_a_new_one_has_another_address() {
 #[test]
 #[ignore = "no test: a program for the next test"]
 fn builds_a_lab_and_drops_it() {
+    fn threads() -> usize {
+        fs::read_dir("/proc/self/task").unwrap().count()
+    }
     /// Namespaces live as long as threads or descriptors refer to them; devices live in them.
     fn held() -> (usize, usize, String) {
         let files = fs::read_dir("/proc/self/fd").unwrap().count();
-        let threads = fs::read_dir("/proc/self/task").unwrap().count();
+        let threads = threads();
         let devices = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
         let names = devices.lines().filter_map(|line| line.split_once(':'));
         (files, threads, names.map(|(name, _)| name).collect())
     }
+    let alone = threads();
     Namespace::new("warm up").unwrap();
+    // A thread that was waited for may still be listed for a moment.
+    eventually("alone", || {
+        Some(threads()).filter(|now| *now == alone).ok_or(())
+    });
     let before = held();
     let lab = small();
     let client = lab.client().ns();
@@ -128,9 +136,14 @@ fn builds_a_lab_and_drops_it() {
     drop(lab);
     // A killed child, rather than one that ran to its end.
     assert_eq!(sleeper.wait().unwrap().code(), None);
-    // A thread that was waited for may still be listed for a moment.
+    // Now, too.
     eventually("as before", || {
-        Some(held()).filter(|now| *now == before).ok_or(held())
+        let now = held();
+        if now == before {
+            Ok(())
+        } else {
+            Err((now, before.clone()))
+        }
     });
 }
 
