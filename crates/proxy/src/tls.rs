@@ -6,10 +6,9 @@
 //! ```
 //!
 //! The ClientHello is read first, because the name in it decides not only the certificate but also
-//! whether clients must have one, and whether the connection is ours to terminate at all; so it is found in hellos of clients, too, that
-//! rustls cannot serve. All hosts are
-//! in one immutable [`TlsTable`]; a new one is for new handshakes. Open connections keep what they have, for as
-//! long as who was let in then would be now.
+//! whether clients must have one, and whether the connection is ours to terminate at all; so it is found in
+//! hellos of clients, too, that rustls cannot serve. All hosts are in one immutable [`TlsTable`]; a new one is
+//! for new handshakes. Open connections keep what they have, for as long as who was let in then would be now.
 
 mod cipher;
 mod distinguished_name;

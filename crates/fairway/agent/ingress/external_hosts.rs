@@ -134,14 +134,15 @@ impl ExternalHosts {
 
     /// Sees to it that hosts are judged again where an update changes what is inside.
     pub(super) fn review(&mut self, before: &Snapshot, update: &Update) {
-        let addresses = |snapshot: &Snapshot, name: &ObjectName| -> Vec<IpAddr> {
+        fn addresses(snapshot: &Snapshot, name: &ObjectName) -> impl Iterator<Item = IpAddr> {
             let service = snapshot.services.get(name);
-            let addresses = service.map(|service| judge::addresses(service));
-            addresses.into_iter().flatten().collect()
-        };
+            service
+                .into_iter()
+                .flat_map(|service| judge::addresses(service))
+        }
         let mut services = update.changes.services.iter();
         self.is_due |= update.changes.node
-            || services.any(|name| addresses(before, name) != addresses(&update.snapshot, name));
+            || services.any(|name| addresses(before, name).ne(addresses(&update.snapshot, name)));
     }
 
     fn lookups_of(&self, host: &str, answer: Sender<Option<Answer>>) -> Option<AbortHandle> {
