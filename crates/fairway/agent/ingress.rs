@@ -12,7 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use fairway_cluster::{Certificates, Problem};
 use fairway_model::{Changes, RouteTable, Snapshot, Update};
-use fairway_proxy::{Handle, Metrics, Tracing};
+use fairway_proxy::{Handle, ListeningSockets, Metrics, Tracing};
 use fairway_router::{Builder, Index};
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -32,6 +32,8 @@ const FIRST_LOOKUPS: Duration = Duration::from_secs(2);
 pub(crate) struct Before {
     /// Where both listen for a while.
     shared: Vec<SocketAddr>,
+    /// What it listens with, where it is of this process.
+    sockets: ListeningSockets,
     /// Where hosts outside of the cluster are.
     known: Answers,
     /// What it routes.
@@ -43,8 +45,7 @@ impl Before {
     pub(crate) fn elsewhere(ours: impl Iterator<Item = SocketAddr>) -> Self {
         Self {
             shared: ours.collect(),
-            known: Answers::new(),
-            routes: RouteTable::default(),
+            ..Self::default()
         }
     }
 }
@@ -110,7 +111,7 @@ impl Ingress {
             );
         }
         let timeouts = config.router.timeouts();
-        let bound = fairway_proxy::bind(fairway_proxy::Config {
+        let wanted = fairway_proxy::Config {
             http: config.router.http_addresses.clone(),
             https: config.router.https_addresses.clone(),
             hsts: config.router.hsts(),
@@ -125,7 +126,8 @@ impl Ingress {
             log_format: config.observation.access_log_format.clone(),
             tracing,
             taken_over: before.shared,
-        })?;
+        };
+        let bound = fairway_proxy::bind_after(wanted, &before.sockets)?;
         for address in bound.local_addresses() {
             info!(%address, "serving HTTP");
         }
@@ -239,6 +241,7 @@ impl Ingress {
         let hosts = self.external_hosts.as_ref();
         Before {
             shared: ours.filter(is_shared).collect(),
+            sockets: self.handle.listening_sockets(),
             known: hosts.map(ExternalHosts::answers).unwrap_or_default(),
             routes: self.snapshot.routes.clone(),
         }

@@ -27,7 +27,7 @@ pub struct Config {
     pub workers: usize,
     /// Peers whose `X-Forwarded-*` and `Forwarded` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// Addresses on which another proxy of this process still listens: this one takes over from it.
+    /// Addresses on which the proxy before this one still listens, maybe in another process.
     pub taken_over: Vec<SocketAddr>,
     /// What of these peers begin connections with a header of the PROXY protocol.
     pub proxy_protocol: ProxyProtocol,

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::access_log::{Reopen, Writer};
 use crate::downstream::client_connections::ClientConnections;
-use crate::listen::Bound;
+use crate::listen::{Bound, ListeningSockets};
 use crate::metrics::Metrics;
 use crate::tls::TlsTable;
 use crate::worker::{self, Command, Seed};
@@ -65,6 +65,7 @@ impl Bound {
             finished,
             threads,
             log: log.map(|log| (log.thread, log.reopen)),
+            sockets: self.sockets,
         })
     }
 }
@@ -76,9 +77,15 @@ pub struct Handle {
     finished: mpsc::Receiver<()>,
     threads: Vec<JoinHandle<()>>,
     log: Option<(JoinHandle<()>, Reopen)>,
+    sockets: ListeningSockets,
 }
 
 impl Handle {
+    /// What the proxy after this one can go on with, until this one drains.
+    pub fn listening_sockets(&self) -> ListeningSockets {
+        self.sockets.clone()
+    }
+
     /// Opens the access log's file anew, where it is one: somebody has moved it away.
     pub fn reopen_access_log(&self) {
         if let Some((_, reopen)) = &self.log {

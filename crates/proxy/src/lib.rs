@@ -54,7 +54,7 @@ mod worker;
 pub use access_log::{FormatError, LogFormat};
 pub use config::{AccessLog, Config, Hsts, Limits, Protocol, ProxyProtocol, Timeouts};
 pub use handle::{Handle, ServeError};
-pub use listen::{BindError, Bound, bind};
+pub use listen::{BindError, Bound, ListeningSockets, bind, bind_after};
 pub use memory::{MemoryUser, MemoryWatermark};
 pub use metrics::{ControllerLabels, Metrics, MetricsOptions, RouteTraffic};
 pub use tls::{ClientAuth, Handling, HostTls, SelfSignedError, TlsSettings, TlsTable, self_signed};

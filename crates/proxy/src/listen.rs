@@ -1,9 +1,12 @@
 //! Sockets first: what cannot be bound is known before anything runs.
 
+mod sockets;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+pub use self::sockets::ListeningSockets;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::Config;
@@ -78,9 +81,10 @@ pub(crate) enum Transport {
 }
 
 /// One worker's socket for one address.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Listener {
-    pub(crate) socket: TcpListener,
+    /// Listens for as long as a worker accepts from it: what waits at a socket of nobody's would wait for ever.
+    pub(crate) socket: Arc<TcpListener>,
     pub(crate) transport: Transport,
 }
 
@@ -90,6 +94,7 @@ pub struct Bound {
     pub(crate) config: Arc<Config>,
     /// One list per worker, in the order of the addresses.
     pub(crate) listeners: Vec<Vec<Listener>>,
+    pub(crate) sockets: ListeningSockets,
     http: Vec<SocketAddr>,
     https: Vec<SocketAddr>,
 }
@@ -109,22 +114,25 @@ impl Bound {
 
 /// Binds every listener of every worker.
 pub fn bind(config: Config) -> Result<Bound, BindError> {
+    bind_after(config, &ListeningSockets::default())
+}
+
+/// As [`bind`], for a proxy that goes on with the sockets of the one before it where both listen at the same
+/// address: no connection is refused, however far its handshake has come.
+pub fn bind_after(config: Config, before: &ListeningSockets) -> Result<Bound, BindError> {
     let workers = match config.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
     let mut listeners: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
+    let mut sockets = ListeningSockets::default();
     let mut bind_all = |wanted: &[SocketAddr], transport| {
         let addresses = wanted.iter().map(|wanted| {
-            // Alone first: sockets with SO_REUSEPORT share a port with whoever has the same user and
-            // sets it as well, so a second agent on the node would go unnoticed and take half of the
-            // connections.
-            let free = match config.taken_over.contains(wanted) {
-                true => Ok(()),
-                false => probe(*wanted),
-            };
-            free.and_then(|()| bind_one(*wanted, transport, &mut listeners))
-                .map_err(|error| BindError::new(*wanted, error))
+            let bound = bind_one(*wanted, workers, before, &config)
+                .map_err(|error| BindError::new(*wanted, error))?;
+            spread(&bound.sockets, transport, &mut listeners);
+            sockets.add(bound.address, &bound.sockets);
+            Ok(bound.address)
         });
         addresses.collect::<Result<Vec<_>, _>>()
     };
@@ -133,24 +141,49 @@ pub fn bind(config: Config) -> Result<Bound, BindError> {
     Ok(Bound {
         config: Arc::new(config),
         listeners,
+        sockets,
         http,
         https,
     })
 }
 
-/// Binds an address for every worker, and returns it with its real port.
+/// What listens at one address.
+struct BoundAddress {
+    /// With its real port.
+    address: SocketAddr,
+    /// One for each worker at least.
+    sockets: Vec<Arc<TcpListener>>,
+}
+
 fn bind_one(
     wanted: SocketAddr,
-    transport: Transport,
-    workers: &mut [Vec<Listener>],
-) -> io::Result<SocketAddr> {
+    workers: usize,
+    before: &ListeningSockets,
+    config: &Config,
+) -> io::Result<BoundAddress> {
     let mut address = wanted;
-    for worker in workers {
+    let mut sockets = before.at(wanted)?;
+    // Alone first: sockets with SO_REUSEPORT share a port with whoever has the same user and sets it as
+    // well, so a second agent on the node would go unnoticed and take half of the connections.
+    if sockets.is_empty() && !config.taken_over.contains(&wanted) {
+        probe(wanted)?;
+    }
+    while sockets.len() < workers {
         let socket = listen(address)?;
         address = socket.local_addr()?;
-        worker.push(Listener { socket, transport });
+        sockets.push(Arc::new(socket));
     }
-    Ok(address)
+    Ok(BoundAddress { address, sockets })
+}
+
+/// Gives each worker a socket of its own. Those that are left, of more workers than there are now, are
+/// everybody's: closed, they would reset what is just opening, and the kernel goes on to use them.
+fn spread(sockets: &[Arc<TcpListener>], transport: Transport, workers: &mut [Vec<Listener>]) {
+    let (own, shared) = sockets.split_at(workers.len().min(sockets.len()));
+    for (worker, own) in workers.iter_mut().zip(own) {
+        let sockets = std::iter::once(own).chain(shared).cloned();
+        worker.extend(sockets.map(|socket| Listener { socket, transport }));
+    }
 }
 
 fn probe(address: SocketAddr) -> io::Result<()> {

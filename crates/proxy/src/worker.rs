@@ -138,12 +138,12 @@ async fn work(seed: Seed) -> Rc<Worker> {
     let accepting: Vec<_> = listeners
         .into_iter()
         .filter_map(|listener| {
-            let transport = listener.transport;
-            let listener = TcpListener::from_std(listener.socket).inspect_err(|error| {
+            let socket = listener.socket.try_clone().and_then(TcpListener::from_std);
+            let socket = socket.inspect_err(|error| {
                 tracing::error!(%error, "cannot watch a listener; check the limit of open files");
             });
             Some(tokio::task::spawn_local(
-                worker.clone().accept(listener.ok()?, transport),
+                worker.clone().accept(socket.ok()?, listener),
             ))
         })
         .collect();

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::Worker;
 use crate::downstream::arrival::Arrival;
 use crate::downstream::connection;
-use crate::listen::Transport;
+use crate::listen::{Listener, Transport};
 
 /// After a failed accept. The usual reason is the file descriptor limit, which only time can help.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -20,15 +20,16 @@ const SHED: usize = 32;
 
 impl Worker {
     /// Accepts until the drain begins, and then what the kernel had accepted by that time.
-    pub(super) async fn accept(self: Rc<Self>, listener: TcpListener, transport: Transport) {
+    pub(super) async fn accept(self: Rc<Self>, socket: TcpListener, of: Listener) {
+        let transport = of.transport;
         loop {
             let changed = self.changed.notified();
             let accepted = tokio::select! {
                 biased;
-                accepted = listener.accept() => accepted,
+                accepted = socket.accept() => accepted,
                 () = changed => continue,
                 () = std::future::ready(()), if self.draining().is_some() => {
-                    return self.accept_waiting(listener, transport);
+                    return self.accept_waiting(socket, transport);
                 }
             };
             match accepted {
