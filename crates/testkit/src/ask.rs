@@ -14,7 +14,7 @@ use std::time::Duration;
 
 pub(crate) use self::http::plain;
 pub use self::http::{Answer, Response, http, http_get};
-pub(crate) use self::socket::fresh_udp;
+pub(crate) use self::socket::{PortTurns, fresh_udp};
 pub use conversation::Conversation;
 pub use failure::{AskError, Failure};
 

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::sysctl::{self, Role};
 use super::{link, privileges};
+use crate::ask::PortTurns;
 use crate::sys;
 
 /// A network namespace that this process keeps alive; clones are the same namespace.
@@ -32,6 +33,7 @@ struct Inner {
     netlink: rtnetlink::Handle,
     /// Held during a dump: a netlink socket can do one at a time.
     dumping: tokio::sync::Mutex<()>,
+    port_turns: PortTurns,
     stop: Option<oneshot::Sender<()>>,
     keeper: Option<thread::JoinHandle<()>>,
 }
@@ -167,6 +169,10 @@ impl Namespace {
         &self.0.dumping
     }
 
+    pub(crate) fn port_turns(&self) -> &PortTurns {
+        &self.0.port_turns
+    }
+
     pub(super) fn file(&self) -> BorrowedFd<'_> {
         self.0.file.as_fd()
     }
@@ -246,6 +252,7 @@ impl Starting {
             runtime: ready.runtime,
             netlink: ready.netlink,
             dumping: tokio::sync::Mutex::default(),
+            port_turns: PortTurns::default(),
             stop: Some(self.stop),
             keeper: Some(self.keeper),
         })))

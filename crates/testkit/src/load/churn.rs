@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use super::retransmissions_here;
-use crate::ask::{AskError, Failure, PATIENCE, Reply};
+use crate::ask::{AskError, Failure, PATIENCE, PortTurns, Reply};
 use crate::lab::Namespace;
 
 /// Short conversations with line servers, each on a connection (or socket) of its own.
@@ -125,12 +125,14 @@ impl Churn {
         let here = Arc::clone(&shared);
         let start = Instant::now();
         let per_second = self.per_second;
+        let client = namespace.clone();
         let thread = namespace.thread(move || {
             let before = retransmissions_here()?;
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
-            let workers = (0..self.concurrency).map(|_| self.converse(&here, start));
+            let workers =
+                (0..self.concurrency).map(|_| self.converse(&here, client.port_turns(), start));
             runtime.block_on(join_all(workers));
             Ok(retransmissions_here()? - before)
         });
@@ -164,16 +166,20 @@ impl Churn {
         shared.wants(turn).then_some(turn)
     }
 
-    async fn converse(&self, shared: &Shared, started: Instant) {
+    async fn converse(&self, shared: &Shared, ports: &PortTurns, started: Instant) {
         while let Some(turn) = self.turn(shared, started).await {
             let Some(server) = self.servers.get(turn as usize % self.servers.len().max(1)) else {
                 return;
             };
+            let socket = match self.transport {
+                Transport::Tcp => None,
+                Transport::Udp => Some(ports.fresh_udp(*server).await),
+            };
             let start = Instant::now();
             let asked = timeout(PATIENCE, async {
-                match self.transport {
-                    Transport::Tcp => ask_tcp(*server).await,
-                    Transport::Udp => ask_udp(*server).await,
+                match socket {
+                    None => ask_tcp(*server).await,
+                    Some(socket) => ask_udp(socket?).await,
                 }
             });
             let line = asked
@@ -343,14 +349,7 @@ async fn ask_tcp(server: SocketAddr) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&line).into_owned())
 }
 
-async fn ask_udp(server: SocketAddr) -> io::Result<String> {
-    // It does not matter who answers, so any port is as good.
-    let any = match server {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
-    socket.connect(server).await?;
+async fn ask_udp(socket: UdpSocket) -> io::Result<String> {
     socket.send(b"who\n").await?;
     let mut line = Vec::with_capacity(512);
     socket.recv_buf(&mut line).await?;
