@@ -54,11 +54,12 @@ impl Traffic {
         }
     }
 
-    /// Waits until the requests so far are as wanted. False if they are not within 10 s.
+    /// Waits until the requests so far are as wanted. False if they are not within 30 s.
     pub(super) fn wait(&self, wanted: impl Fn(&[Request]) -> bool) -> bool {
         let requests = self.shared.lock();
         let not_yet = |requests: &mut Vec<Request>| !wanted(requests);
-        let patience = Duration::from_secs(10);
+        // Long enough for a machine that is busy with other things.
+        let patience = Duration::from_secs(30);
         let progress = &self.shared.progress;
         let waited = progress.wait_timeout_while(requests, patience, not_yet);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()

@@ -54,8 +54,10 @@ struct Changes {
 fn change_pods(cluster: &Cluster, traffic: &[Traffic]) -> anyhow::Result<Changes> {
     let wait = |wanted: &dyn Fn(&[Request]) -> bool| traffic.iter().all(|it| it.wait(wanted));
     let wait_for_many = || {
-        let before = traffic.iter().map(Traffic::done).max().unwrap_or(0);
-        wait(&|requests| requests.len() >= before + MANY)
+        // Each its own: one kind takes longer than the other.
+        let wanted: Vec<_> = traffic.iter().map(|it| it.done() + MANY).collect();
+        let mut each = traffic.iter().zip(wanted);
+        each.all(|(it, wanted)| it.wait(|requests| requests.len() >= wanted))
     };
     let mut orderly = wait_for_many();
 
