@@ -1,7 +1,7 @@
 //! `--config`: what files say counts, and so does what they say later.
 
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
@@ -68,11 +68,13 @@ fn a_config_map_that_changes_is_followed_and_no_packet_is_lost(feed: Feed) {
     let volume = ConfigMap::new(&configuration(false));
     let file = volume.path().join("config.conf");
     let cluster = Cluster::new(feed, Lab::builder().nodes(1).pods_per_node(2));
-    let cluster = cluster.with_flags(&["--config", file.to_str().unwrap()]);
+    let cluster =
+        cluster.with_flags(&["--config", file.to_str().unwrap(), "--loopback-node-ports"]);
     let lab = cluster.lab();
     let node = lab.node("node-1");
     let endpoint = lab.pod("pod-1-2");
-    let service = cluster.service("web", 10).tcp("tcp", 80).udp("udp", 80);
+    let service = cluster.service("web", 10).udp("udp", 80);
+    let service = service.tcp("tcp", 80).node_port(30080);
     let ports = [
         ("tcp", Protocol::Tcp, Echo::LINES),
         ("udp", Protocol::Udp, Echo::LINES),
@@ -106,10 +108,17 @@ fn a_config_map_that_changes_is_followed_and_no_packet_is_lost(feed: Feed) {
     assert_eq!(sources(), own);
     assert_eq!(masquerade_all(), Value::Bool(false));
     assert_eq!(configz()["fairway.dev"]["drainSeconds"], 1);
+    let relay = (Ipv4Addr::LOCALHOST, 30080).into();
+    becomes(true, "the node port is served on loopback", || {
+        ask::tcp(node.ns(), relay).is_ok()
+    });
+    let relayed = ask::Conversation::tcp(node.ns(), relay).unwrap();
+    relayed.ask().unwrap();
 
     volume.swap("..2", &configuration(true));
     becomes(nodes.clone(), "the client's address", sources);
     becomes(Value::Bool(true), "the configuration", masquerade_all);
+    relayed.ask().unwrap();
 
     // What cannot be used changes nothing.
     volume.swap(
@@ -130,6 +139,7 @@ fn a_config_map_that_changes_is_followed_and_no_packet_is_lost(feed: Feed) {
 
     agent.wait_ready().unwrap();
     assert_eq!(agent.exit_status(), None);
+    relayed.ask().unwrap();
     for churn in churns {
         churn.wait_for_more(20, PATIENCE).unwrap();
         let report = churn.stop().unwrap();

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fairway_model::{ObjectName, Protocol, Service, Snapshot, Update};
@@ -33,10 +34,17 @@ use tracing::{info, warn};
 /// Before a port that another process has is tried again. To try costs two system calls.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// The relays' thread, which ends when nobody has one of these any more. It outlives a configuration, and so
+/// do connections.
+#[derive(Clone)]
+pub(crate) struct Relays(Arc<watch::Sender<Wanted>>);
+
 /// Keeps the relays at what Services ask for.
 pub(crate) struct Loopback {
     services: BTreeMap<ObjectName, (i64, Vec<Relay>)>,
-    wanted: watch::Sender<Wanted>,
+    relays: Relays,
+    /// Until then they are those of the configuration before.
+    told: bool,
 }
 
 /// Where each relay leads. The oldest Service has a node port that several want.
@@ -57,9 +65,8 @@ enum Transport {
 
 type Relay = (Listening, SocketAddr);
 
-impl Loopback {
-    /// Starts the relays' thread: what they carry must not slow the control thread. It ends when this
-    /// is dropped.
+impl Relays {
+    /// Starts their thread: what they carry must not slow the control thread.
     ///
     /// # Errors
     ///
@@ -69,20 +76,33 @@ impl Loopback {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new().name("loopback".to_owned());
         thread.spawn(move || runtime.block_on(serve(changes)))?;
-        Ok(Self {
+        Ok(Self(Arc::new(wanted)))
+    }
+}
+
+impl Loopback {
+    /// The relays stay as they are until the first [`apply`](Self::apply).
+    pub(crate) fn new(relays: Relays) -> Self {
+        Self {
             services: BTreeMap::new(),
-            wanted,
-        })
+            relays,
+            told: false,
+        }
     }
 
-    /// Follows a change of Services.
+    /// Follows a change of Services; the first is to name all of them.
     pub(crate) fn apply(&mut self, update: &Update) {
-        let mut changed = false;
+        let mut changed = !std::mem::replace(&mut self.told, true);
         for name in &update.changes.services {
             changed |= self.look_at(&update.snapshot, name);
         }
         if changed {
-            self.wanted.send_replace(wanted(&self.services));
+            let wanted = wanted(&self.services);
+            self.relays.0.send_if_modified(|current| {
+                let differs = *current != wanted;
+                *current = wanted;
+                differs
+            });
         }
     }
 

@@ -13,6 +13,7 @@ use super::ending::Ending;
 use super::handover::{Predecessor, Successor};
 use super::ingress::Ingress;
 use super::lock::AgentLock;
+use super::loopback::Relays;
 use super::reload::Reload;
 use super::retiring::Retiring;
 use super::signals::{Signals, Stop};
@@ -34,6 +35,8 @@ pub(super) struct Process {
     pub(super) retiring: Retiring,
     /// The router of the configuration of before.
     pub(super) former: Option<Ingress>,
+    /// Of node ports on loopback, once they are wanted.
+    pub(super) relays: Option<Relays>,
     /// What routers have counted, also those that are still finishing.
     pub(super) traffic: Metrics,
     /// The last configuration that was served: the one to go back to.
@@ -53,6 +56,7 @@ impl Process {
             reload: Reload::follow(loader, config).context("cannot start a thread")?,
             retiring: Retiring::default(),
             former: None,
+            relays: None,
             traffic: Metrics::default(),
             served: None,
         })
@@ -87,6 +91,9 @@ impl Process {
     pub(super) async fn serving(&mut self, config: &Config) {
         self.served = Some(config.clone());
         self.retire_former(config.drain);
+        if !(config.service_proxy && config.loopback_node_ports) {
+            self.relays = None;
+        }
         if let Some(predecessor) = self.predecessor.take()
             && let Err(error) = predecessor.serving().await
         {
@@ -150,6 +157,7 @@ impl Process {
     ) -> anyhow::Result<bool> {
         info!("another fairway takes over: serving on until it does");
         self.lock = None;
+        self.relays = None;
         let told_to_stop = tokio::select! {
             follows = next.follows() => match follows {
                 true => false,

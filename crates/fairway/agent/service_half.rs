@@ -6,7 +6,7 @@ use fairway_model::{Snapshot, Update};
 
 use super::context::Context;
 use super::host_ports::HostPorts;
-use super::loopback::Loopback;
+use super::loopback::{Loopback, Relays};
 use super::missing::Missing;
 use super::pod_networks::PodNetworks;
 use super::service_health::ServiceHealth;
@@ -38,6 +38,7 @@ impl ServiceHalf {
         context: &Context<'_>,
         first: &Update,
         missing: &mut Missing,
+        relays: &mut Option<Relays>,
         dispensable: bool,
     ) -> anyhow::Result<Self> {
         let (config, recorder) = (context.config, &context.recorder);
@@ -64,8 +65,13 @@ impl ServiceHalf {
         let problems = context.instruments.problems.clone();
         half.host_ports = Some(HostPorts::watch(config, recorder.clone(), problems));
         if config.loopback_node_ports {
-            let loopback = Loopback::start().context("cannot serve node ports on loopback")?;
-            half.loopback = Some(loopback);
+            let relays = match relays {
+                Some(relays) => relays,
+                none => {
+                    none.insert(Relays::start().context("cannot serve node ports on loopback")?)
+                }
+            };
+            half.loopback = Some(Loopback::new(relays.clone()));
         }
         half.apply_beside_tables(first).await;
         Ok(half)

@@ -141,7 +141,9 @@ impl<'a> Starting<'a> {
 
         let router_serves = routes || (config.ingress && process.former.is_some());
         let mut missing = Missing::nothing(&config.node_name, &context.instruments.health);
-        let services = ServiceHalf::start(&context, &first, &mut missing, router_serves).await?;
+        let relays = &mut process.relays;
+        let services =
+            ServiceHalf::start(&context, &first, &mut missing, relays, router_serves).await?;
         let mut router = RouterHalf::default();
         if routes {
             let before = before(config, process);

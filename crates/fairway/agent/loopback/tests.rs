@@ -64,21 +64,10 @@ fn the_oldest_service_has_a_contested_port() {
 
 #[test]
 fn only_a_change_of_ports_and_addresses_moves_relays() {
-    let mut loopback = Loopback::start().unwrap();
-    let mut changes = loopback.wanted.subscribe();
-    let mut apply = |service: Option<Service>| {
-        let mut snapshot = Snapshot::default();
-        let mut changes = fairway_model::Changes::default();
-        changes.services.insert(ObjectName::new("default", "web"));
-        if let Some(service) = service {
-            let service = Arc::new(service);
-            snapshot.services.insert_mut(service.name.clone(), service);
-        }
-        loopback.apply(&Update {
-            snapshot: Arc::new(snapshot),
-            changes,
-        });
-    };
+    let relays = Relays::start().unwrap();
+    let mut changes = relays.0.subscribe();
+    let mut loopback = Loopback::new(relays.clone());
+    let mut apply = |service| apply(&mut loopback, service);
     // Ports that the tests' machine need not have: nothing here connects.
     let web = service("web", 0, &[(Protocol::Sctp, 30080)]);
     apply(Some(web));
@@ -94,4 +83,36 @@ fn only_a_change_of_ports_and_addresses_moves_relays() {
     assert!(!changes.has_changed().unwrap());
     apply(None);
     assert!(changes.borrow_and_update().is_empty());
+}
+
+#[test]
+fn relays_stay_until_the_next_configuration_knows_what_there_should_be() {
+    let relays = Relays::start().unwrap();
+    let mut changes = relays.0.subscribe();
+    let web = service("web", 0, &[(Protocol::Udp, 30080)]);
+    let mut before = Loopback::new(relays.clone());
+    apply(&mut before, Some(web.clone()));
+    drop(before);
+    assert_eq!(changes.borrow_and_update().len(), 2);
+    let mut next = Loopback::new(relays.clone());
+    apply(&mut next, Some(web));
+    assert!(!changes.has_changed().unwrap(), "the same relays");
+    let mut last = Loopback::new(relays.clone());
+    apply(&mut last, None);
+    assert!(changes.borrow_and_update().is_empty(), "nobody wants them");
+}
+
+/// The state of a cluster with this Service or none.
+fn apply(loopback: &mut Loopback, service: Option<Service>) {
+    let mut snapshot = Snapshot::default();
+    let mut changes = fairway_model::Changes::default();
+    changes.services.insert(ObjectName::new("default", "web"));
+    if let Some(service) = service {
+        let service = Arc::new(service);
+        snapshot.services.insert_mut(service.name.clone(), service);
+    }
+    loopback.apply(&Update {
+        snapshot: Arc::new(snapshot),
+        changes,
+    });
 }
