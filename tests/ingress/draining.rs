@@ -1,5 +1,6 @@
 //! What is open while an agent ends: HTTP/2 and WebSockets.
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -20,8 +21,8 @@ fed_both_ways!(streams_move_on_and_websockets_stay_until_the_deadline);
 fn streams_move_on_and_websockets_stay_until_the_deadline(feed: Feed) {
     let lab = Lab::builder().nodes(2).pods_per_node(1);
     let flags = [
-        "--drain-delay-seconds=1",
-        "--drain-seconds=3",
+        "--drain-delay-seconds=2",
+        "--drain-seconds=6",
         "--ingress-h2c",
     ];
     let site = Site::new(Cluster::new(feed, lab).with_flags(&flags));
@@ -57,13 +58,18 @@ fn streams_move_on_and_websockets_stay_until_the_deadline(feed: Feed) {
     upgrade(&mut websocket);
     let agent = site.agent("node-1");
     let enough = AtomicBool::new(false);
+    let begun = Barrier::new(6);
+    let ask = |server, url| {
+        begun.wait();
+        http2::ask_until(&enough, client, server, url)
+    };
     let asked = std::thread::scope(|scope| {
         // Half of them are served by the other node all the time.
-        let asking = [(); 4]
-            .map(|()| scope.spawn(|| http2::ask_until(&enough, client, server, "http://web/x")));
+        let asking = [(); 4].map(|()| scope.spawn(|| ask(server, "http://web/x")));
         // Chunks for half a second: some stream of it is open whatever happens.
         let slow = "http://web/?chunks=11&every=50";
-        let streaming = scope.spawn(|| http2::ask_until(&enough, client, router, slow));
+        let streaming = scope.spawn(|| ask(router, slow));
+        begun.wait();
         agent.signal(rustix::process::Signal::TERM);
         becomes(2, "healthy nodes, in both families", || {
             balancer.healthy().len()
