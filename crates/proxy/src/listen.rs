@@ -81,7 +81,7 @@ pub(crate) enum Transport {
 }
 
 /// One worker's socket for one address.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Listener {
     /// Listens for as long as a worker accepts from it: what waits at a socket of nobody's would wait for ever.
     pub(crate) socket: Arc<TcpListener>,
